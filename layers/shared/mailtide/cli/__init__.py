@@ -1,0 +1,1 @@
+"""`mailtide …`: the use cases of the package, for people."""

@@ -1,0 +1,57 @@
+"""The command `mailtide`: finds the subcommand, imports only its module, and turns errors into one sentence."""
+
+import sys
+from importlib import import_module
+
+import click
+
+from mailtide import __version__
+from mailtide.errors import InputError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "schedule": ("mailtide.cli.schedule:schedule", "Bring the mail schedule of a database up to date."),
+    "generate": ("mailtide.cli.generate:generate", "Make a database of realistic, invented contacts."),
+    "db-info": ("mailtide.cli.db_info:db_info", "Say what is in a database, and what is wrong with it."),
+}
+"""Name -> (module:function, one line of help); the help of the group needs no import."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, so that `--help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """All names, in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the module of one command, or None when there is no such command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """The list of commands in the help, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mailtide")
+def cli() -> None:
+    """Decide which contact gets which mail on which day.
+
+    Try it: mailtide generate --contacts 10000 demo.db && mailtide schedule demo.db --as-of 2026-11-21
+    """
+
+
+def main() -> None:
+    """Entry point: exit code 2 and one sentence for bad input, never a traceback for it."""
+    try:
+        cli.main(standalone_mode=True)
+    except InputError as error:
+        click.echo(f"mailtide: {error}", err=True)
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(141)
