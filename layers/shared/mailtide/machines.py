@@ -1,0 +1,81 @@
+"""What mailtide asks of a machine host, and what it hears back; no HTTP here.
+
+These are the values of the MachineHost port. The Fly Machines API behind it is in mailtide.adapters.fly.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+GONE_STATES = frozenset({"destroying", "destroyed"})
+"""States that a machine does not come back from."""
+
+IDLE_STATES = frozenset({"created", "stopped", "suspended", "failed"})
+"""States of a machine that exists but runs nothing."""
+
+
+class MachineSize(BaseModel):
+    """Processors and memory of a machine. `memory_mb` is always explicit: the host's default is far too small."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpu_kind: Literal["shared", "performance"]
+    cpus: Annotated[int, Field(ge=1, le=16)]
+    memory_mb: Annotated[int, Field(ge=256)]
+
+    def __str__(self) -> str:
+        kind = "shared-cpu" if self.cpu_kind == "shared" else self.cpu_kind
+        return f"{kind}-{self.cpus}x, {self.memory_mb} MB"
+
+
+class MachineRequest(BaseModel):
+    """A machine to create. The name is the idempotency key: the same name never gives two live machines.
+
+    regions: in order of preference; empty lets the host choose. sizes: likewise, tried after all regions of the one before.
+    env: handed to the machine alone; left out of repr, since it holds presigned URLs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+    regions: tuple[str, ...] = ()
+    sizes: Annotated[tuple[MachineSize, ...], Field(min_length=1)]
+    image: Annotated[str, Field(min_length=1)]
+    env: Annotated[Mapping[str, str], Field(repr=False)] = {}
+    metadata: Mapping[str, str] = {}
+    auto_destroy: bool = True
+
+
+class MachineInfo(BaseModel):
+    """What the host says of one machine. Times are UTC, and None where the host does not tell.
+
+    size: None when the host left out the configuration. exit_code: of the latest exit, None before it or when unknown;
+    128 + n after signal n. oom_killed: whether the latest exit was the kernel's, for want of memory.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    name: str
+    state: str
+    region: str
+    size: MachineSize | None = None
+    metadata: Mapping[str, str] = {}
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    started_at: datetime | None = None
+    stopped_at: datetime | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the machine is destroyed, or about to be."""
+        return self.state in GONE_STATES
+
+    @property
+    def running(self) -> bool:
+        """Whether the machine runs, or is about to."""
+        return not self.gone and self.state not in IDLE_STATES
