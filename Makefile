@@ -1,0 +1,67 @@
+# mailtide: `make demo` shows it working, `make test` proves it. Everything they need lands in .venv and .tools.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+SETUP := sh localstack/setup.sh
+UV := UV_NO_CONFIG=1 .tools/uv/bin/uv
+PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
+# SAM builds with the first python3.13 on the PATH; the one beside it has pip.
+SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
+EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
+
+.PHONY: help setup demo test lint format check-layers pins clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## .venv with mailtide in it, and the local cloud's tools
+	@$(MAKE) -j3 $(PARTS)
+
+demo: setup  ## the whole job on a cloud of your own: upload a database, watch it come back scheduled
+	@.venv/bin/python -m localstack.demo
+
+test: lint  ## every check and every test
+	@.venv/bin/pytest -q -n 2 -m 'not e2e'
+	@.venv/bin/pytest -q -m e2e
+
+lint: setup check-layers  ## ruff, mypy, the template
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(SAM) validate --lint
+
+format: setup  ## let ruff mend what it can
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+check-layers: setup
+	@$(UV) $(EXPORT) | cmp -s - layers/deps/requirements.txt || { echo 'mailtide: layers/deps/requirements.txt does not fit uv.lock; run: make pins' >&2; exit 1; }
+
+pins: setup  ## write the pinned requirements anew from uv.lock and localstack/tools/*.in
+	@$(UV) $(EXPORT) --output-file layers/deps/requirements.txt
+	@cd localstack/tools && for tool in uv ministack sam; do \
+		UV_CUSTOM_COMPILE_COMMAND='make pins' $(CURDIR)/.tools/uv/bin/uv --no-config pip compile --quiet --universal --generate-hashes \
+			--python-version $$([ $$tool = uv ] && echo 3.11 || echo 3.13) $$tool.in --output-file $$tool.txt; done
+
+clean:  ## remove everything that the other targets made
+	@rm -rf .venv .tools .aws-sam .local .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.tools/uv/.stamp: localstack/tools/uv.txt localstack/setup.sh
+	@echo 'setup: uv'
+	@$(SETUP) uv && touch $@
+
+.tools/python313: .tools/uv/.stamp
+	@$(SETUP) python && echo "setup: Python 3.13 is $$(cat $@)"
+
+.venv/.stamp: uv.lock pyproject.toml .tools/python313
+	@echo 'setup: .venv, from uv.lock'
+	@$(SETUP) venv && touch $@
+
+.tools/sam/.stamp .tools/ministack/.stamp: .tools/%/.stamp: localstack/tools/%.txt .tools/python313
+	@echo 'setup: $*'
+	@$(SETUP) $* && touch $@
+
+.tools/runtime/.stamp: .tools/python313
+	@$(SETUP) runtime && touch $@

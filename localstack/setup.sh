@@ -1,0 +1,86 @@
+#!/bin/sh
+# Puts one part of the tool set in place: uv, python, venv, sam, ministack or runtime. `make setup` calls it for each that is missing or out of date.
+set -eu
+cd "$(dirname "$0")/.."
+tools=$PWD/.tools
+log=$tools/setup.log
+uv=$tools/uv/bin/uv
+# The lock file decides what is installed, whatever this machine's own uv settings say.
+export UV_NO_CONFIG=1 UV_PYTHON_INSTALL_DIR="$tools/python" UV_NO_PROGRESS=1
+unset VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+die() {
+    echo "mailtide: $1" >&2
+    exit 1
+}
+
+# quietly WHAT_WENT_WRONG COMMAND...: the output is shown only on failure, under one line that says what failed.
+quietly() {
+    what=$1
+    shift
+    if ! "$@" >>"$log" 2>&1; then
+        die "$what (the last lines of .tools/setup.log: $(tail -n 3 "$log" | tr '\n' ' '))"
+    fi
+}
+
+is_313() {
+    "$@" -c 'import ctypes, sqlite3, ssl, sys; sys.exit(sys.version_info[:2] != (3, 13))' >/dev/null 2>&1
+}
+
+# Prints the path of a Python 3.13 that really runs. A pyenv shim stands on the PATH even where its 3.13 is not active.
+find_313() {
+    for candidate in python3.13 python3 python; do
+        if is_313 "$candidate"; then
+            "$candidate" -c 'import sys; print(sys._base_executable)'
+            return
+        fi
+    done
+    if command -v pyenv >/dev/null 2>&1; then
+        for version in $(pyenv versions --bare 2>/dev/null | grep -E '^3\.13\.[0-9]+$' | sort -rV); do
+            if is_313 env PYENV_VERSION="$version" python; then
+                PYENV_VERSION=$version python -c 'import sys; print(sys._base_executable)'
+                return
+            fi
+        done
+    fi
+    "$uv" python install --no-bin 3.13 >>"$log" 2>&1 || return 1
+    "$uv" python find --managed-python 3.13
+}
+
+# tool_venv NAME: a virtual environment of its own with exactly the pinned packages.
+tool_venv() {
+    "$uv" venv --quiet --clear --python "$(cat "$tools/python313")" "$tools/$1" >>"$log" 2>&1 || die "cannot make .tools/$1 (see .tools/setup.log)"
+    [ ! -f "localstack/tools/$1.txt" ] && return
+    quietly "cannot install $1; is a package index in reach?" \
+        "$uv" pip install --python "$tools/$1/bin/python" --require-hashes -r "localstack/tools/$1.txt"
+}
+
+mkdir -p "$tools"
+case ${1:-} in
+uv)
+    command -v python3 >/dev/null 2>&1 || die "python3 is missing; on Debian: apt-get install python3 python3-venv"
+    rm -rf "$tools/uv"
+    python3 -m venv "$tools/uv" >>"$log" 2>&1 || die "python3 cannot make a virtual environment; on Debian: apt-get install python3-venv"
+    quietly "cannot install uv; is a package index in reach?" \
+        "$tools/uv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r localstack/tools/uv.txt
+    ;;
+python)
+    python=$(find_313) || die "no Python 3.13 here, and uv could not fetch one; install python3.13 or, with pyenv, a 3.13.x"
+    echo "$python" >"$tools/python313"
+    ;;
+venv)
+    # Not --frozen: a lock file that no longer fits pyproject.toml must be noticed.
+    quietly "cannot install the packages of uv.lock; is a package index in reach?" \
+        "$uv" sync --locked --all-extras --python "$(cat "$tools/python313")"
+    ;;
+sam | ministack)
+    tool_venv "$1"
+    ;;
+runtime)
+    # An empty environment: the emulator runs functions with its own interpreter, and they must see nothing but their layers.
+    tool_venv "$1"
+    ;;
+*)
+    die "usage: localstack/setup.sh uv|python|venv|sam|ministack|runtime"
+    ;;
+esac
