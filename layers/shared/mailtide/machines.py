@@ -33,8 +33,8 @@ class MachineSize(BaseModel):
 class MachineRequest(BaseModel):
     """A machine to create. The name is the idempotency key: the same name never gives two live machines.
 
-    regions: in order of preference; empty lets the host choose. sizes: likewise, tried after all regions of the one before.
-    env: handed to the machine alone; left out of repr, since it holds presigned URLs.
+    regions: in order of preference; empty lets the host choose. sizes: likewise; the next size is tried when no region
+    has room for the one before. env: handed to the machine alone; left out of repr, since it holds presigned URLs.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

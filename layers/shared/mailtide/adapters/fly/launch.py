@@ -1,0 +1,76 @@
+"""Creating a machine exactly once: adoption by name after an unclear answer, and fallback when there is no room."""
+
+from itertools import product
+
+from mailtide.adapters.fly.client import FlyClient
+from mailtide.adapters.fly.errors import (
+    FlyNameTakenError,
+    FlyNoCapacityError,
+    FlyNotFoundError,
+    FlyUnansweredError,
+    FlyUnavailableError,
+)
+from mailtide.adapters.fly.models import CreateMachine, Machine
+from mailtide.machines import MachineInfo, MachineRequest
+
+
+def create_with_fallback(client: FlyClient, request: MachineRequest) -> MachineInfo:
+    """Create the machine in the first region with room, for the first size that any region has room for.
+
+    All regions are tried before the next size (capacity and quota are counted by region). The answer says which region
+    and size it got. Raises FlyNoCapacityError when nowhere has room, or what create_or_adopt raises.
+    """
+    refused: FlyNoCapacityError | None = None
+    for size, region in product(request.sizes, request.regions or (None,)):
+        try:
+            return create_or_adopt(client, CreateMachine.of(request, region, size)).info
+        except FlyNoCapacityError as error:
+            refused = error
+    raise refused or FlyNoCapacityError("Fly create: the request names no size")
+
+
+def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
+    """Create a machine, or take the one that has its name: however often this is asked, one machine lives.
+
+    After a time-out, a lost connection or a 5xx the name is looked up before the next try; a name that is taken means
+    that an earlier try (ours or another's) worked. Raises FlyNameTakenError when the machine of that name has other
+    metadata.
+    """
+
+    def once() -> Machine:
+        try:
+            return client.create_once(body)
+        except FlyNameTakenError as error:
+            found = _named(client, body, error.machine_id)
+            if found is None:
+                raise
+            return found
+        except (FlyUnavailableError, FlyUnansweredError):
+            found = _named(client, body, None)
+            if found is None:
+                raise
+            return found
+
+    return client.retry.call(once)
+
+
+def _named(client: FlyClient, body: CreateMachine, machine_id: str | None) -> Machine | None:
+    """The machine of this name: a live one, else one that has run and destroyed itself already; None without either."""
+    found = [machine for machine in _candidates(client, body, machine_id) if _is_ours(machine, body)]
+    live = [machine for machine in found if not machine.info.gone]
+    ran = [machine for machine in found if machine.info.started_at or machine.info.exit_code is not None]
+    return next(iter(live + ran), None)
+
+
+def _candidates(client: FlyClient, body: CreateMachine, machine_id: str | None) -> list[Machine]:
+    if machine_id:
+        try:
+            return [client.get(machine_id)]
+        except FlyNotFoundError:
+            pass  # seconds after its creation a machine may be in the list alone
+    return client.machines(body.config.metadata, include_deleted=True)
+
+
+def _is_ours(machine: Machine, body: CreateMachine) -> bool:
+    metadata = machine.info.metadata
+    return machine.name == body.name and all(metadata.get(k) == v for k, v in body.config.metadata.items())
