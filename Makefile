@@ -16,7 +16,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with mailtide in it, and the local cloud's tools
-	@$(MAKE) -j3 $(PARTS)
+	@$(MAKE) -s -j3 $(PARTS)
 
 demo: setup  ## the whole job on a cloud of your own: upload a database, watch it come back scheduled
 	@.venv/bin/python -m localstack.demo
