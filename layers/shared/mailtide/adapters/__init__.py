@@ -1,0 +1,1 @@
+"""The world outside: S3, SQS, EventBridge, the Fly Machines API."""

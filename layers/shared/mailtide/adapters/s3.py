@@ -1,0 +1,232 @@
+"""The bucket on S3 or anything that speaks its language, with conditional writes."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import boto3
+import stamina
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from mailtide.errors import MailtideError, NotFoundError, SourceChangedError, StaleWriteError, TransientError
+from mailtide.ports import ObjectInfo, StagedCopy, StoredObject
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MAX_OBJECT_BYTES = 32 * 1024 * 1024
+COPY_PART_BYTES = 256 * 1024 * 1024
+_MISSING = {"404", "NoSuchKey", "NotFound"}
+_STALE = {"412", "PreconditionFailed"}
+_TRANSIENT = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
+
+
+class ConflictError(TransientError):
+    """409 ConditionalRequestConflict: two conditional requests met; S3 asks for another try."""
+
+
+def make_client(endpoint_url: str | None = None) -> "S3Client":
+    """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the SDK's own endpoint."""
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"mode": "standard", "total_max_attempts": 4},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path"} if endpoint_url else {},
+    )
+    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+
+
+def multipart_etag(part_etags: tuple[str, ...]) -> str:
+    """The ETag of a completed multipart upload whose parts have MD5 ETags (SSE-S3 or none, not SSE-KMS)."""
+    digest = hashlib.md5(b"".join(bytes.fromhex(etag) for etag in part_etags), usedforsecurity=False)
+    return f"{digest.hexdigest()}-{len(part_etags)}"
+
+
+def _raise(error: Exception, what: str) -> NoReturn:
+    """Translate a failure of the SDK by its code; what has no meaning here passes through."""
+    if isinstance(error, ClientError):
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if code in _STALE:
+            raise StaleWriteError(f"{what}: it has changed") from error
+        if code == "ConditionalRequestConflict":
+            raise ConflictError(f"{what}: conflicting request") from error
+        if code in {*_MISSING, "NoSuchUpload"}:
+            raise NotFoundError(f"{what}: not there") from error
+        if code in _TRANSIENT or status >= 500:
+            raise TransientError(f"{what}: {code or status}") from error
+        raise error
+    raise TransientError(f"{what}: {type(error).__name__}") from error
+
+
+class S3Bucket:
+    """Implements mailtide.ports.Bucket."""
+
+    def __init__(self, name: str, client: "S3Client", *, public_client: "S3Client | None" = None) -> None:
+        """`public_client` signs URLs for the endpoint that machines see."""
+        self.name = name
+        self._s3 = client
+        self._public = public_client or client
+
+    @stamina.retry(on=ConflictError, attempts=5, wait_initial=0.05, wait_max=1.0)
+    def _call(self, operation: str, key: str, **arguments: Any) -> Any:  # noqa: ANN401 - the SDK's own shapes
+        try:
+            return getattr(self._s3, operation)(Bucket=self.name, Key=key, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            _raise(error, f"{operation} {key}")
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """See mailtide.ports.Bucket."""
+        try:
+            answer = self._call("head_object", key)
+        except NotFoundError:
+            return None
+        return ObjectInfo(
+            key=key,
+            etag=answer["ETag"].strip('"'),
+            last_modified=_whole_seconds(answer["LastModified"]),
+            size_bytes=answer["ContentLength"],
+        )
+
+    def first_part_size(self, key: str, *, etag: str) -> int | None:
+        """See mailtide.ports.Bucket."""
+        try:
+            answer = self._call("head_object", key, PartNumber=1, IfMatch=etag)
+        except (NotFoundError, StaleWriteError):
+            raise SourceChangedError(f"{key} was replaced while it was being read") from None
+        return int(answer["ContentLength"]) if int(answer.get("PartsCount", 0)) > 0 else None
+
+    def get(self, key: str) -> StoredObject | None:
+        """See mailtide.ports.Bucket."""
+        try:
+            answer = self._call("get_object", key)
+        except NotFoundError:
+            return None
+        with answer["Body"] as stream:
+            body = stream.read(MAX_OBJECT_BYTES + 1)
+        if len(body) > MAX_OBJECT_BYTES:
+            raise MailtideError(f"The object {key} is larger than {MAX_OBJECT_BYTES} bytes.")
+        return StoredObject(
+            body=body, etag=answer["ETag"].strip('"'), last_modified=_whole_seconds(answer["LastModified"])
+        )
+
+    def get_range(self, key: str, offset: int, length: int, *, etag: str) -> bytes:
+        """See mailtide.ports.Bucket."""
+        last = offset + length - 1
+        try:
+            answer = self._call("get_object", key, Range=f"bytes={offset}-{last}", IfMatch=etag)
+        except (StaleWriteError, NotFoundError):
+            raise SourceChangedError(f"{key} was replaced while it was being read") from None
+        with answer["Body"] as stream:
+            return bytes(stream.read(length))
+
+    def create(self, key: str, body: bytes) -> str:
+        """See mailtide.ports.Bucket."""
+        answer = self._call("put_object", key, Body=body, IfNoneMatch="*", ContentType="application/json")
+        return str(answer["ETag"]).strip('"')
+
+    def replace(self, key: str, body: bytes, *, expected_etag: str) -> str:
+        """See mailtide.ports.Bucket."""
+        try:
+            answer = self._call("put_object", key, Body=body, IfMatch=expected_etag, ContentType="application/json")
+        except NotFoundError as error:
+            raise StaleWriteError(f"{key}: it is gone") from error
+        return str(answer["ETag"]).strip('"')
+
+    def delete(self, key: str) -> None:
+        """See mailtide.ports.Bucket."""
+        self._call("delete_object", key)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """See mailtide.ports.Bucket."""
+        for page in self._pages(prefix):
+            for entry in page.get("Contents", []):
+                yield ObjectInfo(
+                    key=entry["Key"],
+                    etag=entry["ETag"].strip('"'),
+                    last_modified=_whole_seconds(entry["LastModified"]),
+                    size_bytes=entry["Size"],
+                )
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """See mailtide.ports.Bucket."""
+        for page in self._pages(prefix, Delimiter="/"):
+            for entry in page.get("CommonPrefixes", []):
+                yield entry["Prefix"].removeprefix(prefix).removesuffix("/")
+
+    def _pages(self, prefix: str, **arguments: Any) -> Iterator[Any]:  # noqa: ANN401 - the SDK's own shapes
+        try:
+            paginator = self._s3.get_paginator("list_objects_v2")
+            yield from paginator.paginate(Bucket=self.name, Prefix=prefix, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            _raise(error, f"list {prefix}")
+
+    def presign_get(self, key: str, *, expires_s: int) -> str:
+        """See mailtide.ports.Bucket."""
+        return self._presign("get_object", key, expires_s)
+
+    def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
+        """See mailtide.ports.Bucket."""
+        return self._presign("put_object", key, expires_s, **({"IfNoneMatch": "*"} if create_only else {}))
+
+    def _presign(self, operation: str, key: str, expires_s: int, **conditions: str) -> str:
+        parameters = {"Bucket": self.name, "Key": key, **conditions}
+        return self._public.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s)
+
+    def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
+        """See mailtide.ports.Bucket."""
+        upload_id = str(self._call("create_multipart_upload", target_key)["UploadId"])
+        try:
+            parts = tuple(
+                self._copy_part(source_key, target_key, upload_id, source_etag, number, start, size_bytes)
+                for number, start in enumerate(range(0, size_bytes, COPY_PART_BYTES), start=1)
+            )
+        except MailtideError:
+            self.abort_copy(target_key, upload_id)
+            raise
+        return StagedCopy(upload_id=upload_id, part_etags=parts, expected_etag=multipart_etag(parts))
+
+    def _copy_part(
+        self, source_key: str, target_key: str, upload_id: str, source_etag: str, number: int, start: int, size: int
+    ) -> str:
+        try:
+            answer = self._call(
+                "upload_part_copy",
+                target_key,
+                CopySource={"Bucket": self.name, "Key": source_key},
+                CopySourceIfMatch=source_etag,
+                CopySourceRange=f"bytes={start}-{min(start + COPY_PART_BYTES, size) - 1}",
+                PartNumber=number,
+                UploadId=upload_id,
+            )
+        except NotFoundError as error:
+            raise StaleWriteError(f"{source_key}: it is gone") from error
+        return str(answer["CopyPartResult"]["ETag"]).strip('"')
+
+    def complete_copy(self, target_key: str, staged: StagedCopy, *, expected_etag: str) -> None:
+        """See mailtide.ports.Bucket."""
+        parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(staged.part_etags, start=1)]
+        self._call(
+            "complete_multipart_upload",
+            target_key,
+            UploadId=staged.upload_id,
+            MultipartUpload={"Parts": parts},
+            IfMatch=expected_etag,
+        )
+
+    def abort_copy(self, target_key: str, upload_id: str) -> None:
+        """See mailtide.ports.Bucket."""
+        try:
+            self._call("abort_multipart_upload", target_key, UploadId=upload_id)
+        except NotFoundError:
+            return
+
+
+def _whole_seconds(moment: datetime) -> datetime:
+    """HEAD and listings differ below the second; comparisons need one of them."""
+    return moment.replace(microsecond=0)

@@ -1,0 +1,127 @@
+"""What the use cases need from the world outside: small Protocols; their docstrings say how they fail.
+
+Every method may also raise TransientError when the other side is out of order for the moment: the queue tries again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mailtide.contracts import Message, RunFinished
+from mailtide.machines import MachineInfo, MachineRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What a HEAD or a listing says of an object."""
+
+    key: str
+    etag: str
+    last_modified: datetime
+    """UTC, whole seconds."""
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """A small object, read whole."""
+
+    body: bytes
+    etag: str
+    last_modified: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagedCopy:
+    """A multipart copy whose parts stand ready; nothing is visible before it is completed."""
+
+    upload_id: str
+    part_etags: tuple[str, ...]
+    expected_etag: str
+    """The ETag that the object will have: MD5 over the parts' MD5 digests, then the number of parts."""
+
+
+class Bucket(Protocol):
+    """One bucket with conditional writes. Keys are plain text; ETags are kept without their quotes."""
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """None when there is no such object."""
+
+    def get(self, key: str) -> StoredObject | None:
+        """The whole object, at most 32 MiB; None when there is none."""
+
+    def get_range(self, key: str, offset: int, length: int, *, etag: str) -> bytes:
+        """`length` bytes (fewer at the end). SourceChangedError when the object no longer has this ETag."""
+
+    def first_part_size(self, key: str, *, etag: str) -> int | None:
+        """Bytes of the first part of a multipart upload, None where the host does not tell. SourceChangedError."""
+
+    def create(self, key: str, body: bytes) -> str:
+        """The new ETag. StaleWriteError when the object exists already."""
+
+    def replace(self, key: str, body: bytes, *, expected_etag: str) -> str:
+        """The new ETag. StaleWriteError when the object has another ETag or is gone."""
+
+    def delete(self, key: str) -> None:
+        """Gone afterwards; it need not have existed."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below the prefix, by key."""
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """The names directly below the prefix that have objects below them."""
+
+    def presign_get(self, key: str, *, expires_s: int) -> str:
+        """A URL that reads the object."""
+
+    def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
+        """A URL that writes the object; with `create_only` its holder must send `If-None-Match: *` (it is signed)."""
+
+    def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
+        """Begin a copy. StaleWriteError when the source object no longer has `source_etag`."""
+
+    def complete_copy(self, target_key: str, staged: StagedCopy, *, expected_etag: str) -> None:
+        """Publish a staged copy over the version `expected_etag`. StaleWriteError when the target has another one;
+        NotFoundError when the upload was aborted before. Completing again what was completed is fine (S3 replays the
+        answer, even when the object was replaced since)."""
+
+    def abort_copy(self, target_key: str, upload_id: str) -> None:
+        """After this the upload can never be completed; it need not exist."""
+
+
+class Queues(Protocol):
+    """The queues of the run functions."""
+
+    def send(self, message: Message, *, delay_s: int = 0) -> None:
+        """Put a message on the queue that its kind belongs to; at least once. `delay_s` is 0 to 900."""
+
+
+class MachineHost(Protocol):
+    """Where machines live (Fly.io)."""
+
+    def create(self, request: MachineRequest) -> MachineInfo:
+        """The machine of that name: a new one, or the one that lives already. FlyError when it is refused for good."""
+
+    def get(self, machine_id: str) -> MachineInfo:
+        """Also for one that was destroyed lately. NotFoundError when nothing is known of it."""
+
+    def find(self, metadata: dict[str, str]) -> list[MachineInfo]:
+        """The live machines that carry all of this metadata."""
+
+    def destroy(self, machine_id: str) -> None:
+        """Stop and remove it now; it need not exist."""
+
+
+class Announcer(Protocol):
+    """Tells others that a run has ended."""
+
+    def run_finished(self, event: RunFinished) -> None:
+        """At least once."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""

@@ -1,0 +1,35 @@
+"""When an organisation's timer run is due: pure arithmetic on local wall time."""
+
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+type Cadence = Literal["daily", "weekly", "monthly"]
+
+
+def local_date(now: datetime, timezone: str) -> date:
+    """The civil date of an instant in a time zone."""
+    return now.astimezone(ZoneInfo(timezone)).date()
+
+
+def due_date(
+    now: datetime, *, timezone: str, cadence: Cadence, run_at_hour: int, last_as_of: date | None
+) -> date | None:
+    """The as_of of the run that is due now, None when none is.
+
+    A run is due from `run_at_hour` local time of the first day of a period (the day; the week from Monday; the month
+    from the 1st) until one has been made in that period, so a missed tick is caught up by the next one. Wall time is compared:
+    an hour that daylight saving skips counts as passed when the clock is beyond it, one that it repeats changes nothing.
+    """
+    local = now.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    start = _period_start(local.date(), cadence)
+    opens = datetime(start.year, start.month, start.day) + timedelta(hours=run_at_hour)
+    if local < opens or (last_as_of is not None and last_as_of >= start):
+        return None
+    return local.date()
+
+
+def _period_start(day: date, cadence: Cadence) -> date:
+    if cadence == "weekly":
+        return day - timedelta(days=day.weekday())
+    return day.replace(day=1) if cadence == "monthly" else day

@@ -1,0 +1,105 @@
+"""collect_parts: a try has delivered or failed; name the try that counts, try again, or give up."""
+
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from mailtide.contracts import (
+    CollectMessage,
+    Delivered,
+    Failure,
+    LaunchMessage,
+    Manifest,
+    Part,
+    Plan,
+    Result,
+    TryError,
+)
+from mailtide.runs import keys, store
+from mailtide.runs.services import Services, StepReport
+
+
+def collect_parts(services: Services, message: CollectMessage) -> StepReport:
+    """Look at one try. Safe to repeat and in any order: part and result are created once, launches are idempotent."""
+    org, run = message.org, message.run
+    plan = store.read_plan(services.bucket, org, run)
+    if plan is None or services.bucket.head(keys.done(org, run)) is not None:
+        return StepReport("not_needed", org, run)
+    if services.bucket.head(keys.result(org, run)) is not None:
+        return StepReport("result_stands", org, run)
+    paths = keys.TryKeys(org, run, message.task, message.attempt)
+    part = store.read(services.bucket, keys.part(org, run, message.task), Part)
+    if part is None:
+        delivery = _delivery(services, paths)
+        if delivery is None:
+            return StepReport("nothing_delivered", org, run)
+        if isinstance(delivery, Failure):
+            return _after_failure(services, plan, paths, delivery)
+        part = Part(task=message.task, attempt=message.attempt, manifest=delivery)
+        part = store.create_once(services.bucket, keys.part(org, run, message.task), part)
+    return _after_part(services, plan, part)
+
+
+def _delivery(services: Services, paths: keys.TryKeys) -> Manifest | Failure | None:
+    """What a try delivered: a manifest whose objects are really there, the reason why not, or nothing yet."""
+    stored = services.bucket.get(paths.manifest)
+    if stored is not None:
+        try:
+            manifest = Manifest.model_validate_json(stored.body)
+        except ValidationError:
+            return _bad_delivery(services, paths, "its manifest is not readable")
+        problem = _problem(services, paths, manifest)
+        return _bad_delivery(services, paths, problem) if problem else manifest
+    stored = services.bucket.get(paths.error)
+    if stored is None:
+        return None
+    try:
+        return TryError.model_validate_json(stored.body).failure
+    except ValidationError:
+        return Failure(kind="internal", message="The machine failed and left an unreadable error.")
+
+
+def _problem(services: Services, paths: keys.TryKeys, manifest: Manifest) -> str | None:
+    if manifest.changed != bool(manifest.delivered):
+        return "its manifest contradicts itself"
+    for delivered in manifest.delivered:
+        if not _stands(services, paths, delivered):
+            return f"{delivered.name} is not what its manifest says"
+    return None
+
+
+def _stands(services: Services, paths: keys.TryKeys, delivered: Delivered) -> bool:
+    info = services.bucket.head(paths.database)
+    return info is not None and (info.etag, info.size_bytes) == (delivered.etag, delivered.size_bytes)
+
+
+def _bad_delivery(services: Services, paths: keys.TryKeys, problem: str) -> Failure:
+    """Note in error.json what is wrong with a delivery, so that the try is over for everybody."""
+    failure = Failure(kind="bad_delivery", message=f"The machine delivered something unusable: {problem}.")
+    error = TryError(failure=failure, written_at=services.clock.now())
+    return store.create_once(services.bucket, paths.error, error).failure
+
+
+def _after_failure(services: Services, plan: Plan, paths: keys.TryKeys, failure: Failure) -> StepReport:
+    """The next try, or the end of the run."""
+    facts: dict[str, object] = {"try": paths.attempt, "kind": failure.kind, "reason": failure.message}
+    if not failure.is_final and paths.attempt < services.settings.max_tries:
+        launch = LaunchMessage(org=plan.org, run=plan.run, task=paths.task, attempt=paths.attempt + 1)
+        services.queues.send(launch)
+        return StepReport("next_try", plan.org, plan.run, facts)
+    message = failure.message if failure.is_final else f"{failure.message} ({paths.attempt} tries)"
+    decide(services, plan, Failure(kind=failure.kind, message=message), None, paths.attempt)
+    return StepReport("gave_up", plan.org, plan.run, facts)
+
+
+def _after_part(services: Services, plan: Plan, part: Part) -> StepReport:
+    """All parts there: the result. (With chunks, the merge would be queued here.)"""
+    decide(services, plan, None, part, part.attempt)
+    return StepReport("collected", plan.org, plan.run, {"try": part.attempt, "changed": part.manifest.changed})
+
+
+def decide(services: Services, plan: Plan, failure: Failure | None, part: Part | None, tries: int) -> Result:
+    """Create result.json, or read the one that stands: the run's outcome is decided once."""
+    now: datetime = services.clock.now()
+    result = Result(failure=failure, part=part, tries=tries, decided_at=now)
+    return store.create_once(services.bucket, keys.result(plan.org, plan.run), result)

@@ -1,0 +1,80 @@
+"""The tail of a run, always in this order: latest.json, done.json, the event, the lock, the machines, the next plan, and the
+open/ marker last. Each effect is idempotent, and as long as the marker stands the tail is run again."""
+
+from mailtide.contracts import Done, Latest, OpenMarker, Plan, PlanMessage, RunFinished
+from mailtide.runs import keys, lock, store
+from mailtide.runs.launch import ROLE
+from mailtide.runs.services import Services, StepReport
+
+
+def run_tail(services: Services, done: Done) -> None:
+    """Everything after done.json: announce, free the lock and the machines, see to the next source, close the marker."""
+    services.announcer.run_finished(
+        RunFinished(
+            org=done.org,
+            run=done.run,
+            status=done.status,
+            reason=done.reason,
+            changed=done.changed,
+            published_etag=done.published_etag,
+            as_of=done.as_of,
+            finished_at=done.finished_at,
+        )
+    )
+    lock.release(services, done.org, done.run)
+    if done.tries != 1 or done.status != "published":
+        _destroy_machines(services, done)
+    queue_next_plan(services, done.org)
+    services.bucket.delete(keys.marker(done.org, done.run))
+
+
+def _destroy_machines(services: Services, done: Done) -> None:
+    """A run that went straight needs no look: its one machine has delivered and removes itself."""
+    if services.bucket.head(keys.plan(done.org, done.run)) is None:
+        return
+    for machine in services.machines.find({"role": ROLE, "run": done.run}):
+        services.machines.destroy(machine.id)
+
+
+def queue_next_plan(services: Services, org: str) -> bool:
+    """Queue a plan when the organisation's database is one that nothing has handled."""
+    source = store.read_source(services.bucket, org)
+    if source is None or store.is_handled(store.read_latest(services.bucket, org).value, source):
+        return False
+    services.queues.send(PlanMessage(org=org))
+    return True
+
+
+def close(services: Services, done: Done) -> StepReport:
+    """Create done.json, or take the one that stands, and run the tail."""
+    standing = store.create_once(services.bucket, keys.done(done.org, done.run), done)
+    run_tail(services, standing)
+    facts: dict[str, object] = {"status": standing.status, "changed": standing.changed, "reason": standing.reason}
+    return StepReport("finished", done.org, done.run, facts)
+
+
+def supersede_unplanned(services: Services, marker: OpenMarker, before: store.Versioned[Latest]) -> StepReport:
+    """End an opened run whose source is no longer the present one: only while it has no plan, and latest.json is the
+    one read `before` the source was looked at."""
+    unplanned = services.bucket.head(keys.plan(marker.org, marker.run)) is None
+    if not unplanned or store.read_latest(services.bucket, marker.org).etag != before.etag:
+        return StepReport("changed_while_planning", marker.org, marker.run)
+    done = Done(
+        org=marker.org,
+        run=marker.run,
+        status="superseded",
+        reason="The database was replaced or handled before this run was planned.",
+        finished_at=services.clock.now(),
+    )
+    return close(services, done)
+
+
+def record_handled(services: Services, plan: Plan, wanted: Latest, *, over: store.Versioned[Latest]) -> None:
+    """Write latest.json for a run that ends, over exactly the version that its ending was decided on.
+
+    StaleWriteError when somebody wrote in between (whoever settles an intent of this run records it as well): start again.
+    """
+    standing = over.value
+    if (standing.run, standing.status) == (wanted.run, wanted.status):
+        return
+    store.write_latest(services.bucket, plan.org, wanted, expected_etag=over.etag)

@@ -1,0 +1,109 @@
+"""What a plan says: the rules, the inspection of the database by ranged reads, the machine and its price."""
+
+from dataclasses import dataclass
+
+from mailtide.contracts import Failure, Inspection, OpenMarker, Plan, TaskPlan
+from mailtide.database.estimate import DatabaseFacts, inspect_database
+from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
+from mailtide.ports import Bucket
+from mailtide.rules.config import Rules, load_rules
+from mailtide.runs import keys
+from mailtide.runs.cadence import local_date
+from mailtide.runs.services import Services
+from mailtide.runs.sizing import size_run
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRanges:
+    """The source of a run as mailtide.database.ranged.RangeReader; every read insists on the same version."""
+
+    bucket: Bucket
+    key: str
+    etag: str
+    size_bytes: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes. SourceChangedError when the object was replaced."""
+        return self.bucket.get_range(self.key, offset, length, etag=self.etag)
+
+
+def draw_up(services: Services, marker: OpenMarker) -> Plan:
+    """The plan of an opened run; a bad input gives one that says why. SourceChangedError: start again."""
+    try:
+        rules_yaml = _read_rules_yaml(services.bucket, marker.org)
+        rules = load_rules(rules_yaml)
+        facts = _inspect(services.bucket, marker)
+    except InputError as error:
+        rules = read_rules_or_packaged(services.bucket, marker.org)
+        rejected = Failure(kind="bad_input", message=str(error))
+        return _plan(services, marker, rules).model_copy(update={"rejected": rejected})
+    source = marker.source
+    sizing = size_run(services.settings, contacts=facts.contacts_estimate, size_bytes=source.size_bytes)
+    key = keys.source(marker.org)
+    part_bytes = services.bucket.first_part_size(key, etag=source.etag) if "-" in source.etag else None
+    changes = {
+        "rules_yaml": rules_yaml,
+        "source_part_bytes": part_bytes,
+        "inspection": _inspection(facts),
+        "tasks": (TaskPlan(task="whole", kind="whole", sizes=sizing.sizes, threads=sizing.threads),),
+        "expected_s": sizing.expected_s,
+        "expected_usd": sizing.expected_usd,
+    }
+    return _plan(services, marker, rules).model_copy(update=changes)
+
+
+def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
+    now = services.clock.now()
+    return Plan(
+        org=marker.org,
+        run=marker.run,
+        trigger=marker.trigger,
+        source=marker.source,
+        as_of=marker.as_of or local_date(now, rules.timezone),
+        planned_at=now,
+        opened_at=marker.opened_at,
+        rules_yaml=None,
+        rules_sha256=rules.sha256,
+        inspection=None,
+        tasks=(),
+        deadline_s=services.settings.deadline_s,
+        expected_s=0.0,
+        expected_usd=0.0,
+    )
+
+
+def _inspect(bucket: Bucket, marker: OpenMarker) -> DatabaseFacts:
+    source = marker.source
+    ranges = BucketRanges(bucket, keys.source(marker.org), source.etag, source.size_bytes)
+    try:
+        return inspect_database(ranges)
+    except BudgetExceededError as error:
+        raise DatabaseError("The database's schema is too large to be read at planning.") from error
+
+
+def _inspection(facts: DatabaseFacts) -> Inspection:
+    return Inspection(
+        contacts_estimate=facts.contacts_estimate,
+        page_size_bytes=facts.page_size,
+        requests=facts.requests,
+        bytes_read=facts.bytes_read,
+        warnings=tuple(facts.warnings),
+    )
+
+
+def _read_rules_yaml(bucket: Bucket, org: str) -> str | None:
+    stored = bucket.get(keys.rules(org))
+    if stored is None:
+        return None
+    try:
+        return stored.body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise RulesError("The rules file is not UTF-8 text.") from None
+
+
+def read_rules_or_packaged(bucket: Bucket, org: str) -> Rules:
+    """The organisation's rules where they are usable, else the packaged ones: for dates and cadence."""
+    try:
+        return load_rules(_read_rules_yaml(bucket, org))
+    except RulesError:
+        return load_rules(None)

@@ -1,0 +1,70 @@
+"""finish_run: carry out result.json: publish, supersede or fail, then the tail. The only place where a planned run ends."""
+
+from mailtide.contracts import Done, FinishMessage, Latest, Part, Plan, Result
+from mailtide.errors import StaleWriteError
+from mailtide.runs import keys, lock, store
+from mailtide.runs.conclude import close, record_handled, run_tail
+from mailtide.runs.publish import confirm_unchanged, publish
+from mailtide.runs.services import Services, StepReport
+from mailtide.runs.story import done_of
+
+
+def finish_run(services: Services, message: FinishMessage) -> StepReport:
+    """End one run. Safe to repeat; without the lock it does nothing, and the watcher calls again."""
+    org, run = message.org, message.run
+    done = store.read_done(services.bucket, org, run)
+    if done is not None:
+        return _tail_again(services, done)
+    plan = store.read_plan(services.bucket, org, run)
+    result = store.read_result(services.bucket, org, run)
+    if plan is None or result is None:
+        return StepReport("nothing_to_finish", org, run)
+    if lock.take(services, org, run) is None:
+        return StepReport("waits_for_lock", org, run)
+    try:
+        return _fail(services, plan, result) if result.part is None else _publish(services, plan, result, result.part)
+    except StaleWriteError:
+        return StepReport("waits_for_quiet", org, run)
+
+
+def _tail_again(services: Services, done: Done) -> StepReport:
+    if store.read_marker(services.bucket, done.org, done.run) is None:
+        return StepReport("already_finished", done.org, done.run)
+    run_tail(services, done)
+    return StepReport("finished_tail", done.org, done.run, {"status": done.status})
+
+
+def _publish(services: Services, plan: Plan, result: Result, part: Part) -> StepReport:
+    if part.manifest.delivered:
+        source_key = keys.TryKeys(plan.org, plan.run, part.task, part.attempt).database
+        publication = publish(services, plan, part.manifest.delivered[0], source_key)
+    else:
+        publication = confirm_unchanged(services, plan)
+    if publication.ending == "again":
+        return StepReport("waits_for_quiet", plan.org, plan.run)
+    if publication.ending == "superseded":
+        reason = "The database was replaced while this run was at work; the new one has a run of its own."
+        return close(services, done_of(services, plan, result, "superseded", reason, None))
+    etag = publication.published_etag
+    handled = Latest(run=plan.run, status="published", source=plan.source, as_of=plan.as_of, published_etag=etag)
+    record_handled(services, plan, handled, over=publication.seen)
+    return close(services, done_of(services, plan, result, "published", None, etag))
+
+
+def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
+    """Record the failure: the source counts as handled, so that it is not planned again for ever."""
+    failure = result.failure
+    reason = failure.message if failure else "The run ended without a result."
+    standing = confirm_unchanged(services, plan)
+    if standing.ending == "again":
+        return StepReport("waits_for_quiet", plan.org, plan.run)
+    if standing.ending == "published":
+        handled = Latest(
+            run=plan.run,
+            status="failed",
+            source=plan.source,
+            as_of=plan.as_of,
+            published_etag=standing.seen.value.published_etag,
+        )
+        record_handled(services, plan, handled, over=standing.seen)
+    return close(services, done_of(services, plan, result, "failed", reason, None))

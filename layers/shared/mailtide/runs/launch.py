@@ -1,0 +1,141 @@
+"""launch_machine: one try of one task gets its document and its machine."""
+
+import hashlib
+
+from mailtide.contracts import (
+    Failure,
+    Launch,
+    LaunchMessage,
+    Plan,
+    TaskDocument,
+    TaskPlan,
+    TaskUrls,
+    TryError,
+)
+from mailtide.errors import FlyError, TransientError
+from mailtide.machines import MachineInfo, MachineRequest
+from mailtide.runs import keys, store
+from mailtide.runs.services import Services, StepReport
+
+ROLE = "mailtide-run"
+"""Metadata `role` of every machine that runs of mailtide create; the watcher sweeps what carries it."""
+TASK_URL_VARIABLE = "MAILTIDE_TASK_URL"
+
+
+def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
+    """Create the machine of a try, or find that it is not wanted. Safe to repeat: the machine's name is the try's.
+
+    done.json is read before and after the creation, so that no machine outlives its run unseen.
+    """
+    plan = store.read_plan(services.bucket, message.org, message.run)
+    task = next((task for task in plan.tasks if task.task == message.task), None) if plan else None
+    if plan is None or task is None:
+        return StepReport("nothing_planned", message.org, message.run)
+    if _is_settled(services, message):
+        return StepReport("not_needed", message.org, message.run)
+    paths = keys.TryKeys(message.org, message.run, message.task, message.attempt)
+    if _is_launched(services, paths):
+        return StepReport("already_launched", message.org, message.run)
+    store.create_once(services.bucket, paths.document, _document(services, plan, task, paths))
+    try:
+        machine = services.machines.create(_request(services, task, paths))
+    except TransientError:
+        raise
+    except FlyError as error:
+        failure = Failure(kind="launch_refused", message=f"No machine could be created: {error}")
+        store.create_once(services.bucket, paths.error, TryError(failure=failure, written_at=services.clock.now()))
+        return StepReport("launch_refused", message.org, message.run, {"reason": str(error)})
+    return _record(services, message, paths, task, machine)
+
+
+def _record(
+    services: Services, message: LaunchMessage, paths: keys.TryKeys, task: TaskPlan, machine: MachineInfo
+) -> StepReport:
+    launch = Launch(
+        machine_id=machine.id,
+        machine_name=machine.name,
+        region=machine.region,
+        size=machine.size or task.sizes[0],
+        launched_at=services.clock.now(),
+    )
+    store.create_once(services.bucket, paths.launch, launch)
+    if store.read_done(services.bucket, message.org, message.run) is not None:
+        services.machines.destroy(machine.id)
+        return StepReport("destroyed_late_machine", message.org, message.run, {"machine": machine.id})
+    facts: dict[str, object] = {"machine": machine.id, "region": machine.region, "size": str(launch.size)}
+    return StepReport("launched", message.org, message.run, facts)
+
+
+def _is_settled(services: Services, message: LaunchMessage) -> bool:
+    wanted = (
+        keys.done(message.org, message.run),
+        keys.result(message.org, message.run),
+        keys.part(message.org, message.run, message.task),
+    )
+    return any(services.bucket.head(key) is not None for key in wanted)
+
+
+def _is_launched(services: Services, paths: keys.TryKeys) -> bool:
+    return any(services.bucket.head(key) is not None for key in (paths.launch, paths.manifest, paths.error))
+
+
+def _document(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKeys) -> TaskDocument:
+    bucket = services.bucket
+    expires_s = services.settings.url_ttl_s
+
+    def put_once(key: str) -> str:
+        return bucket.presign_put(key, expires_s=expires_s, create_only=True)
+
+    urls = TaskUrls(
+        source_get=bucket.presign_get(keys.source(plan.org), expires_s=expires_s),
+        claim_put=put_once(paths.claim),
+        claim_get=bucket.presign_get(paths.claim, expires_s=expires_s),
+        database_put=bucket.presign_put(paths.database, expires_s=expires_s, create_only=False),
+        manifest_put=put_once(paths.manifest),
+        error_put=put_once(paths.error),
+    )
+    return TaskDocument(
+        org=plan.org,
+        run=plan.run,
+        task=task,
+        attempt=paths.attempt,
+        source=plan.source,
+        source_part_bytes=plan.source_part_bytes,
+        as_of=plan.as_of,
+        planned_at=plan.planned_at,
+        rules_yaml=plan.rules_yaml,
+        rules_sha256=plan.rules_sha256,
+        profile=plan.profile,
+        urls=urls,
+        written_at=services.clock.now(),
+    )
+
+
+def machine_name(paths: keys.TryKeys) -> str:
+    """The deterministic name of a try's machine: the same try can never have two live ones."""
+    digest = hashlib.sha256(f"{paths.org}/{paths.run}/{paths.task}/{paths.attempt}".encode()).hexdigest()[:16]
+    return f"mailtide-{digest}"
+
+
+def _request(services: Services, task: TaskPlan, paths: keys.TryKeys) -> MachineRequest:
+    settings = services.settings
+    url = services.bucket.presign_get(paths.document, expires_s=settings.url_ttl_s)
+    return MachineRequest(
+        name=machine_name(paths),
+        regions=settings.fly_regions,
+        sizes=task.sizes[_smaller_sizes_to_skip(services, task, paths) :],
+        image=settings.machine_image,
+        env={TASK_URL_VARIABLE: url},
+        metadata={"role": ROLE, "org": paths.org, "run": paths.run, "task": paths.task, "try": str(paths.attempt)},
+        auto_destroy=True,
+    )
+
+
+def _smaller_sizes_to_skip(services: Services, task: TaskPlan, paths: keys.TryKeys) -> int:
+    """One size up for every earlier try that ran out of memory."""
+    skipped = 0
+    for attempt in range(1, paths.attempt):
+        earlier = keys.TryKeys(paths.org, paths.run, paths.task, attempt)
+        error = store.read(services.bucket, earlier.error, TryError)
+        skipped += error is not None and error.failure.kind == "out_of_memory"
+    return min(skipped, len(task.sizes) - 1)

@@ -1,0 +1,150 @@
+"""watch_runs: every minute, bring on what should have moved. With no event delivered at all, it alone gets every run
+to its end: it looks at what stands in the bucket and queues the call that should come next."""
+
+from datetime import datetime, timedelta
+
+from mailtide.contracts import (
+    CollectMessage,
+    Failure,
+    FinishMessage,
+    Launch,
+    LaunchMessage,
+    OpenMarker,
+    Plan,
+    PlanMessage,
+    TryError,
+)
+from mailtide.errors import NotFoundError
+from mailtide.ports import ObjectInfo
+from mailtide.runs import keys, lock, store
+from mailtide.runs.collect import decide
+from mailtide.runs.services import Services, StepReport
+
+
+def watch_open_runs(services: Services) -> list[StepReport]:
+    """Look at every unfinished run. Returns what was done, run by run; an empty list when nothing was needed."""
+    reports: list[StepReport] = []
+    for info in list(services.bucket.list(keys.OPEN)):
+        name = keys.parse_marker(info.key)
+        if name is not None:
+            report = _watch_run(services, *name)
+            if report is not None:
+                reports.append(report)
+    return reports
+
+
+def _watch_run(services: Services, org: str, run: str) -> StepReport | None:
+    marker = store.read_marker(services.bucket, org, run)
+    if marker is None:
+        return None
+    done = store.read_done(services.bucket, org, run)
+    if done is not None:
+        return _finish(services, org, run) if _stalled(services, done.finished_at) else None
+    plan = store.read_plan(services.bucket, org, run)
+    if plan is None:
+        return _replan(services, marker)
+    lock.renew(services, org, run)
+    result = store.read_result(services.bucket, org, run)
+    if result is not None:
+        return _finish(services, org, run) if _stalled(services, result.decided_at) else None
+    if plan.rejected is not None:
+        return _replan(services, marker)
+    if store.age_s(services.clock.now(), plan.planned_at) > services.settings.run_timeout_s:
+        message = f"The run took longer than {services.settings.run_timeout_s} seconds."
+        decide(services, plan, Failure(kind="timed_out", message=message), None, _tries(services, plan))
+        return StepReport("timed_out", org, run)
+    return next((report for task in plan.tasks if (report := _watch_task(services, plan, task.task))), None)
+
+
+def _stalled(services: Services, moment: datetime) -> bool:
+    """Whether nothing has followed for longer than a busy queue explains."""
+    return services.clock.now() - moment >= timedelta(seconds=services.settings.watch_stall_s)
+
+
+def _finish(services: Services, org: str, run: str) -> StepReport:
+    services.queues.send(FinishMessage(org=org, run=run))
+    return StepReport("queued_finish", org, run)
+
+
+def _replan(services: Services, marker: OpenMarker) -> StepReport | None:
+    if not _stalled(services, marker.opened_at):
+        return None
+    services.queues.send(PlanMessage(org=marker.org, run=marker.run))
+    return StepReport("queued_plan", marker.org, marker.run)
+
+
+def _tries(services: Services, plan: Plan) -> int:
+    attempts = [_latest_try(services, plan, task.task)[0] for task in plan.tasks]
+    return max(attempts, default=0)
+
+
+def _latest_try(services: Services, plan: Plan, task: str) -> tuple[int, dict[str, ObjectInfo]]:
+    """Number of the last try of a task (0: none) and its objects by name."""
+    tries: dict[int, dict[str, ObjectInfo]] = {}
+    for info in services.bucket.list(keys.tasks(plan.org, plan.run, task)):
+        found = keys.parse_try(info.key)
+        if found is not None:
+            tries.setdefault(found[0].attempt, {})[found[1]] = info
+    last = max(tries, default=0)
+    return last, tries.get(last, {})
+
+
+def _watch_task(services: Services, plan: Plan, task: str) -> StepReport | None:
+    attempt, objects = _latest_try(services, plan, task)
+    if attempt == 0:
+        return _launch(services, plan, task, 1) if _stalled(services, plan.planned_at) else None
+    paths = keys.TryKeys(plan.org, plan.run, task, attempt)
+    delivered = objects.get("manifest.json") or objects.get("error.json")
+    if delivered is not None:
+        return _collect(services, paths) if _stalled(services, delivered.last_modified) else None
+    if "launch.json" not in objects:
+        document = objects.get("task.json")
+        silent = document is None or _stalled(services, document.last_modified)
+        return _launch(services, plan, task, attempt) if silent else None
+    return _watch_machine(services, paths)
+
+
+def _launch(services: Services, plan: Plan, task: str, attempt: int) -> StepReport:
+    services.queues.send(LaunchMessage(org=plan.org, run=plan.run, task=task, attempt=attempt))
+    return StepReport("queued_launch", plan.org, plan.run, {"task": task, "try": attempt})
+
+
+def _collect(services: Services, paths: keys.TryKeys) -> StepReport:
+    message = CollectMessage(org=paths.org, run=paths.run, task=paths.task, attempt=paths.attempt)
+    services.queues.send(message)
+    return StepReport("queued_collect", paths.org, paths.run, {"task": paths.task, "try": paths.attempt})
+
+
+def _watch_machine(services: Services, paths: keys.TryKeys) -> StepReport | None:
+    """A machine that ended or hangs without a word: put its end in error.json in its place."""
+    launch = store.read(services.bucket, paths.launch, Launch)
+    if launch is None:
+        return None
+    failure = _verdict(services, launch)
+    if failure is None:
+        return None
+    if any(services.bucket.head(key) is not None for key in (paths.manifest, paths.error)):
+        return _collect(services, paths)
+    error = TryError(failure=failure, written_at=services.clock.now())
+    store.create_once(services.bucket, paths.error, error)
+    return _collect(services, paths)
+
+
+def _verdict(services: Services, launch: Launch) -> Failure | None:
+    """Why a machine will deliver nothing more; it is certainly dead afterwards. None: it is at work."""
+    timeout_s = services.settings.task_timeout_s
+    try:
+        machine = services.machines.get(launch.machine_id)
+    except NotFoundError:
+        return Failure(kind="machine_lost", message="The machine vanished.")
+    if machine.oom_killed:
+        services.machines.destroy(launch.machine_id)
+        return Failure(kind="out_of_memory", message=f"The machine ran out of memory ({launch.size}).")
+    if machine.gone or machine.state in {"stopped", "failed", "suspended"}:
+        services.machines.destroy(launch.machine_id)
+        code = "" if machine.exit_code is None else f" with exit code {machine.exit_code}"
+        return Failure(kind="machine_lost", message=f"The machine stopped{code} before it had delivered.")
+    if store.age_s(services.clock.now(), launch.launched_at) <= timeout_s:
+        return None
+    services.machines.destroy(launch.machine_id)
+    return Failure(kind="timed_out", message=f"The machine took longer than {timeout_s} seconds.")
