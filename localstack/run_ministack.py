@@ -1,4 +1,4 @@
-"""Starts MiniStack from its own environment with another interpreter: `python ministack.py SITE_PACKAGES`.
+"""Starts MiniStack from its own environment with another interpreter: `python -P run_ministack.py SITE_PACKAGES`.
 
 MiniStack runs functions with the interpreter that runs itself. Started like this, with the interpreter of an empty environment, functions
 see the standard library and their layers and nothing that only the emulator has.
