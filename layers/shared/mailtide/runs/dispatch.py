@@ -1,0 +1,39 @@
+"""Which use case a message calls."""
+
+from mailtide.contracts import (
+    CollectMessage,
+    FinishMessage,
+    LaunchMessage,
+    Message,
+    PlanMessage,
+    TickMessage,
+    WatchMessage,
+)
+from mailtide.runs.collect import collect_parts
+from mailtide.runs.finish import finish_run
+from mailtide.runs.launch import launch_machine
+from mailtide.runs.plan import plan_run
+from mailtide.runs.services import Services, StepReport
+from mailtide.runs.tick import queue_due_runs
+from mailtide.runs.watch import watch_open_runs
+from mailtide.runs.watch_orgs import sweep_machines, watch_organisations
+
+
+def carry_out(services: Services, message: Message | None) -> list[StepReport]:
+    """Call the use case of a message and say what it did; None (an event of no meaning here) does nothing."""
+    match message:
+        case None:
+            return [StepReport("ignored")]
+        case PlanMessage():
+            return [plan_run(services, message)]
+        case TickMessage():
+            return [queue_due_runs(services)]
+        case LaunchMessage():
+            return [launch_machine(services, message)]
+        case CollectMessage():
+            return [collect_parts(services, message)]
+        case FinishMessage():
+            return [finish_run(services, message)]
+        case WatchMessage():
+            found = [*watch_open_runs(services), *watch_organisations(services), *sweep_machines(services)]
+            return found or [StepReport("all_quiet")]
