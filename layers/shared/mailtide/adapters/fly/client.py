@@ -1,5 +1,6 @@
 """A synchronous client for the machines of one Fly app; every method raises FlyError or one of its subclasses."""
 
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -17,6 +18,9 @@ from mailtide.adapters.fly.wire import Ask, Timeouts, Wire
 BASE_URL = "https://api.machines.dev/v1"
 MAX_WAIT_S = 60
 """The longest that the API's wait blocks."""
+
+MIN_WAIT_PERIOD_S = 1.0
+"""The API's rate limit for waits on one machine, should it answer at once."""
 
 SETTLE_S = 5.0
 """How long after its creation a machine may still answer 404."""
@@ -95,21 +99,22 @@ class FlyClient:
         """Block until the machine is in the state, or None when timeout_s is up.
 
         Longer waits are cut into the API's 60 s. instance_id: the version meant; Fly wants it for "stopped". A machine
-        that destroys itself may never be seen stopped: wait for "destroyed". Raises FlyNotFoundError, but not within the
-        first SETTLE_S, since a new machine may not be known everywhere yet.
+        that destroys itself may never be seen stopped: wait for "destroyed". Raises FlyNotFoundError, but not within
+        the first SETTLE_S, since a new machine may not be known everywhere yet.
         """
         began = time.monotonic()
         while (left_s := began + timeout_s - time.monotonic()) > 0:
-            slice_s = max(1, min(MAX_WAIT_S, int(left_s)))
+            slice_s = min(MAX_WAIT_S, math.ceil(left_s))
+            asked = time.monotonic()
             try:
                 answer = self._wait_slice(machine_id, state, slice_s, instance_id)
             except FlyNotFoundError:
                 if time.monotonic() - began > SETTLE_S:
                     raise
-                time.sleep(min(left_s, SETTLE_S / 10))
-                continue
+                answer = None
             if answer is not None:
                 return answer
+            time.sleep(max(0.0, min(left_s, asked + MIN_WAIT_PERIOD_S - time.monotonic())))
         return None
 
     def start(self, machine_id: str, *, nonce: str | None = None) -> None:

@@ -1,10 +1,9 @@
 """Fly as the machine host that use cases see: create, get, find, destroy."""
 
-import contextlib
 from collections.abc import Mapping
 
 from mailtide.adapters.fly.client import FlyClient
-from mailtide.adapters.fly.errors import FlyNotFoundError
+from mailtide.adapters.fly.errors import FlyConflictError, FlyNotFoundError
 from mailtide.adapters.fly.launch import create_with_fallback
 from mailtide.machines import MachineInfo, MachineRequest
 
@@ -34,6 +33,11 @@ class FlyMachineHost:
         return [machine.info for machine in self._client.machines(metadata)]
 
     def destroy(self, machine_id: str) -> None:
-        """Destroy the machine, running or not; fine when it is gone."""
-        with contextlib.suppress(FlyNotFoundError):
+        """Destroy the machine, running or not; fine when it is gone. Raises FlyConflictError while others lease it."""
+        try:
             self._client.destroy(machine_id, force=True)
+        except FlyNotFoundError:
+            return
+        except FlyConflictError:
+            if not self.get(machine_id).gone:
+                raise

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -37,14 +37,17 @@ class BearerAuth(httpx.Auth):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. action: its name in errors; path: below the app's machines; hold_s: how long the server may wait."""
+    """One request. action: its name in errors; path: below the app's machines; hold_s: how long the server may wait.
+
+    Body and headers stay out of its repr: they hold presigned URLs and nonces.
+    """
 
     action: str
     method: str
     path: str = ""
     query: Mapping[str, str] | None = None
-    body: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] | None = None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     hold_s: float = 0.0
 
 
