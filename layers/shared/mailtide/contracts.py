@@ -129,7 +129,7 @@ class Failure(Contract):
     @property
     def is_final(self) -> bool:
         """Whether another try could not end differently."""
-        return self.kind in {"bad_input", "launch_refused"}
+        return self.kind in {"bad_input", "source_changed", "launch_refused"}
 
 
 class Plan(Contract):

@@ -1,12 +1,14 @@
 """The bucket on S3 or anything that speaks its language, with conditional writes."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import boto3
 import stamina
+from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -92,6 +94,15 @@ class S3Bucket:
             last_modified=_whole_seconds(answer["LastModified"]),
             size_bytes=answer["ContentLength"],
         )
+
+    def put_file(self, key: str, path: Path, progress: Callable[[int], None] | None = None) -> None:
+        """Store a file of any size; `progress` gets the number of bytes of each block that went out."""
+        try:
+            self._s3.upload_file(str(path), self.name, key, Callback=progress)
+        except (ClientError, BotoCoreError) as error:
+            _raise(error, f"upload {key}")
+        except S3UploadFailedError as error:
+            raise TransientError(f"upload {key}: the bucket {self.name} refused or broke off the upload") from error
 
     def first_part_size(self, key: str, *, etag: str) -> int | None:
         """See mailtide.ports.Bucket."""

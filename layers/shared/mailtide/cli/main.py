@@ -12,6 +12,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("mailtide.cli.schedule:schedule", "Bring the mail schedule of a database up to date."),
     "generate": ("mailtide.cli.generate:generate", "Make a database of realistic, invented contacts."),
     "db-info": ("mailtide.cli.db_info:db_info", "Say what is in a database, and what is wrong with it."),
+    "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
+    "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
+    "orgs": ("mailtide.cli.orgs:orgs", "Add organisations and list them."),
+    "run": ("mailtide.cli.run:run", "Start a run on demand."),
+    "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""
 

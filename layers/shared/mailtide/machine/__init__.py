@@ -1,0 +1,1 @@
+"""What runs on a Fly machine: fetch, pass, deliver."""

@@ -8,6 +8,8 @@ from mailtide.runs.publish import confirm_unchanged, publish
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.story import done_of
 
+REPLACED = "The database was replaced while this run was at work; the new one has a run of its own."
+
 
 def finish_run(services: Services, message: FinishMessage) -> StepReport:
     """End one run. Safe to repeat; without the lock it does nothing, and the watcher calls again."""
@@ -43,8 +45,7 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     if publication.ending == "again":
         return StepReport("waits_for_quiet", plan.org, plan.run)
     if publication.ending == "superseded":
-        reason = "The database was replaced while this run was at work; the new one has a run of its own."
-        return close(services, done_of(services, plan, result, "superseded", reason, None))
+        return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
     etag = publication.published_etag
     handled = Latest(run=plan.run, status="published", source=plan.source, as_of=plan.as_of, published_etag=etag)
     record_handled(services, plan, handled, over=publication.seen)
@@ -67,4 +68,6 @@ def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
             published_etag=standing.seen.value.published_etag,
         )
         record_handled(services, plan, handled, over=standing.seen)
+    elif failure is not None and failure.kind == "source_changed":
+        return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
     return close(services, done_of(services, plan, result, "failed", reason, None))

@@ -20,6 +20,9 @@ from mailtide.runs import keys, lock, store
 from mailtide.runs.collect import decide
 from mailtide.runs.services import Services, StepReport
 
+NEWBORN_S = 15
+"""For seconds after its creation a machine may be unknown to the API that created it."""
+
 
 def watch_open_runs(services: Services) -> list[StepReport]:
     """Look at every unfinished run. Returns what was done, run by run; an empty list when nothing was needed."""
@@ -133,10 +136,11 @@ def _watch_machine(services: Services, paths: keys.TryKeys) -> StepReport | None
 def _verdict(services: Services, launch: Launch) -> Failure | None:
     """Why a machine will deliver nothing more; it is certainly dead afterwards. None: it is at work."""
     timeout_s = services.settings.task_timeout_s
+    age_s = store.age_s(services.clock.now(), launch.launched_at)
     try:
         machine = services.machines.get(launch.machine_id)
     except NotFoundError:
-        return Failure(kind="machine_lost", message="The machine vanished.")
+        return None if age_s < NEWBORN_S else Failure(kind="machine_lost", message="The machine vanished.")
     if machine.oom_killed:
         services.machines.destroy(launch.machine_id)
         return Failure(kind="out_of_memory", message=f"The machine ran out of memory ({launch.size}).")
@@ -144,7 +148,7 @@ def _verdict(services: Services, launch: Launch) -> Failure | None:
         services.machines.destroy(launch.machine_id)
         code = "" if machine.exit_code is None else f" with exit code {machine.exit_code}"
         return Failure(kind="machine_lost", message=f"The machine stopped{code} before it had delivered.")
-    if store.age_s(services.clock.now(), launch.launched_at) <= timeout_s:
+    if age_s <= timeout_s:
         return None
     services.machines.destroy(launch.machine_id)
     return Failure(kind="timed_out", message=f"The machine took longer than {timeout_s} seconds.")

@@ -1,0 +1,181 @@
+"""Objects by presigned URL: resumable download, checked against the ETag; upload, checked against the answer.
+
+A presigned URL is a credential, so no error text here holds one.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import stamina
+
+from mailtide.errors import MailtideError, SourceChangedError, StaleWriteError, TransientError
+
+BLOCK_BYTES = 1024 * 1024
+ATTEMPTS = 6
+
+
+class RefusedError(MailtideError):
+    """The bucket refused a presigned URL: it has expired, or its signer may not do this any more."""
+
+
+class CorruptTransferError(TransientError):
+    """The bytes that arrived are not the ones that were sent."""
+
+
+def make_client() -> httpx.Client:
+    """A client with time-outs for large bodies on a slow line."""
+    return httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False)
+
+
+def _check(status: int, what: str) -> None:
+    if status < 300:
+        return
+    if status == 412:
+        raise StaleWriteError(f"{what}: it has changed or exists already")
+    if status in {408, 429} or status >= 500:
+        raise TransientError(f"{what}: status {status}")
+    raise RefusedError(f"{what}: the bucket answered {status}.")
+
+
+@stamina.retry(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0)
+def get_small(client: httpx.Client, url: str, what: str) -> bytes:
+    """A small object. RefusedError when the URL is no longer good."""
+    try:
+        answer = client.get(url)
+    except httpx.TransportError as error:
+        raise TransientError(f"{what}: {type(error).__name__}") from None
+    _check(answer.status_code, what)
+    return answer.content
+
+
+@stamina.retry(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0)
+def put_once(client: httpx.Client, url: str, body: bytes, what: str) -> None:
+    """Create a small object. StaleWriteError when it exists already (perhaps by one's own unanswered try)."""
+    try:
+        answer = client.put(url, content=body, headers={"If-None-Match": "*"})
+    except httpx.TransportError as error:
+        raise TransientError(f"{what}: {type(error).__name__}") from None
+    if answer.status_code == 409:
+        raise TransientError(f"{what}: conflicting request")
+    _check(answer.status_code, what)
+
+
+def download(
+    client: httpx.Client,
+    url: str,
+    path: Path,
+    *,
+    etag: str,
+    size_bytes: int,
+    part_bytes: int | None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Fetch exactly the version `etag` to `path`, going on where a broken connection stopped.
+
+    part_bytes: part size of a multipart upload, whose ETag is the MD5 of the parts' MD5 digests; None when unknown.
+    SourceChangedError when the object was replaced; CorruptTransferError when size or checksum differ to the end.
+    """
+    for attempt in stamina.retry_context(on=CorruptTransferError, attempts=2, wait_initial=0.1):
+        with attempt:
+            path.write_bytes(b"")
+            _fetch_all(client, url, path, etag, size_bytes, progress)
+            if not _matches(path, etag, part_bytes):
+                raise CorruptTransferError("The database does not have the checksum of the plan.")
+
+
+def _fetch_all(
+    client: httpx.Client, url: str, path: Path, etag: str, size_bytes: int, progress: Callable[[int], None]
+) -> None:
+    """Append until the file is complete; every attempt that made progress earns a new one."""
+    while (have := path.stat().st_size) < size_bytes:
+        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0):
+            with attempt:
+                _fetch_rest(client, url, path, etag, progress)
+        if path.stat().st_size <= have:
+            raise CorruptTransferError("The database is shorter than the plan says.")
+    if path.stat().st_size != size_bytes:
+        raise CorruptTransferError("The database is longer than the plan says.")
+
+
+def _fetch_rest(client: httpx.Client, url: str, path: Path, etag: str, progress: Callable[[int], None]) -> None:
+    offset = path.stat().st_size
+    headers = {"If-Match": f'"{etag}"', "Range": f"bytes={offset}-"}
+    try:
+        with client.stream("GET", url, headers=headers) as answer, path.open("ab") as file:
+            if answer.status_code in {404, 412}:
+                raise SourceChangedError("The database was replaced while it was being fetched.")
+            _check(answer.status_code, "fetching the database")
+            if offset and answer.status_code != 206:
+                raise RefusedError("fetching the database: the bucket ignored the range.")
+            for block in answer.iter_bytes(BLOCK_BYTES):
+                file.write(block)
+                progress(len(block))
+    except httpx.TransportError as error:
+        raise TransientError(f"fetching the database: {type(error).__name__}") from None
+
+
+def _matches(path: Path, etag: str, part_bytes: int | None) -> bool:
+    """Whether a file has the checksum that its ETag states; an ETag that states none is taken on trust."""
+    plain, _, parts = etag.partition("-")
+    if len(plain) != 32:
+        return True
+    if not parts:
+        return _md5(path) == plain
+    if part_bytes is None:
+        return True
+    digests = b"".join(_part_digests(path, part_bytes))
+    return hashlib.md5(digests, usedforsecurity=False).hexdigest() == plain
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _new_md5).hexdigest()
+
+
+def _new_md5() -> "hashlib._Hash":
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _part_digests(path: Path, part_bytes: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while True:
+            left, digest, seen = part_bytes, _new_md5(), 0
+            while left and (block := file.read(min(left, BLOCK_BYTES))):
+                digest.update(block)
+                left -= len(block)
+                seen += len(block)
+            if not seen:
+                return
+            yield digest.digest()
+
+
+def upload(client: httpx.Client, url: str, path: Path) -> tuple[str, str, int]:
+    """Store a file. Returns (ETag, SHA-256, size in bytes); the bucket checks the MD5 that goes with it."""
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    md5 = _md5(path)
+    size_bytes = path.stat().st_size
+    for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0):
+        with attempt:
+            etag = _put_file(client, url, path, md5, size_bytes)
+    return etag, sha256, size_bytes
+
+
+def _put_file(client: httpx.Client, url: str, path: Path, md5: str, size_bytes: int) -> str:
+    headers = {
+        "Content-Length": str(size_bytes),
+        "Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode(),
+    }
+    try:
+        with path.open("rb") as file:
+            answer = client.put(url, content=iter(lambda: file.read(BLOCK_BYTES), b""), headers=headers)
+    except httpx.TransportError as error:
+        raise TransientError(f"delivering the database: {type(error).__name__}") from None
+    _check(answer.status_code, "delivering the database")
+    etag = answer.headers.get("ETag", "").strip('"')
+    if len(etag) == 32 and etag != md5:
+        raise CorruptTransferError("The database did not arrive as it was sent.")
+    return str(etag)

@@ -1,0 +1,150 @@
+"""What a machine does with its task document: claim the try, fetch, pass, deliver; or say in error.json why not.
+
+It knows nothing but the URLs of its document. Whatever happens, its last write is manifest.json or error.json, unless
+it dies: then the watcher writes error.json in its place.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+from pydantic import ValidationError
+
+from mailtide.contracts import Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
+from mailtide.errors import InputError, MailtideError, SourceChangedError, StaleWriteError
+from mailtide.machine import transfer
+from mailtide.machine.schedule_pass import run_pass
+from mailtide.rules.config import load_rules
+
+type Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How the work on a try ended."""
+
+    delivered: bool
+    sentence: str
+
+
+def work(task_url: str, *, machine_id: str | None, say: Say) -> Ended:
+    """Do the task behind a URL. MailtideError only when not even error.json could be written."""
+    with transfer.make_client() as client:
+        document = _document(transfer.get_small(client, task_url, "fetching the task"))
+        say(f"task {document.task.task} of run {document.run}, try {document.attempt}")
+        claim = Claim(machine_id=machine_id, claimed_at=_now())
+        if not _claim(client, document, claim):
+            return Ended(delivered=True, sentence="Another process works on this try.")
+        try:
+            manifest = _deliver(client, document, claim, say)
+            _put_own(client, document.urls.manifest_put, manifest.to_bytes(), "writing the manifest")
+        except Exception as error:  # noqa: BLE001 - a machine must not die in silence; what it does not know it calls internal
+            failure = _failure(error)
+            _say_details(error)
+            body = TryError(failure=failure, written_at=_now()).to_bytes()
+            _put_own(client, document.urls.error_put, body, "writing the error")
+            return Ended(delivered=False, sentence=failure.message)
+        return Ended(delivered=True, sentence="Delivered." if manifest.changed else "Nothing to change.")
+
+
+def _document(body: bytes) -> TaskDocument:
+    """The task. Its validation errors would quote presigned URLs, so they go no further."""
+    try:
+        return TaskDocument.model_validate_json(body)
+    except ValidationError:
+        raise MailtideError("The task document is not readable.") from None
+
+
+def _claim(client: httpx.Client, document: TaskDocument, claim: Claim) -> bool:
+    """Whether this process is the one that works on the try; a lost answer to its own claim counts as won."""
+    try:
+        transfer.put_once(client, document.urls.claim_put, claim.to_bytes(), "claiming the try")
+    except StaleWriteError:
+        standing = Claim.model_validate_json(transfer.get_small(client, document.urls.claim_get, "reading the claim"))
+        return standing.token == claim.token
+    return True
+
+
+def _put_own(client: httpx.Client, url: str, body: bytes, what: str) -> None:
+    """Create an object of this try. That it exists already means an unanswered first attempt, or a watcher that gave up
+    on this machine: either way the try is settled."""
+    try:
+        transfer.put_once(client, url, body, what)
+    except StaleWriteError:
+        return
+
+
+def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Say) -> Manifest:
+    started_at, start_s = _now(), time.monotonic()
+    with TemporaryDirectory(prefix="mailtide-") as folder:
+        path = Path(folder) / "contacts.db"
+        transfer.download(
+            client,
+            document.urls.source_get,
+            path,
+            etag=document.source.etag,
+            size_bytes=document.source.size_bytes,
+            part_bytes=document.source_part_bytes,
+        )
+        fetched_s = time.monotonic()
+        say(f"fetched {document.source.size_bytes} bytes in {fetched_s - start_s:.2f} s")
+        report = run_pass(
+            path,
+            as_of=document.as_of,
+            rules=load_rules(document.rules_yaml),
+            run_id=document.run,
+            started_at=document.planned_at,
+            threads=document.task.threads,
+            profile=document.profile,
+        )
+        passed_s = time.monotonic()
+        say(f"scheduled {report.contacts} contacts in {passed_s - fetched_s:.2f} s")
+        delivered = _upload(client, document, path) if report.changed else ()
+        delivered_s = time.monotonic()
+        say(f"delivered in {delivered_s - passed_s:.2f} s")
+    timings = Timings(
+        fetch_s=round(fetched_s - start_s, 3),
+        pass_s=round(passed_s - fetched_s, 3),
+        deliver_s=round(delivered_s - passed_s, 3),
+    )
+    return Manifest(
+        token=claim.token,
+        changed=report.changed,
+        delivered=delivered,
+        report=report.model_dump(mode="json"),
+        timings=timings,
+        started_at=started_at,
+        finished_at=_now(),
+    )
+
+
+def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Delivered, ...]:
+    etag, sha256, size_bytes = transfer.upload(client, document.urls.database_put, path)
+    return (Delivered(name="contacts.db", size_bytes=size_bytes, sha256=sha256, etag=etag),)
+
+
+def _failure(error: Exception) -> Failure:
+    """What error.json says. Only sentences of our own tree are shown; anything else is named by its class."""
+    if isinstance(error, InputError):
+        return Failure(kind="bad_input", message=str(error))
+    if isinstance(error, SourceChangedError):
+        return Failure(kind="source_changed", message=str(error))
+    if isinstance(error, MemoryError):
+        return Failure(kind="out_of_memory", message="The machine ran out of memory.")
+    detail = str(error) if isinstance(error, MailtideError) else type(error).__name__
+    return Failure(kind="internal", message=f"The machine failed: {detail}")
+
+
+def _say_details(error: Exception) -> None:
+    """The traceback goes to the machine's own log, for those who may read it."""
+    if not isinstance(error, MailtideError):
+        sys.excepthook(type(error), error, error.__traceback__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
