@@ -8,6 +8,7 @@ import base64
 import json
 import sys
 import zlib
+from importlib import import_module
 from pathlib import Path
 
 TABLE_PATH = Path(__file__).parent / "data" / "zip_states.json"
@@ -16,9 +17,8 @@ ZIP_COUNT = 100_000
 
 def table_text() -> str:
     """The table as text. Needs the development dependency `zipcodes`."""
-    import zipcodes
-
-    places = {int(row["zip_code"]): str(row["state"]) for row in zipcodes.list_all()}
+    rows = import_module("zipcodes").list_all()
+    places = {int(row["zip_code"]): str(row["state"]) for row in rows}
     starts: list[list[int | str]] = []
     bitmap = bytearray(ZIP_COUNT // 8)
     last = ""

@@ -1,4 +1,4 @@
-"""The packaged ZIP table (spec §2): which state a five-digit ZIP lies in. Pure Python; `zip_lookup` has the array form."""
+"""The packaged ZIP table (spec §2): which state a ZIP lies in. Pure Python; `zip_lookup` has the array form."""
 
 import base64
 import json
