@@ -1,7 +1,7 @@
-"""Starts MiniStack from its own environment with another interpreter: `python -P run_ministack.py SITE_PACKAGES`.
+"""`python -P run_ministack.py SITE_PACKAGES` starts MiniStack from its own environment with another interpreter.
 
-MiniStack runs functions with the interpreter that runs itself. Started like this, with the interpreter of an empty environment, functions
-see the standard library and their layers and nothing that only the emulator has.
+MiniStack runs functions with the interpreter that runs itself. Started like this, with the interpreter of an empty
+environment, functions see the standard library and their layers and nothing that only the emulator has.
 """
 
 import runpy

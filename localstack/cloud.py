@@ -1,0 +1,256 @@
+"""The whole template on this computer: MiniStack for AWS, the Fly Machines server beside it, both on 127.0.0.1 only.
+
+    with LocalCloud(parameters={"WatchStallS": "5"}) as cloud:
+        cloud.client("s3").upload_file("contacts.db", cloud.stack.bucket, "orgs/acme/contacts.db")
+
+Everything is started clean, and everything is gone when the block is left, by whatever way.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+from localstack import sam
+from localstack.processes import LOOPBACK, Child, LocalCloudError, free_port, require_free, wait_until
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLS = ROOT / ".tools"
+STATE = ROOT / ".local"
+STACK = "mailtide"
+ARTIFACTS = "mailtide-artifacts"
+IMAGE = "mailtide:local"
+REGION = "us-east-1"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
+TOKEN_SECRET = "mailtide/fly-token"
+FLY_APP = "mailtide-local"
+QUEUES = ("plan", "launch", "collect", "finish", "watch")
+PARAMETERS = {
+    # On AWS a failed message waits for six times the time-out of its function; nobody wants to watch that.
+    "RetryAfterS": "3",
+    # No X-Ray daemon listens here.
+    "Tracing": "PassThrough",
+    "FlyApp": FLY_APP,
+    "FlyTokenSecret": TOKEN_SECRET,
+    "MachineImage": IMAGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What was deployed: the outputs of template.yaml by name."""
+
+    outputs: Mapping[str, str]
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self.outputs["Bucket"]
+
+    def queue_url(self, name: str) -> str:
+        """Queue of a function, by the first word of its name: plan, launch, collect, finish or watch."""
+        return self.outputs[f"{name.capitalize()}QueueUrl"]
+
+    def dead_letters_url(self, name: str) -> str:
+        """Dead-letter queue of a function, likewise."""
+        return self.outputs[f"{name.capitalize()}DeadLettersUrl"]
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Names of the deployed functions."""
+        return tuple(value for key, value in self.outputs.items() if key.endswith("Name"))
+
+
+@dataclass
+class LocalCloud:
+    """A context manager; see the module's docstring.
+
+    parameters: of template.yaml, over PARAMETERS. port: of MiniStack, 0 for a free one. logs: folder for the logs of its parts.
+    on_phase: told the name of each phase when it begins. fly_rate_limit: as the Fly server takes it, such as "1/s" or "off".
+    Raises LocalCloudError, with one line for a person, when it cannot start.
+    """
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    port: int = 0
+    logs: Path = STATE / "logs"
+    on_phase: Callable[[str], None] = lambda _: None
+    fly_rate_limit: str = "1/s"
+
+    stack: Stack = field(init=False)
+    phases: dict[str, float] = field(init=False, default_factory=dict)
+    """Seconds that each phase of the start took."""
+    fly_token: str = field(init=False, default_factory=lambda: secrets.token_urlsafe(24))
+    fly_port: int = field(init=False, default=0)
+    _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where AWS is."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def fly_api_url(self) -> str:
+        """Where the Fly Machines API is."""
+        return f"http://{LOOPBACK}:{self.fly_port}/v1"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs to use this cloud: the SDK's variables, and mailtide's settings for its command line."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "MAILTIDE_BUCKET": self.stack.bucket,
+            **{f"MAILTIDE_{name.upper()}_QUEUE_URL": self.stack.queue_url(name) for name in QUEUES},
+            "MAILTIDE_FLY_API_URL": self.fly_api_url,
+            "MAILTIDE_FLY_APP": FLY_APP,
+            "MAILTIDE_FLY_TOKEN": self.fly_token,
+            "MAILTIDE_MACHINE_IMAGE": IMAGE,
+        }
+
+    def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's own type differs by service
+        """A boto3 client of this cloud."""
+        make: Callable[..., Any] = boto3.client
+        return make(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            config=Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 3}),
+        )
+
+    def _start(self) -> None:
+        if not all((TOOLS / part).exists() for part in ("ministack", "sam", "runtime")):
+            raise LocalCloudError("the local cloud's tools are missing; run: make setup")
+        if self.port:
+            require_free(self.port)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        home = self._make_home()
+        tool = sam.Sam(ROOT, self.logs, self._keep)
+        self.on_phase("build")
+        with tool.alone():
+            began = time.monotonic()
+            build = tool.build()
+            with self._phase("start"):
+                self._start_ministack(home)
+                self._start_fly(home)
+            sam.finish(build, sam.BUILD_TIMEOUT_S)
+            self.phases["build"] = time.monotonic() - began
+            with self._phase("deploy"):
+                self._deploy(tool)
+
+    def _keep(self, child: Child) -> Child:
+        self._held.callback(child.stop)
+        return child
+
+    def _make_home(self) -> Path:
+        """A folder for this cloud alone, gone with it; those of clouds that were killed are swept away first."""
+        homes = STATE / "clouds"
+        homes.mkdir(parents=True, exist_ok=True)
+        for old in homes.iterdir():
+            if not Path(f"/proc/{old.name.partition('-')[0]}").exists():
+                shutil.rmtree(old, ignore_errors=True)
+        home = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=homes))
+        self._held.callback(shutil.rmtree, home, ignore_errors=True)
+        return home
+
+    def _start_ministack(self, home: Path) -> None:
+        self.port = self.port or free_port()
+        site_packages = next((TOOLS / "ministack").glob("lib/python3*/site-packages"))
+        # Whatever stands here leaks into the functions, so there is no more than MiniStack needs.
+        env = {
+            "PATH": os.defpath,
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "STATE_DIR": str(home / "state"),
+            "S3_DATA_DIR": str(home / "s3"),
+            "LAMBDA_EXECUTOR": "local",
+            "BIND_HOST": LOOPBACK,
+            "MINISTACK_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }
+        command = [str(TOOLS / "runtime/bin/python"), "-P", str(ROOT / "localstack/run_ministack.py")]
+        child = self._keep(
+            Child("MiniStack", [*command, str(site_packages)], env=env, log=self.logs / "ministack.log", cwd=home)
+        )
+        wait_until(lambda: _answers(f"{self.endpoint_url}/_ministack/health"), child=child, timeout_s=60)
+
+    def _start_fly(self, home: Path) -> None:
+        port_file = home / "fly-port"
+        bin_dir = ROOT / ".venv" / "bin"
+        command = [
+            *(str(bin_dir / "python"), "-m", "localstack.fly", "--port", "0", "--port-file", str(port_file)),
+            *("--token", self.fly_token, "--image", f"{IMAGE}={bin_dir / 'mailtide'} machine"),
+            *("--log-dir", str(self.logs / "machines"), "--rate-limit", self.fly_rate_limit),
+        ]
+        shutil.rmtree(self.logs / "machines", ignore_errors=True)
+        (self.logs / "machines").mkdir()
+        env = {"PATH": os.defpath, "HOME": str(home), "TMPDIR": str(home)}
+        child = self._keep(Child("the Fly Machines server", command, env=env, log=self.logs / "fly.log", cwd=ROOT))
+        wait_until(port_file.exists, child=child, timeout_s=60)
+        self.fly_port = int(port_file.read_text())
+
+    def _deploy(self, tool: sam.Sam) -> None:
+        self.client("secretsmanager").create_secret(Name=TOKEN_SECRET, SecretString=self.fly_token)
+        self.client("s3").create_bucket(Bucket=ARTIFACTS)
+        parameters = {**PARAMETERS, "FlyApiUrl": self.fly_api_url, **self.parameters}
+        environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint_url}
+        sam.finish(tool.deploy(STACK, ARTIFACTS, parameters, environment), sam.DEPLOY_TIMEOUT_S)
+        answer = self.client("cloudformation").describe_stacks(StackName=STACK)
+        outputs = answer["Stacks"][0]["Outputs"]
+        self.stack = Stack({output["OutputKey"]: output["OutputValue"] for output in outputs})
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self.on_phase(name)
+        began = time.monotonic()
+        yield
+        self.phases[name] = time.monotonic() - began
+
+    def _close(self) -> None:
+        """Stop everything, undisturbed: a second Ctrl-C waits until nothing is left running."""
+        signals = {signal.SIGINT, signal.SIGTERM}
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if in_main_thread else None
+        try:
+            self._held.close()
+        finally:
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
