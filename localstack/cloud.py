@@ -197,6 +197,8 @@ class LocalCloud:
             "GATEWAY_PORT": str(self.port),
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            # Functions get credentials of their own roles, and the policies of template.yaml are enforced.
+            "AUTH": "true",
         }
         command = [str(TOOLS / "runtime/bin/python"), "-P", str(ROOT / "localstack/run_ministack.py")]
         child = self._keep(
