@@ -122,7 +122,14 @@ class Failure(Contract):
     """Why something ended badly, in one sentence that is safe to show."""
 
     kind: Literal[
-        "bad_input", "machine_lost", "out_of_memory", "timed_out", "launch_refused", "bad_delivery", "internal"
+        "bad_input",
+        "source_changed",
+        "machine_lost",
+        "out_of_memory",
+        "timed_out",
+        "launch_refused",
+        "bad_delivery",
+        "internal",
     ]
     message: str
 
