@@ -1,21 +1,48 @@
 """`mailtide machine`: the entry point of the machine image."""
 
+import json
 import sys
+from urllib.parse import urlsplit
 
 import click
+import stamina
 
-from mailtide.machine.work import work
+from mailtide.errors import MailtideError, SettingsError
+from mailtide.machine.work import Ended, work
 
 
 @click.command()
 @click.option("--task-url", envvar="MAILTIDE_TASK_URL", required=True, help="Presigned URL of the task document.")
 @click.option("--machine-id", envvar="FLY_MACHINE_ID", help="Name of this machine, for the record.")
-def machine(task_url: str, machine_id: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of text.")
+def machine(task_url: str, machine_id: str | None, as_json: bool) -> None:
     """Do one task of a run: fetch the database, bring its schedule up to date, deliver it.
 
     This is what the image starts; a person has no need to. It holds no credentials but the URLs of its task. Exit code 1
     when the task failed, with the reason in the task's error.json.
     """
-    ended = work(task_url, machine_id=machine_id, say=click.echo)
-    click.echo(ended.sentence)
+    _check_url(task_url)
+
+    def say(line: str) -> None:
+        click.echo(line, err=as_json)
+
+    stamina.instrumentation.set_on_retry_hooks(
+        [lambda retry: say(f"again in {retry.wait_for:.1f} s: {retry.caused_by}")]
+    )
+    try:
+        ended = work(task_url, machine_id=machine_id, say=say)
+    except MailtideError as error:
+        ended = Ended(delivered=False, sentence=f"The machine cannot report to the bucket: {error}.")
+    facts = {"delivered": ended.delivered, "sentence": ended.sentence}
+    click.echo(json.dumps(facts) if as_json else ended.sentence)
     sys.exit(0 if ended.delivered else 1)
+
+
+def _check_url(url: str) -> None:
+    """SettingsError, without the URL itself in it: it is a credential."""
+    try:
+        usable = urlsplit(url).scheme in {"http", "https"} and bool(urlsplit(url).hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise SettingsError("The task's URL (--task-url or MAILTIDE_TASK_URL) is not a web address.")

@@ -5,8 +5,9 @@ A presigned URL is a credential, so no error text here holds one.
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import httpx
 import stamina
@@ -15,6 +16,8 @@ from mailtide.errors import MailtideError, SourceChangedError, StaleWriteError, 
 
 BLOCK_BYTES = 1024 * 1024
 ATTEMPTS = 6
+PASSING_CODES = (b"<Code>RequestTimeout</Code>", b"<Code>BadDigest</Code>")
+"""Codes of S3 that come with status 400, though the same request may well succeed."""
 
 
 class RefusedError(MailtideError):
@@ -30,37 +33,55 @@ def make_client() -> httpx.Client:
     return httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False)
 
 
-def _check(status: int, what: str) -> None:
+def _again(on: type[TransientError] = TransientError, attempts: int = ATTEMPTS) -> Iterator[stamina.Attempt]:
+    """Attempts with growing pauses. They are counted, not timed: a long transfer that breaks off has its retries left.
+
+    A block instead of a decorated function: the library logs the arguments of those, and URLs are credentials.
+    """
+    return iter(
+        stamina.retry_context(on=on, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
+    )
+
+
+def _check(answer: httpx.Response, what: str) -> None:
+    status = answer.status_code
     if status < 300:
         return
     if status == 412:
         raise StaleWriteError(f"{what}: it has changed or exists already")
-    if status in {408, 429} or status >= 500:
-        raise TransientError(f"{what}: status {status}")
-    raise RefusedError(f"{what}: the bucket answered {status}.")
+    if status in {408, 409, 429} or status >= 500:
+        raise TransientError(f"{what}: the bucket answered {status}")
+    if status == 400 and any(code in answer.read() for code in PASSING_CODES):
+        raise TransientError(f"{what}: the bucket answered 400")
+    raise RefusedError(f"{what}: the bucket answered {status}")
 
 
-@stamina.retry(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0)
 def get_small(client: httpx.Client, url: str, what: str) -> bytes:
     """A small object. RefusedError when the URL is no longer good."""
-    try:
-        answer = client.get(url)
-    except httpx.TransportError as error:
-        raise TransientError(f"{what}: {type(error).__name__}") from None
-    _check(answer.status_code, what)
-    return answer.content
+    return _exchange(client, "GET", url, what).content
 
 
-@stamina.retry(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0)
 def put_once(client: httpx.Client, url: str, body: bytes, what: str) -> None:
     """Create a small object. StaleWriteError when it exists already (perhaps by one's own unanswered try)."""
-    try:
-        answer = client.put(url, content=body, headers={"If-None-Match": "*"})
-    except httpx.TransportError as error:
-        raise TransientError(f"{what}: {type(error).__name__}") from None
-    if answer.status_code == 409:
-        raise TransientError(f"{what}: conflicting request")
-    _check(answer.status_code, what)
+    _exchange(client, "PUT", url, what, content=body, headers={"If-None-Match": "*"})
+
+
+def _exchange(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    what: str,
+    content: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> httpx.Response:
+    for attempt in _again():
+        with attempt:
+            try:
+                answer = client.request(method, url, content=content, headers=headers)
+            except httpx.TransportError as error:
+                raise TransientError(f"{what}: {type(error).__name__}") from None
+            _check(answer, what)
+    return answer
 
 
 def download(
@@ -71,60 +92,73 @@ def download(
     etag: str,
     size_bytes: int,
     part_bytes: int | None,
-    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Fetch exactly the version `etag` to `path`, going on where a broken connection stopped.
 
     part_bytes: part size of a multipart upload, whose ETag is the MD5 of the parts' MD5 digests; None when unknown.
     SourceChangedError when the object was replaced; CorruptTransferError when size or checksum differ to the end.
     """
-    for attempt in stamina.retry_context(on=CorruptTransferError, attempts=2, wait_initial=0.1):
+    for attempt in _again(on=CorruptTransferError, attempts=2):
         with attempt:
             path.write_bytes(b"")
-            _fetch_all(client, url, path, etag, size_bytes, progress)
+            _fetch_all(client, url, path, etag, size_bytes)
             if not _matches(path, etag, part_bytes):
                 raise CorruptTransferError("The database does not have the checksum of the plan.")
 
 
-def _fetch_all(
-    client: httpx.Client, url: str, path: Path, etag: str, size_bytes: int, progress: Callable[[int], None]
-) -> None:
-    """Append until the file is complete; every attempt that made progress earns a new one."""
+def _fetch_all(client: httpx.Client, url: str, path: Path, etag: str, size_bytes: int) -> None:
+    """Append until the file is complete; only attempts that gain nothing are counted against ATTEMPTS."""
     while (have := path.stat().st_size) < size_bytes:
-        for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0):
+        for attempt in _again():
             with attempt:
-                _fetch_rest(client, url, path, etag, progress)
+                try:
+                    _fetch_rest(client, url, path, etag, size_bytes)
+                except TransientError:
+                    if path.stat().st_size <= have:
+                        raise
         if path.stat().st_size <= have:
             raise CorruptTransferError("The database is shorter than the plan says.")
     if path.stat().st_size != size_bytes:
         raise CorruptTransferError("The database is longer than the plan says.")
 
 
-def _fetch_rest(client: httpx.Client, url: str, path: Path, etag: str, progress: Callable[[int], None]) -> None:
+def _fetch_rest(client: httpx.Client, url: str, path: Path, etag: str, size_bytes: int) -> None:
     offset = path.stat().st_size
-    headers = {"If-Match": f'"{etag}"', "Range": f"bytes={offset}-"}
+    # Bytes as they are stored: a Content-Encoding of the object must not be undone.
+    headers = {"If-Match": f'"{etag}"', "Range": f"bytes={offset}-", "Accept-Encoding": "identity"}
     try:
-        with client.stream("GET", url, headers=headers) as answer, path.open("ab") as file:
+        with client.stream("GET", url, headers=headers) as answer, path.open("r+b") as file:
             if answer.status_code in {404, 412}:
                 raise SourceChangedError("The database was replaced while it was being fetched.")
-            _check(answer.status_code, "fetching the database")
-            if offset and answer.status_code != 206:
-                raise RefusedError("fetching the database: the bucket ignored the range.")
-            for block in answer.iter_bytes(BLOCK_BYTES):
+            _check(answer, "fetching the database")
+            _seek(answer, file, offset)
+            for block in answer.iter_raw():
                 file.write(block)
-                progress(len(block))
+                if file.tell() > size_bytes:
+                    return
     except httpx.TransportError as error:
         raise TransientError(f"fetching the database: {type(error).__name__}") from None
 
 
+def _seek(answer: httpx.Response, file: BinaryIO, offset: int) -> None:
+    """See to it that what arrives is written where it belongs, also when the range was ignored."""
+    if answer.status_code != 206:
+        file.truncate(0)
+    elif answer.headers.get("Content-Range", "").startswith(f"bytes {offset}-"):
+        file.seek(offset)
+    else:
+        raise CorruptTransferError("fetching the database: the bucket sent another range")
+
+
 def _matches(path: Path, etag: str, part_bytes: int | None) -> bool:
-    """Whether a file has the checksum that its ETag states; an ETag that states none is taken on trust."""
+    """Whether a file has the checksum that its ETag states; an ETag that states none, or one of unequal
+    parts, is taken on trust."""
     plain, _, parts = etag.partition("-")
     if len(plain) != 32:
         return True
     if not parts:
         return _md5(path) == plain
-    if part_bytes is None:
+    if part_bytes is None or -(-path.stat().st_size // part_bytes) != int(parts):
         return True
     digests = b"".join(_part_digests(path, part_bytes))
     return hashlib.md5(digests, usedforsecurity=False).hexdigest() == plain
@@ -158,7 +192,7 @@ def upload(client: httpx.Client, url: str, path: Path) -> tuple[str, str, int]:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     md5 = _md5(path)
     size_bytes = path.stat().st_size
-    for attempt in stamina.retry_context(on=TransientError, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0):
+    for attempt in _again():
         with attempt:
             etag = _put_file(client, url, path, md5, size_bytes)
     return etag, sha256, size_bytes
@@ -174,7 +208,7 @@ def _put_file(client: httpx.Client, url: str, path: Path, md5: str, size_bytes: 
             answer = client.put(url, content=iter(lambda: file.read(BLOCK_BYTES), b""), headers=headers)
     except httpx.TransportError as error:
         raise TransientError(f"delivering the database: {type(error).__name__}") from None
-    _check(answer.status_code, "delivering the database")
+    _check(answer, "delivering the database")
     etag = answer.headers.get("ETag", "").strip('"')
     if len(etag) == 32 and etag != md5:
         raise CorruptTransferError("The database did not arrive as it was sent.")

@@ -57,7 +57,7 @@ def _document(body: bytes) -> TaskDocument:
     try:
         return TaskDocument.model_validate_json(body)
     except ValidationError:
-        raise MailtideError("The task document is not readable.") from None
+        raise MailtideError("the task document is not readable") from None
 
 
 def _claim(client: httpx.Client, document: TaskDocument, claim: Claim) -> bool:
@@ -81,6 +81,7 @@ def _put_own(client: httpx.Client, url: str, body: bytes, what: str) -> None:
 
 def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Say) -> Manifest:
     started_at, start_s = _now(), time.monotonic()
+    rules = load_rules(document.rules_yaml)
     with TemporaryDirectory(prefix="mailtide-") as folder:
         path = Path(folder) / "contacts.db"
         transfer.download(
@@ -96,7 +97,7 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
         report = run_pass(
             path,
             as_of=document.as_of,
-            rules=load_rules(document.rules_yaml),
+            rules=rules,
             run_id=document.run,
             started_at=document.planned_at,
             threads=document.task.threads,
@@ -137,7 +138,7 @@ def _failure(error: Exception) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(kind="out_of_memory", message="The machine ran out of memory.")
     detail = str(error) if isinstance(error, MailtideError) else type(error).__name__
-    return Failure(kind="internal", message=f"The machine failed: {detail}")
+    return Failure(kind="internal", message=f"The machine failed: {detail.removesuffix('.')}.")
 
 
 def _say_details(error: Exception) -> None:
