@@ -7,6 +7,7 @@ import numpy as np
 from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Inputs, Int32
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import (
+    LAST_DAY,
     Int16,
     code_of,
     last_anniversaries,
@@ -167,7 +168,7 @@ class Generator:
         room = (deadline.astype(np.int64) - self._as_of + 1).astype(np.uint64)
         short = (hashes % room).astype(np.int64)
         day = self._as_of + np.where(self._as_of + offset > deadline, short, offset)
-        return day.astype(np.int32)
+        return np.where(day <= LAST_DAY, day, NO_DATE).astype(np.int32)
 
 
 def hash_of(people: People, table: SourceTable, rows: Rows) -> UInt64:

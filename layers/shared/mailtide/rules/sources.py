@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, CampaignInstance, CampaignType, Inputs, Int32, Int64
 from mailtide.rules.config import CAMPAIGN_PREFIX, FOLLOWUP_TYPES, Rules
-from mailtide.rules.dates import LAST_DAY
 from mailtide.rules.hashing import type_crc
 
 BIRTHDAY, EFFECTIVE, AEP, POST_WINDOW, FIRST_CAMPAIGN = range(5)
+NO_DEADLINE = 1 << 30
 _FAR_DAYS = 4_000_000
 
 
@@ -72,7 +72,7 @@ class SourceTable:
     campaign: Int64
     obeys_windows: Bool
     fixed_deadline: Int32
-    """NO_DATE where the event date is the deadline; the last day of all where there is none."""
+    """NO_DATE where the event date is the deadline; NO_DEADLINE where there is none."""
     type_rank: Int32
     """The place of the type in code-point order."""
     walk_rank: Int32
@@ -114,7 +114,7 @@ def _anniversary_sources(rules: Rules) -> list[Source]:
                 email_type=email_type,
                 days_before=days,
                 priority=getattr(rules.priorities, email_type),
-                fixed_deadline=LAST_DAY if email_type == "post_window" else None,
+                fixed_deadline=NO_DEADLINE if email_type == "post_window" else None,
                 email_template=templates.email if templates else None,
                 sms_template=templates.sms if templates else None,
             )
@@ -131,7 +131,7 @@ def _counts(instance: CampaignInstance, kind: CampaignType | None, as_of: int) -
 def _campaign_source(index: int, instance: CampaignInstance, kind: CampaignType, rules: Rules) -> Source:
     email_type = CAMPAIGN_PREFIX + kind.name
     fallback = rules.templates.get(email_type)
-    open_end = LAST_DAY if instance.end == NO_DATE else instance.end
+    open_end = NO_DEADLINE if instance.end == NO_DATE else instance.end
     return Source(
         email_type=email_type,
         days_before=max(-_FAR_DAYS, min(kind.days_before_event, _FAR_DAYS)),

@@ -1,0 +1,353 @@
+"""Made-up databases: tables as the reference reads them, the same as columns for the rules, and rules files."""
+
+import datetime
+from typing import Any
+
+import numpy as np
+import yaml
+from hypothesis import strategies as st
+
+from mailtide.rules.columns import (
+    NO_DATE,
+    NO_STATE,
+    CampaignInstance,
+    CampaignType,
+    Contacts,
+    HeldKeys,
+    History,
+    Inputs,
+    Signals,
+    Targets,
+)
+from mailtide.rules.states import STATE_INDEX
+from tests.reference import values
+from tests.reference.tables import HISTORY, PLANNED, Tables
+from tests.reference.windows import anniversary
+
+type Row = dict[str, Any]
+
+EPOCH = datetime.date(1970, 1, 1)
+STATES = ["CA", "MO", "NV", "NY", "TX", "DC"]
+ZIPS = ["90210", "65101", "89501", "10001", "75001", "20001", "00901", "00000", None]
+TYPES = ["birthday", "effective_date", "aep", "post_window", "campaign_a", "campaign_b", "campaign_gone", "Birthday"]
+FOLLOWUPS = [
+    "followup_1_cold",
+    "followup_2_clicked_no_hq",
+    "followup_3_hq_no_yes",
+    "followup_4_hq_with_yes",
+    "followup_x",
+]
+STATUSES = [*HISTORY, *PLANNED, "failed", "cancelled", ""]
+IDS = [0, 1, 2, 3, -1, -(2**63), 2**63 - 1, 2**62, -7, 10**12]
+NEAR = [-400, -366, -365, -61, -60, -46, -45, -44, -30, -15, -14, -8, -7, -6, -2, -1, 0]
+NEAR += [1, 2, 7, 13, 14, 15, 29, 30, 44, 45, 60, 366]
+
+days_of_run = st.one_of(
+    st.sampled_from(
+        [
+            datetime.date(2024, 2, 28),
+            datetime.date(2024, 2, 29),
+            datetime.date(2025, 2, 28),
+            datetime.date(2025, 3, 1),
+            datetime.date(2025, 12, 31),
+            datetime.date(2026, 1, 1),
+            datetime.date(2026, 9, 15),
+            datetime.date(2099, 12, 31),
+            datetime.date(2100, 2, 28),
+        ]
+    ),
+    st.dates(datetime.date(1999, 1, 1), datetime.date(2032, 12, 31)),
+)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Row:
+    kind = draw(st.sampled_from(["birthday", "birthday", "effective_date", "effective_date", "year_round"]))
+    if kind == "year_round":
+        return {"kind": kind}
+    window: Row = {
+        "kind": kind,
+        "before": draw(st.sampled_from([0, 1, 30, 120, 380])),
+        "after": draw(st.sampled_from([0, 1, 31, 60, 200, 364, 400, 800])),
+    }
+    if draw(st.integers(0, 3)) == 0:
+        window["month_start"] = True
+    if draw(st.integers(0, 3)) == 0:
+        window[draw(st.sampled_from(["min_age", "max_age"]))] = draw(st.integers(0, 90))
+    if draw(st.integers(0, 3)) == 0:
+        day = draw(st.dates(datetime.date(1998, 1, 1), datetime.date(2033, 1, 1)))
+        window[draw(st.sampled_from(["valid_from", "valid_to"]))] = day.isoformat()
+    return window
+
+
+@st.composite
+def rules_texts(draw: st.DrawFn) -> str:
+    choices: dict[str, st.SearchStrategy[Any]] = {
+        "birthday_days_before": st.sampled_from([0, 1, 14, 60, 400]),
+        "effective_date_days_before": st.sampled_from([0, 30, 90, 366]),
+        "aep_dates": st.lists(st.sampled_from(["02-28", "02-29", "09-15", "01-01", "12-31"]), max_size=3),
+        "pre_window_extension_days": st.sampled_from([0, 1, 60, 400]),
+        "catch_up_spread_days": st.sampled_from([1, 2, 7, 40]),
+        "daily_cap_fraction": st.sampled_from([None, 0.000001, 0.07, 0.3, 0.5, 1]),
+        "overage_threshold": st.sampled_from([1, 1.2, 1.5, 3]),
+        "ed_soft_limit_fraction": st.sampled_from([0, 0.3, 1]),
+        "ed_soft_limit": st.sampled_from([None, 1, 2]),
+        "ed_smoothing_days": st.sampled_from([0, 1, 2, 10]),
+        "max_emails_per_period": st.sampled_from([None, 1, 2, 3]),
+        "period_days": st.sampled_from([1, 2, 14, 60]),
+        "followup_days_after": st.sampled_from([0, 2, 10]),
+        "followup_lookback_days": st.sampled_from([0, 5, 35, 400]),
+        "priorities": st.fixed_dictionaries(
+            {},
+            optional={
+                name: st.sampled_from([-5, 1, 10, 20]) for name in ("birthday", "effective_date", "aep", "post_window")
+            },
+        ),
+        "states": st.dictionaries(st.sampled_from(STATES), st.lists(windows(), max_size=3), max_size=5),
+    }
+    names = draw(st.lists(st.sampled_from(sorted(choices)), unique=True, max_size=9))
+    return str(yaml.safe_dump({name: draw(choices[name]) for name in names}))
+
+
+class _Maker:
+    """Draws the tables of one database around one day."""
+
+    def __init__(self, draw: st.DrawFn, as_of: datetime.date, contacts: int) -> None:
+        self.draw, self.as_of, self.tables = draw, as_of, Tables()
+        for number in draw(
+            st.lists(st.one_of(st.sampled_from(IDS), st.integers(-50, 50)), unique=True, max_size=contacts)
+        ):
+            self.tables.contacts.append(self.contact(number))
+
+    def near(self, nothing: bool = True) -> datetime.date | None:
+        """A day around the run, at times none."""
+        if nothing and self.draw(st.integers(0, 5)) == 0:
+            return None
+        return self.as_of + datetime.timedelta(days=self.draw(st.sampled_from(NEAR)))
+
+    def date(self) -> datetime.date | None:
+        """A birth or effective date whose anniversary is near the run, a leap day or anything."""
+        which = self.draw(st.integers(0, 5))
+        if which == 0:
+            return self.draw(st.sampled_from([None, datetime.date(1960, 2, 29), datetime.date(2000, 2, 29)]))
+        if which == 1:
+            return self.draw(st.dates(datetime.date(1900, 1, 1), datetime.date(2100, 12, 31)))
+        day = self.near(nothing=False)
+        assert day is not None
+        return anniversary(day, self.draw(st.integers(1940, 2050)))
+
+    def contact(self, number: int) -> Row:
+        draw = self.draw
+        return {
+            "id": number,
+            "email": draw(st.sampled_from(["a@b.c", "x@y.z", " A@B.C ", "z@z.z", "z@z.z", "z@z.z", "bad", None])),
+            "state": draw(st.sampled_from([*STATES, " ca ", "XX", None])),
+            "zip_code": draw(st.sampled_from(ZIPS)),
+            "birth_date": self.date(),
+            "effective_date": self.date(),
+            "phone_number": draw(st.sampled_from([None, "5550100"])),
+        }
+
+    def event_date(self, contact: Row) -> datetime.date | None:
+        """None, a day near the run, or one that is or nearly is an anniversary of the contact."""
+        base = self.draw(
+            st.sampled_from([contact["birth_date"], contact["effective_date"], datetime.date(2000, 9, 15), None])
+        )
+        if base is None:
+            return self.near()
+        day = anniversary(base, self.as_of.year + self.draw(st.integers(-1, 1)))
+        assert day is not None
+        return day + datetime.timedelta(days=self.draw(st.sampled_from([0, 0, 0, 1, -44, 45])))
+
+    def schedule(self, number: int) -> Row:
+        draw = self.draw
+        contact = draw(st.sampled_from(self.tables.contacts))
+        send = self.near()
+        return {
+            "id": number,
+            "contact_id": contact["id"],
+            "email_type": draw(st.sampled_from(TYPES + FOLLOWUPS if draw(st.integers(0, 4)) == 0 else TYPES)),
+            "event_date": self.event_date(contact) if draw(st.integers(0, 2)) else None,
+            "scheduled_send_date": send,
+            "actual_send_datetime": draw(st.sampled_from([None, None, send, self.near()])),
+            "status": draw(st.sampled_from(STATUSES)),
+            "priority": draw(st.sampled_from([10, 10, 3])),
+            "campaign_instance_id": draw(st.sampled_from([0, 0, 1, 2, 5])),
+        }
+
+    def campaign_type(self, name: str) -> Row:
+        draw = self.draw
+        return {
+            "name": name,
+            "respect_exclusion_windows": draw(st.booleans()),
+            "enable_followups": draw(st.booleans()),
+            "days_before_event": draw(st.sampled_from([0, 0, 1, 14, 90, -1, -10, -(2**63), 2**63 - 1])),
+            "target_all_contacts": draw(st.booleans()),
+            "priority": draw(st.sampled_from([10, 10, 1, 50])),
+            "active": draw(st.integers(0, 5)) > 0,
+        }
+
+    def instance(self, number: int) -> Row:
+        start, end = self.near(), self.near()
+        return {
+            "id": number,
+            "campaign_type": self.draw(st.sampled_from(["a", "a", "b", "unknown"])),
+            "email_template": self.draw(st.sampled_from([None, "offer"])),
+            "sms_template": self.draw(st.sampled_from([None, "short"])),
+            "active_start_date": start,
+            "active_end_date": end,
+        }
+
+    def signal(self) -> Row:
+        draw = self.draw
+        answer: Row = draw(
+            st.sampled_from(
+                [
+                    {},
+                    {"has_medical_conditions": True},
+                    {"main_questions_yes_count": 0},
+                    {"main_questions_yes_count": 2.5},
+                ]
+            )
+        )
+        return {
+            "contact_id": draw(st.sampled_from(self.tables.contacts))["id"],
+            "event_type": draw(st.sampled_from(["eligibility_answered", "clicked"])),
+            "created_at": self.near(),
+            "metadata": answer,
+        }
+
+    def make(self, rows: int) -> Tables:
+        draw, tables = self.draw, self.tables
+        names = draw(st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2))
+        tables.campaign_types = [self.campaign_type(name) for name in names]
+        tables.instances = [
+            self.instance(number) for number in draw(st.sampled_from([[], [1], [1, 2, 0], [-3, 2**62, 1, 2]]))
+        ]
+        tables.suppressions = draw(st.sampled_from([[], ["a@b.c"]]))
+        if tables.contacts:
+            tables.schedules = [self.schedule(number) for number in range(draw(st.integers(0, rows)))]
+            for _ in range(draw(st.integers(0, rows)) if tables.instances else 0):
+                tables.targets.append(
+                    {
+                        "contact_id": draw(st.sampled_from(tables.contacts))["id"],
+                        "campaign_instance_id": draw(st.sampled_from(tables.instances))["id"],
+                        "trigger_date": self.near(),
+                        "status": draw(st.sampled_from(["pending", "scheduled", "", "", "sent"])),
+                    }
+                )
+            tables.events = [self.signal() for _ in range(draw(st.integers(0, 4)))]
+            tables.clicks = [
+                {"contact_id": signal["contact_id"], "clicked_at": signal["created_at"]}
+                for signal in (self.signal() for _ in range(draw(st.integers(0, 3))))
+            ]
+        return tables
+
+
+@st.composite
+def databases(draw: st.DrawFn, as_of: datetime.date, contacts: int = 8, rows: int = 10) -> Tables:
+    """Tables around a day."""
+    return _Maker(draw, as_of, contacts).make(rows)
+
+
+def day_number(day: datetime.date | None) -> int:
+    return NO_DATE if day is None else (day - EPOCH).days
+
+
+def day_of(number: int) -> datetime.date:
+    return EPOCH + datetime.timedelta(days=number)
+
+
+def _int32(found: list[int]) -> Any:  # noqa: ANN401 - an array of any shape
+    return np.array(found, np.int32)
+
+
+def _int64(found: list[int]) -> Any:  # noqa: ANN401
+    return np.array(found, np.int64)
+
+
+def _bools(found: list[bool]) -> Any:  # noqa: ANN401
+    return np.array(found, np.bool_)
+
+
+def _contacts(tables: Tables) -> Contacts:
+    rows = sorted(tables.contacts, key=lambda row: int(row["id"]))
+    emails = [(row["email"] or "").strip().lower() for row in rows]
+    return Contacts(
+        id=_int64([row["id"] for row in rows]),
+        email_valid=_bools([values.email_is_valid(row["email"]) for row in rows]),
+        suppressed=_bools([email in tables.suppressions for email in emails]),
+        state=np.array([STATE_INDEX.get(values.state(row["state"]) or "", NO_STATE) for row in rows], np.uint8),
+        zip_state=np.array(
+            [STATE_INDEX.get(values.state_of_zip(row["zip_code"]) or "", NO_STATE) for row in rows], np.uint8
+        ),
+        birth=_int32([day_number(row["birth_date"]) for row in rows]),
+        effective=_int32([day_number(row["effective_date"]) for row in rows]),
+        has_phone=_bools([row["phone_number"] is not None for row in rows]),
+    )
+
+
+def to_inputs(tables: Tables) -> Inputs:
+    """The columns that the product's reader would make of these tables."""
+    contacts = _contacts(tables)
+    index = {number: place for place, number in enumerate(contacts.id.tolist())}
+    types = sorted({row["email_type"] for row in tables.schedules}, reverse=True)
+    code = {name: place for place, name in enumerate(types)}
+    history = [row for row in tables.schedules if row["status"] in HISTORY]
+    held = [row for row in tables.schedules if row["status"] not in HISTORY + PLANNED and row["event_date"] is not None]
+    place_of_instance = {row["id"]: place for place, row in enumerate(tables.instances)}
+    targets = [
+        row
+        for row in tables.targets
+        if row["status"] in ("pending", "scheduled", "") and row["trigger_date"] is not None
+    ]
+    answers = [row for row in tables.events if row["event_type"] == "eligibility_answered"]
+
+    def is_yes(answer: Row) -> bool:
+        return bool(answer.get("has_medical_conditions") is True or answer.get("main_questions_yes_count", 0) > 0)
+
+    return Inputs(
+        contacts=contacts,
+        types=types,
+        history=History(
+            row_id=_int64([row["id"] for row in history]),
+            contact=_int32([index[row["contact_id"]] for row in history]),
+            email_type=_int32([code[row["email_type"]] for row in history]),
+            event=_int32([day_number(row["event_date"]) for row in history]),
+            send=_int32([day_number(row["scheduled_send_date"]) for row in history]),
+            actual=_int32([day_number(row["actual_send_datetime"]) for row in history]),
+            was_sent=_bools([row["status"] in ("sent", "delivered") for row in history]),
+            campaign=_int64([row["campaign_instance_id"] for row in history]),
+            priority=_int64([row["priority"] for row in history]),
+        ),
+        held=HeldKeys(
+            contact=_int32([index[row["contact_id"]] for row in held]),
+            email_type=_int32([code[row["email_type"]] for row in held]),
+            event=_int32([day_number(row["event_date"]) for row in held]),
+            campaign=_int64([row["campaign_instance_id"] for row in held]),
+        ),
+        campaign_types=[CampaignType(**row) for row in tables.campaign_types],
+        instances=[
+            CampaignInstance(
+                id=row["id"],
+                campaign_type=row["campaign_type"],
+                email_template=row["email_template"],
+                sms_template=row["sms_template"],
+                start=day_number(row["active_start_date"]),
+                end=day_number(row["active_end_date"]),
+            )
+            for row in tables.instances
+        ],
+        targets=Targets(
+            contact=_int32([index[row["contact_id"]] for row in targets]),
+            instance=_int32([place_of_instance[row["campaign_instance_id"]] for row in targets]),
+            trigger=_int32([day_number(row["trigger_date"]) for row in targets]),
+        ),
+        signals=Signals(
+            click_contact=_int32([index[row["contact_id"]] for row in tables.clicks]),
+            click_day=_int32([day_number(row["clicked_at"]) for row in tables.clicks]),
+            answer_contact=_int32([index[row["contact_id"]] for row in answers]),
+            answer_day=_int32([day_number(row["created_at"]) for row in answers]),
+            answer_yes=_bools([is_yes(row["metadata"]) for row in answers]),
+        ),
+    )
