@@ -107,7 +107,7 @@ class S3Bucket:
     def first_part_size(self, key: str, *, etag: str) -> int | None:
         """See mailtide.ports.Bucket."""
         try:
-            answer = self._call("head_object", key, PartNumber=1, IfMatch=etag)
+            answer = self._call("head_object", key, PartNumber=1, IfMatch=_quoted(etag))
         except (NotFoundError, StaleWriteError):
             raise SourceChangedError(f"{key} was replaced while it was being read") from None
         return int(answer["ContentLength"]) if int(answer.get("PartsCount", 0)) > 0 else None
@@ -130,7 +130,7 @@ class S3Bucket:
         """See mailtide.ports.Bucket."""
         last = offset + length - 1
         try:
-            answer = self._call("get_object", key, Range=f"bytes={offset}-{last}", IfMatch=etag)
+            answer = self._call("get_object", key, Range=f"bytes={offset}-{last}", IfMatch=_quoted(etag))
         except (StaleWriteError, NotFoundError):
             raise SourceChangedError(f"{key} was replaced while it was being read") from None
         with answer["Body"] as stream:
@@ -144,7 +144,9 @@ class S3Bucket:
     def replace(self, key: str, body: bytes, *, expected_etag: str) -> str:
         """See mailtide.ports.Bucket."""
         try:
-            answer = self._call("put_object", key, Body=body, IfMatch=expected_etag, ContentType="application/json")
+            answer = self._call(
+                "put_object", key, Body=body, IfMatch=_quoted(expected_etag), ContentType="application/json"
+            )
         except NotFoundError as error:
             raise StaleWriteError(f"{key}: it is gone") from error
         return str(answer["ETag"]).strip('"')
@@ -210,7 +212,7 @@ class S3Bucket:
                 "upload_part_copy",
                 target_key,
                 CopySource={"Bucket": self.name, "Key": source_key},
-                CopySourceIfMatch=source_etag,
+                CopySourceIfMatch=_quoted(source_etag),
                 CopySourceRange=f"bytes={start}-{min(start + COPY_PART_BYTES, size) - 1}",
                 PartNumber=number,
                 UploadId=upload_id,
@@ -227,7 +229,7 @@ class S3Bucket:
             target_key,
             UploadId=staged.upload_id,
             MultipartUpload={"Parts": parts},
-            IfMatch=expected_etag,
+            IfMatch=_quoted(expected_etag),
         )
 
     def abort_copy(self, target_key: str, upload_id: str) -> None:
@@ -236,6 +238,11 @@ class S3Bucket:
             self._call("abort_multipart_upload", target_key, UploadId=upload_id)
         except NotFoundError:
             return
+
+
+def _quoted(etag: str) -> str:
+    """An ETag as the header wants it (RFC 9110, 8.8.3); S3 itself takes it bare as well, others do not."""
+    return f'"{etag}"'
 
 
 def _whole_seconds(moment: datetime) -> datetime:
