@@ -58,6 +58,9 @@ def openapi() -> OpenAPI:
         _refuse_unknown_fields(schema)
     # Fly gives two operations the same id, which OpenAPI forbids.
     document["paths"]["/apps/{app_name}/machines/{machine_id}/metadata"]["patch"]["operationId"] += "_patch"
+    for path in document["paths"].values():
+        for operation in path.values():
+            _leave_bodies_open(operation["responses"])
     return OpenAPI.from_dict(document)
 
 
@@ -97,3 +100,10 @@ def _refuse_unknown_fields(schema: dict[str, Any]) -> None:
         schema.setdefault("additionalProperties", False)
         for inner in schema["properties"].values():
             _refuse_unknown_fields(inner)
+
+
+def _leave_bodies_open(responses: dict[str, Any]) -> None:
+    """An empty `content` is how Fly says nothing of a body (it sends `{"ok": true}`), not that there is none."""
+    for response in responses.values():
+        if response.get("content") == {}:
+            del response["content"]

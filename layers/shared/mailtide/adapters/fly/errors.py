@@ -109,13 +109,17 @@ class Refusal:
         status = self._field("status")
         if status and status != "unknown":
             return status
-        found = _CODE.match(self._field("error"))
+        found = _CODE.match(self.said)
         return found.group(1) if found else ""
 
     @property
-    def text(self) -> str:
-        """One sentence for people, cut to 300 characters."""
-        said = " ".join(self._field("error").split()) or "no reason given"
+    def said(self) -> str:
+        """The API's own sentence, "" where the body has none."""
+        return self._field("error")
+
+    def text(self, token: str) -> str:
+        """One line for people, at most 300 characters of the API's own, and none of the token."""
+        said = " ".join(redacted(self.said, token).split()) or "no reason given"
         return f"Fly {self.action}: HTTP {self.status}, {said[:_MAX_TEXT]}"
 
     def _field(self, name: str) -> str:
@@ -125,14 +129,14 @@ class Refusal:
 
 def error_of(refusal: Refusal, token: str) -> FlyError:
     """The error that stands for a refusal; the token is taken out of its text."""
-    text = redacted(refusal.text, token)
+    text = refusal.text(token)
     if _lacks_capacity(refusal):
         return FlyNoCapacityError(text)
     if refusal.status == 409 and refusal.code == "already_exists":
-        found = _MACHINE_ID.search(refusal.text)
+        found = _MACHINE_ID.search(refusal.said)
         return FlyNameTakenError(text, found.group(1) if found else None)
     if refusal.status == 403:
-        return FlyQuotaError(text) if "quota" in refusal.text else FlyAuthError(text)
+        return FlyQuotaError(text) if "quota" in refusal.said else FlyAuthError(text)
     if refusal.status == 429:
         return FlyRateLimitedError(text, refusal.retry_after_s)
     if refusal.status == 409 and refusal.action == "lease":
