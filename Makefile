@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo test lint format check-layers pins clean
+.PHONY: help setup demo cloud test lint format check-layers pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,10 @@ setup:  ## .venv with mailtide in it, and the local cloud's tools
 	@$(MAKE) -s -j3 $(PARTS)
 
 demo: setup  ## the whole job on a cloud of your own: upload a database, watch it come back scheduled
-	@.venv/bin/python -m localstack.demo
+	@.venv/bin/python -m localstack.demo $(if $(PORT),--port $(PORT))
+
+cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
+	@.venv/bin/python -m localstack $(if $(PORT),--port $(PORT))
 
 test: lint  ## every check and every test
 	@.venv/bin/pytest -q -n 2 -m 'not e2e'
