@@ -2,9 +2,9 @@
 
 import json
 import sys
-from urllib.parse import urlsplit
 
 import click
+import httpx
 import stamina
 
 from mailtide.errors import MailtideError, SettingsError
@@ -41,8 +41,8 @@ def machine(task_url: str, machine_id: str | None, as_json: bool) -> None:
 def _check_url(url: str) -> None:
     """SettingsError, without the URL itself in it: it is a credential."""
     try:
-        usable = urlsplit(url).scheme in {"http", "https"} and bool(urlsplit(url).hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL("")
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise SettingsError("The task's URL (--task-url or MAILTIDE_TASK_URL) is not a web address.")
