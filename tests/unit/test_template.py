@@ -1,0 +1,288 @@
+"""The template: its rights in full, and what no local cloud checks but AWS would refuse or ignore."""
+
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mailtide.runs import keys
+from mailtide.runs.inbox import parse
+from mailtide.settings import Settings
+from tests.support.template import attribute_of, load_template, resources
+
+TEMPLATE = load_template()
+QUEUES = resources(TEMPLATE, "AWS::SQS::Queue")
+FUNCTIONS = resources(TEMPLATE, "AWS::Serverless::Function")
+RULES = resources(TEMPLATE, "AWS::Events::Rule")
+ROLES = resources(TEMPLATE, "AWS::IAM::Role")
+OF_FUNCTION = {
+    "PlanRun": "Plan",
+    "LaunchMachine": "Launch",
+    "CollectParts": "Collect",
+    "FinishRun": "Finish",
+    "WatchRuns": "Watch",
+}
+BUCKET = TEMPLATE["Resources"]["Bucket"]
+EVERY_PREFIX = ("orgs/*", "open/*", "runs/*")
+SECRET = "the secret of Fly's token"
+BUS = "the event bus"
+
+RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "PlanRun": {
+        "s3:GetObject": EVERY_PREFIX,
+        "s3:PutObject": (
+            "orgs/*/lock.json",
+            "orgs/*/latest.json",
+            "open/*",
+            "runs/*/plan.json",
+            "runs/*/result.json",
+            "runs/*/done.json",
+        ),
+        "s3:DeleteObject": ("open/*",),
+        "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "FinishQueue"),
+        "events:PutEvents": (BUS,),
+    },
+    "LaunchMachine": {
+        "s3:GetObject": ("orgs/*/contacts.db", "runs/*"),
+        "s3:PutObject": ("runs/*/tasks/*",),
+        "secretsmanager:GetSecretValue": (SECRET,),
+    },
+    "CollectParts": {
+        "s3:GetObject": ("runs/*",),
+        "s3:PutObject": ("runs/*/parts/*", "runs/*/tasks/*/error.json", "runs/*/result.json"),
+        "sqs:SendMessage": ("LaunchQueue",),
+    },
+    "FinishRun": {
+        "s3:GetObject": EVERY_PREFIX,
+        "s3:PutObject": ("orgs/*/contacts.db", "orgs/*/lock.json", "orgs/*/latest.json", "runs/*/done.json"),
+        "s3:DeleteObject": ("open/*",),
+        "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
+        "sqs:SendMessage": ("PlanQueue",),
+        "secretsmanager:GetSecretValue": (SECRET,),
+        "events:PutEvents": (BUS,),
+    },
+    "WatchRuns": {
+        "s3:GetObject": EVERY_PREFIX,
+        "s3:PutObject": (
+            "orgs/*/lock.json",
+            "orgs/*/latest.json",
+            "runs/*/tasks/*/error.json",
+            "runs/*/result.json",
+            "runs/*/done.json",
+        ),
+        "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
+        "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "CollectQueue", "FinishQueue"),
+        "secretsmanager:GetSecretValue": (SECRET,),
+    },
+}
+"""Every right of every function, but for those that all have (below): nothing else may stand in the template."""
+
+
+def _rights_of_all(function: str) -> dict[str, tuple[str, ...]]:
+    own = f"{OF_FUNCTION[function]}Queue"
+    return {
+        "logs:CreateLogStream": (f"{function}Logs",),
+        "logs:PutLogEvents": (f"{function}Logs",),
+        "xray:PutTraceSegments": ("*",),
+        "xray:PutTelemetryRecords": ("*",),
+        "sqs:ReceiveMessage": (own,),
+        "sqs:DeleteMessage": (own,),
+        "sqs:GetQueueAttributes": (own,),
+        "s3:ListBucket": ("Bucket",),
+    }
+
+
+def _resource_name(value: str | dict[str, Any]) -> str:
+    """A short name of what a statement's Resource says."""
+    if isinstance(value, str):
+        return value
+    if "Fn::GetAtt" in value:
+        return attribute_of(value)
+    text = str(value["Fn::Sub"])
+    if "secretsmanager" in text:
+        return SECRET
+    return BUS if "event-bus" in text else text.removeprefix("${Bucket.Arn}/")
+
+
+def _listed[T](value: T | list[T]) -> list[T]:
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.mark.parametrize("function", OF_FUNCTION)
+def test_each_function_has_exactly_the_rights_written_here(function: str) -> None:
+    found: dict[str, tuple[str, ...]] = {}
+    for policy in ROLES[f"{function}Role"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            names = tuple(_resource_name(resource) for resource in _listed(statement["Resource"]))
+            for action in _listed(statement["Action"]):
+                assert action not in found, "one statement an action, so that this table stays readable"
+                found[action] = names
+    assert found == _rights_of_all(function) | RIGHTS[function]
+    assert attribute_of(FUNCTIONS[function]["Role"]) == f"{function}Role"
+    assert "ManagedPolicyArns" not in ROLES[f"{function}Role"]
+
+
+@pytest.mark.parametrize("function", OF_FUNCTION)
+def test_missing_objects_answer_404_and_listings_stay_within_the_prefixes(function: str) -> None:
+    statements = ROLES[f"{function}Role"]["Policies"][0]["PolicyDocument"]["Statement"]
+    (lists,) = (statement for statement in statements if statement["Action"] == "s3:ListBucket")
+    # A HEAD carries no prefix; StringLike without IfExists would refuse it, and S3 would say 403 for what is not there.
+    assert lists["Condition"] == {"StringLikeIfExists": {"s3:prefix": list(EVERY_PREFIX)}}
+
+
+@pytest.mark.parametrize("function", OF_FUNCTION)
+def test_each_function_knows_exactly_the_queues_that_it_may_send_to(function: str) -> None:
+    variables = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
+    assert {attribute_of(value) for value in variables.values()} == set(RIGHTS[function].get("sqs:SendMessage", ()))
+    for name, value in variables.items():
+        assert name == f"MAILTIDE_{attribute_of(value).removesuffix('Queue').upper()}_QUEUE_URL"
+
+
+@pytest.mark.parametrize("function", OF_FUNCTION)
+def test_each_function_has_a_queue_of_its_own_with_a_dead_letter_queue(function: str) -> None:
+    name, properties = OF_FUNCTION[function], FUNCTIONS[function]
+    (event,) = properties["Events"].values()
+    source = event["Properties"]
+    assert attribute_of(source["Queue"]) == f"{name}Queue"
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert 1 <= source["BatchSize"] <= 10, "a larger batch needs a window, and SQS delivers ten at most"
+    assert source["ScalingConfig"]["MaximumConcurrency"] >= 2, "SQS allows no less"
+    assert "ReservedConcurrentExecutions" not in properties
+    queue = QUEUES[f"{name}Queue"]
+    condition, by_timeout, shortened = queue["VisibilityTimeout"]["Fn::If"]
+    assert (condition, by_timeout, shortened) == ("RetriesByTimeout", 6 * properties["Timeout"], {"Ref": "RetryAfterS"})
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert attribute_of(queue["RedrivePolicy"]["deadLetterTargetArn"]) == f"{name}DeadLetters"
+
+
+def test_machines_are_launched_one_at_a_time() -> None:
+    source = FUNCTIONS["LaunchMachine"]["Events"]["Queue"]["Properties"]
+    assert (source["BatchSize"], source["ScalingConfig"]["MaximumConcurrency"]) == (1, 2)
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(queue: str) -> None:
+    assert QUEUES[queue]["SqsManagedSseEnabled"] is True
+    assert QUEUES[queue]["ReceiveMessageWaitTimeSeconds"] == 20
+    policies = resources(TEMPLATE, "AWS::SQS::QueuePolicy").values()
+    (policy,) = (policy for policy in policies if {"Ref": queue} in policy["Queues"])
+    assert any(
+        statement["Effect"] == "Deny"
+        and statement["Action"] == "sqs:*"
+        and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        for statement in policy["PolicyDocument"]["Statement"]
+    )
+
+
+@pytest.mark.parametrize("name", OF_FUNCTION.values())
+def test_a_message_in_a_dead_letter_queue_raises_an_alarm(name: str) -> None:
+    alarm = resources(TEMPLATE, "AWS::CloudWatch::Alarm")[f"{name}DeadLettersAlarm"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [f"{name}DeadLetters", "QueueName"]}}]
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 0)
+    assert QUEUES[f"{name}DeadLetters"]["MessageRetentionPeriod"] == 14 * 86_400
+
+
+def test_rules_go_to_queues_that_let_them_in() -> None:
+    policies = resources(TEMPLATE, "AWS::SQS::QueuePolicy")
+    admitted = set()
+    for name in OF_FUNCTION.values():
+        for statement in policies[f"{name}QueuePolicy"]["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Allow":
+                sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+                admitted |= {(attribute_of(source), f"{name}Queue") for source in sources}
+    assert admitted == {
+        (rule, attribute_of(target["Arn"])) for rule, body in RULES.items() for target in body["Targets"]
+    }
+
+
+TRY = keys.TryKeys("acme", "0" * 20, "whole", 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "rules"),
+    [
+        (keys.source("acme"), {"SourceUploaded"}),
+        (TRY.manifest, {"TryEnded"}),
+        (TRY.error, {"TryEnded"}),
+        (keys.result("acme", "0" * 20), {"ResultWritten"}),
+        (TRY.database, set()),
+        (TRY.claim, set()),
+        (keys.rules("acme"), set()),
+        (keys.latest("acme"), set()),
+        (keys.lock("acme"), set()),
+        (keys.plan("acme", "0" * 20), set()),
+        (keys.done("acme", "0" * 20), set()),
+        (keys.marker("acme", "0" * 20), set()),
+    ],
+)
+def test_objects_wake_the_functions_that_wait_for_them(key: str, rules: set[str]) -> None:
+    woken = set()
+    for name, body in RULES.items():
+        detail = body.get("EventPattern", {}).get("detail", {})
+        # EventBridge's wildcard crosses slashes, and so does fnmatch's.
+        if any(fnmatchcase(key, pattern["wildcard"]) for pattern in detail.get("object", {}).get("key", [])):
+            assert detail["bucket"] == {"name": [{"Ref": "Bucket"}]}
+            woken.add(name)
+    assert woken == rules
+    if woken:
+        assert parse(json.dumps({"detail": {"object": {"key": key}}})) is not None
+
+
+def test_schedules_send_messages_that_the_functions_know() -> None:
+    schedules = {name: body for name, body in RULES.items() if "ScheduleExpression" in body}
+    assert schedules.keys() == {"Tick", "WatchTick"}
+    for body in schedules.values():
+        (target,) = body["Targets"]
+        assert parse(target["Input"]) is not None
+    assert RULES["Tick"]["ScheduleExpression"] == "cron(0/15 * * * ? *)"
+    assert TEMPLATE["Parameters"]["WatchRate"]["Default"] == "rate(1 minute)"
+
+
+def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> None:
+    properties = BUCKET["Properties"]
+    assert BUCKET["DeletionPolicy"] == BUCKET["UpdateReplacePolicy"] == "Retain"
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}, "KMS changes the ETags of parts"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert rules["old-runs"]["ExpirationInDays"] == 30
+    assert all("ExpirationInDays" not in rule for rule in rules.values() if rule.get("Prefix") == keys.ORGS)
+    policy = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert policy[0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_variables_are_settings_and_defaults_agree() -> None:
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    own = {name: value for name, value in variables.items() if name.startswith("MAILTIDE_")}
+    for name, value in own.items():
+        setting = Settings.model_fields[name.removeprefix("MAILTIDE_").lower()]
+        parameter = TEMPLATE["Parameters"].get(value["Ref"])
+        if parameter is None:
+            assert value == {"Ref": "Bucket"}
+            continue
+        default = setting.default if not isinstance(setting.default, tuple) else ",".join(setting.default)
+        assert parameter["Default"] == default, name
+        bounds = {type(limit).__name__: limit for limit in setting.metadata}
+        if parameter["Type"] == "Number":
+            assert (parameter["MinValue"], parameter["MaxValue"]) == (bounds["Ge"].ge, bounds["Le"].le), name
+
+
+@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
+def test_parameters_say_what_they_are_and_what_they_may_be(name: str) -> None:
+    parameter = TEMPLATE["Parameters"][name]
+    assert parameter["Description"].endswith(".")
+    assert "Default" in parameter
+    assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue", "MinLength"}
+
+
+@pytest.mark.parametrize("function", OF_FUNCTION)
+def test_logs_are_kept_for_a_time_and_stay_with_their_function(function: str) -> None:
+    logs = resources(TEMPLATE, "AWS::Logs::LogGroup")[f"{function}Logs"]
+    assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert FUNCTIONS[function]["LoggingConfig"] == {"LogGroup": {"Ref": f"{function}Logs"}}
+    assert Path(FUNCTIONS[function]["CodeUri"], "app.py").exists()
