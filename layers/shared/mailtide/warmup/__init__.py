@@ -1,0 +1,1 @@
+"""The warm-up half: mailboxes of consenting owners write to each other, a little more each day."""

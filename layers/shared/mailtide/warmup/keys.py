@@ -1,0 +1,37 @@
+"""The names of the warm-up's objects in the bucket."""
+
+from datetime import date
+
+WARMUP = "warmup/"
+DAYS = "warmup/days/"
+CONTROL = "warmup/control.json"
+
+
+def day_folder(day: date) -> str:
+    """Everything of one day."""
+    return f"{DAYS}{day.isoformat()}/"
+
+
+def roster(day: date) -> str:
+    """The header of the day's roster; created once, after its columns."""
+    return f"{day_folder(day)}roster.json"
+
+
+def pool(day: date, token: str) -> str:
+    """Columns of all mailboxes by index."""
+    return f"{day_folder(day)}roster/{token}/pool.bin"
+
+
+def shard(day: date, token: str, number: int) -> str:
+    """Columns of one shard."""
+    return f"{day_folder(day)}roster/{token}/shard-{number:04d}.bin"
+
+
+def summary(day: date, number: int) -> str:
+    """What a shard's dispatcher saw at its last tick."""
+    return f"{day_folder(day)}summaries/{number:04d}.json"
+
+
+def quotas(day: date, number: int) -> str:
+    """The quota of each mailbox of a shard at its last tick."""
+    return f"{day_folder(day)}quotas/{number:04d}.json"

@@ -1,0 +1,123 @@
+"""The objects of the warm-up in the bucket (their keys: mailtide.warmup.keys), as frozen models.
+
+Objects that are created once carry the `token` of their writer; the others are replaced with their ETag.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mailtide.contracts import Contract, new_token
+from mailtide.warmup.contracts import Shard, UserId
+
+type PairingCase = Literal["empty", "shifts", "all_shifts", "around_party", "one_party"]
+type QuotaStatus = Literal["complete", "on_track", "behind", "failing"]
+
+
+class Reduction(Contract):
+    """Mailboxes whose target fell below their ramp, and why."""
+
+    reason: Literal["cooldown", "pairing"]
+    mailboxes: int
+    mails: int
+    """Mails a day that are not planned because of it."""
+
+
+class BusyMinute(Contract):
+    """A minute of the day that is planned above 95 % of the global limit."""
+
+    minute: Annotated[int, Field(ge=0, le=1_439)]
+    planned: int
+
+
+class RosterHeader(Contract):
+    """warmup/days/{day}/roster.json: the day's plan but for the columns, which stand under its token. Created once, last.
+
+    `windows` are the distinct open times of the day: for each its [start, end) pairs in seconds after 00:00 UTC, ascending.
+    """
+
+    token: str = Field(default_factory=new_token)
+    day: date
+    made_at: datetime
+    mailboxes: int
+    """N: those with an index, from 0; a mailbox whose target is 0 today still receives."""
+    largest_party: int
+    """M"""
+    parties: int
+    case: PairingCase
+    case_note: str
+    """One sentence: what holds today and what it costs."""
+    max_target: int
+    modulus: int
+    """How many rounds have recipients of their own: K, N − 2M + 1 or N − 1; 0 around a large party (there N − m of each)."""
+    step: int
+    base: int
+    """a and b of the shifts."""
+    windows: tuple[tuple[tuple[int, int], ...], ...]
+    shards: int
+    planned: int
+    """Mails of the day: the sum of the targets."""
+    planned_by_shard: tuple[int, ...]
+    cooldown_max_ms: int
+    reply_rate: float
+    reply_delay_ms: tuple[int, int]
+    tick_minutes: int
+    reductions: tuple[Reduction, ...] = ()
+    busy_minutes: tuple[BusyMinute, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class ControlFlags(Contract):
+    """warmup/control.json, replaced with its ETag: what a person has stopped. Single mailboxes are paused by their status."""
+
+    token: str = Field(default_factory=new_token)
+    paused: bool = False
+    paused_users: frozenset[UserId] = frozenset()
+
+    def stops(self, user_id: str) -> bool:
+        """Whether mails of this user are to wait."""
+        return self.paused or user_id in self.paused_users
+
+
+class QuotaCounts(Contract):
+    """Mailboxes by quota status."""
+
+    complete: int = 0
+    on_track: int = 0
+    behind: int = 0
+    failing: int = 0
+
+
+class ShardSummary(Contract):
+    """warmup/days/{day}/summaries/{shard}.json: what a shard's dispatcher saw at its last tick. Replaced with its ETag."""
+
+    day: date
+    shard: Shard
+    tick_ms: int
+    """Start of the tick."""
+    written_ms: int
+    mailboxes: int
+    active: int
+    planned: int
+    """Sum of the targets."""
+    expected: float
+    """Mails that the slots put before `written_ms`."""
+    sent: int
+    failed: int
+    unknown: int
+    missed: int
+    in_flight: int
+    offered: int
+    """Messages queued in this tick."""
+    held_back: int
+    """Due sends that the shard's share of the limits left for later ticks."""
+    extra: int
+    """Offered sends of extra slots."""
+    oldest_due_ms: int | None
+    """Due time of the oldest send that nobody has taken yet."""
+    quota: QuotaCounts
+    sent_history: tuple[tuple[int, int], ...] = ()
+    """(tick start, sent by then) of the last 60 minutes."""
+    closed: bool = False
+    """Written after the day's end, when what was left became missed."""
