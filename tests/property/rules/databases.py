@@ -1,6 +1,7 @@
 """Made-up databases: tables as the reference reads them, the same as columns for the rules, and rules files."""
 
 import datetime
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -114,9 +115,8 @@ class _Maker:
 
     def __init__(self, draw: st.DrawFn, as_of: datetime.date, contacts: int) -> None:
         self.draw, self.as_of, self.tables = draw, as_of, Tables()
-        for number in draw(
-            st.lists(st.one_of(st.sampled_from(IDS), st.integers(-50, 50)), unique=True, max_size=contacts)
-        ):
+        numbers = st.one_of(st.sampled_from(IDS), st.integers(-50, 50))
+        for number in draw(st.lists(numbers, unique=True, min_size=draw(st.integers(0, contacts)), max_size=contacts)):
             self.tables.contacts.append(self.contact(number))
 
     def near(self, nothing: bool = True) -> datetime.date | None:
@@ -140,7 +140,7 @@ class _Maker:
         draw = self.draw
         return {
             "id": number,
-            "email": draw(st.sampled_from(["a@b.c", "x@y.z", " A@B.C ", "z@z.z", "z@z.z", "z@z.z", "bad", None])),
+            "email": draw(st.sampled_from(["z@z.z"] * 9 + ["x@y.z", "a@b.c", " A@B.C ", "bad", None])),
             "state": draw(st.sampled_from([*STATES, " ca ", "XX", None])),
             "zip_code": draw(st.sampled_from(ZIPS)),
             "birth_date": self.date(),
@@ -162,7 +162,10 @@ class _Maker:
     def schedule(self, number: int) -> Row:
         draw = self.draw
         contact = draw(st.sampled_from(self.tables.contacts))
-        send = self.near()
+        send = (
+            self.near() if draw(st.integers(0, 1)) else self.as_of - datetime.timedelta(days=draw(st.integers(0, 35)))
+        )
+        status = draw(st.sampled_from([*STATUSES, "sent", "delivered", "sent"]))
         return {
             "id": number,
             "contact_id": contact["id"],
@@ -170,7 +173,7 @@ class _Maker:
             "event_date": self.event_date(contact) if draw(st.integers(0, 2)) else None,
             "scheduled_send_date": send,
             "actual_send_datetime": draw(st.sampled_from([None, None, send, self.near()])),
-            "status": draw(st.sampled_from(STATUSES)),
+            "status": status,
             "priority": draw(st.sampled_from([10, 10, 3])),
             "campaign_instance_id": draw(st.sampled_from([0, 0, 1, 2, 5])),
         }
@@ -189,9 +192,12 @@ class _Maker:
 
     def instance(self, number: int) -> Row:
         start, end = self.near(), self.near()
+        if self.draw(st.integers(0, 3)):
+            start = self.draw(st.sampled_from([None, self.as_of, self.as_of - datetime.timedelta(days=20)]))
+            end = self.draw(st.sampled_from([None, self.as_of, self.as_of + datetime.timedelta(days=20)]))
         return {
             "id": number,
-            "campaign_type": self.draw(st.sampled_from(["a", "a", "b", "unknown"])),
+            "campaign_type": self.draw(st.sampled_from(["a", "a", "a", "b", "unknown"])),
             "email_template": self.draw(st.sampled_from([None, "offer"])),
             "sms_template": self.draw(st.sampled_from([None, "short"])),
             "active_start_date": start,
@@ -219,10 +225,10 @@ class _Maker:
 
     def make(self, rows: int) -> Tables:
         draw, tables = self.draw, self.tables
-        names = draw(st.lists(st.sampled_from(["a", "b"]), unique=True, max_size=2))
+        names = draw(st.lists(st.sampled_from(["a", "b"]), unique=True, min_size=1, max_size=2))
         tables.campaign_types = [self.campaign_type(name) for name in names]
         tables.instances = [
-            self.instance(number) for number in draw(st.sampled_from([[], [1], [1, 2, 0], [-3, 2**62, 1, 2]]))
+            self.instance(number) for number in draw(st.sampled_from([[], [1], [1, 2, 0], [-3, 2**62, 1, 2, 7, 8]]))
         ]
         tables.suppressions = draw(st.sampled_from([[], ["a@b.c"]]))
         if tables.contacts:
@@ -242,6 +248,77 @@ class _Maker:
                 for signal in (self.signal() for _ in range(draw(st.integers(0, 3))))
             ]
         return tables
+
+
+@st.composite
+def crowds(draw: st.DrawFn, as_of: datetime.date) -> Tables:
+    """Many contacts whose mails fall on few days."""
+    random = Random(draw(st.integers(0, 2**32)))
+    days = [as_of + datetime.timedelta(days=random.choice([-1, 0, 1, 2, 3, 14, 30])) for _ in range(3)]
+    tables = Tables()
+    for number in range(draw(st.integers(1, 60))):
+        tables.contacts.append(
+            {
+                "id": number * random.choice([1, -1]),
+                "email": "z@z.z",
+                "state": random.choice(["TX", "TX", "CA", "MO", "NV"]),
+                "zip_code": None,
+                "birth_date": anniversary(random.choice(days), random.randint(1940, 1960))
+                if random.random() < 0.7
+                else None,
+                "effective_date": anniversary(random.choice(days), random.randint(2000, 2020)),
+                "phone_number": None,
+            }
+        )
+    for name in "ab":
+        tables.campaign_types.append(
+            {
+                "name": name,
+                "respect_exclusion_windows": random.random() < 0.5,
+                "enable_followups": True,
+                "days_before_event": random.choice([0, 5, 30, -3]),
+                "target_all_contacts": random.random() < 0.7,
+                "priority": random.choice([5, 10, 20]),
+                "active": True,
+            }
+        )
+    for number in range(draw(st.integers(0, 8))):
+        tables.instances.append(
+            {
+                "id": number,
+                "campaign_type": random.choice("ab"),
+                "email_template": None,
+                "sms_template": None,
+                "active_start_date": as_of - datetime.timedelta(days=random.randint(0, 3)),
+                "active_end_date": random.choice([None, None, as_of + datetime.timedelta(days=random.randint(0, 90))]),
+            }
+        )
+        for contact in tables.contacts:
+            for _ in range(random.choice([0, 0, 1, 2])):
+                tables.targets.append(
+                    {
+                        "contact_id": contact["id"],
+                        "campaign_instance_id": number,
+                        "trigger_date": random.choice([*days, as_of + datetime.timedelta(days=random.randint(-5, 40))]),
+                        "status": "pending",
+                    }
+                )
+    return tables
+
+
+crowd_rules = st.fixed_dictionaries(
+    {"daily_cap_fraction": st.sampled_from([0.0001, 0.02, 0.07, 0.3, 0.9])},
+    optional={
+        "overage_threshold": st.sampled_from([1, 1.2, 2.5]),
+        "ed_soft_limit": st.sampled_from([1, 3]),
+        "ed_smoothing_days": st.sampled_from([1, 5]),
+        "birthday_days_before": st.sampled_from([0, 3]),
+        "max_emails_per_period": st.sampled_from([None, 1, 4]),
+        "period_days": st.sampled_from([3, 14]),
+        "states": st.just({"CA": [{"kind": "birthday", "before": 0, "after": 2}], "MO": []}),
+        "pre_window_extension_days": st.sampled_from([0, 3]),
+    },
+).map(yaml.safe_dump)
 
 
 @st.composite
