@@ -3,14 +3,18 @@
 The variables carry the prefix MAILTIDE_ and the name of the field in capitals; docs/settings.md lists them.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from mailtide.errors import SettingsError
 from mailtide.machines import MachineSize
+
+WHERE_TO_FIND = "the outputs of the deployed stack name it"
 
 
 class SizeTier(BaseModel):
@@ -94,10 +98,26 @@ class Settings(BaseSettings):
 @cache
 def load_settings() -> Settings:
     """The settings of this process. SettingsError names the first variable that is missing or impossible."""
+    return _checked(Settings)
+
+
+def load_estimate_settings() -> Settings:
+    """The settings where no bucket is needed, for estimates alone. SettingsError as load_settings."""
+    return _checked(lambda: Settings(bucket="-"))
+
+
+def _checked(read: Callable[[], Settings]) -> Settings:
     try:
-        return Settings()
+        return read()
+    except UnreadableError:
+        raise SettingsError("The setting MAILTIDE_SIZE_TABLE is not usable: it is not JSON.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        name = "MAILTIDE_" + "_".join(str(part) for part in first["loc"]).upper()
-        what = "is missing" if first["type"] == "missing" else f"is not usable: {first['msg']}"
-        raise SettingsError(f"The setting {name} {what}.") from None
+        name, *inside = (str(part) for part in first["loc"])
+        where = f" (at {'.'.join(inside)})" if inside else ""
+        what = (
+            f"is missing; {WHERE_TO_FIND}"
+            if first["type"] == "missing"
+            else f"is not usable{where}: {first['msg'].rstrip('.')}"
+        )
+        raise SettingsError(f"The setting MAILTIDE_{name.upper()} {what}.") from None

@@ -12,6 +12,7 @@ from boto3.exceptions import S3UploadFailedError
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mailtide.adapters.refusals import PASSING, usable_endpoint
 from mailtide.errors import MailtideError, NotFoundError, SourceChangedError, StaleWriteError, TransientError
 from mailtide.ports import ObjectInfo, StagedCopy, StoredObject
 
@@ -40,7 +41,8 @@ def make_client(endpoint_url: str | None = None) -> "S3Client":
         response_checksum_validation="when_required",
         s3={"addressing_style": "path"} if endpoint_url else {},
     )
-    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+    with usable_endpoint():
+        return boto3.client("s3", endpoint_url=endpoint_url, config=config)
 
 
 def multipart_etag(part_etags: tuple[str, ...]) -> str:
@@ -62,8 +64,9 @@ def _raise(error: Exception, what: str) -> NoReturn:
             raise NotFoundError(f"{what}: not there") from error
         if code in _TRANSIENT or status >= 500:
             raise TransientError(f"{what}: {code or status}") from error
-        raise error
-    raise TransientError(f"{what}: {type(error).__name__}") from error
+    if isinstance(error, PASSING):
+        raise TransientError(f"{what}: {type(error).__name__}") from error
+    raise error
 
 
 class S3Bucket:
@@ -102,7 +105,8 @@ class S3Bucket:
         except (ClientError, BotoCoreError) as error:
             _raise(error, f"upload {key}")
         except S3UploadFailedError as error:
-            raise TransientError(f"upload {key}: the bucket {self.name} refused or broke off the upload") from error
+            # The SDK wraps the refusal in a text of its own; what it stands for is the context.
+            _raise(error.__context__ if isinstance(error.__context__, ClientError) else error, f"upload {key}")
 
     def first_part_size(self, key: str, *, etag: str) -> int | None:
         """See mailtide.ports.Bucket."""

@@ -7,7 +7,7 @@ from functools import wraps
 import click
 
 from mailtide.contracts import ORG_PATTERN
-from mailtide.errors import InputError, MailtideError, SettingsError
+from mailtide.errors import InputError, MailtideError, TransientError
 
 
 def check_org(name: str) -> str:
@@ -25,16 +25,16 @@ def cloud_command[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        from mailtide.adapters.refusals import AwsRefusalError, refusals
+        from mailtide.adapters.refusals import refusals
 
         try:
             with refusals():
                 return function(*args, **kwargs)
-        except SettingsError as error:
-            raise SettingsError(f"{error} The outputs of the deployed stack name it.") from None
         except InputError:
             raise
-        except (AwsRefusalError, MailtideError) as error:
+        except TransientError as error:
+            raise click.ClickException(f"The cloud does not answer ({error}); try again later.") from None
+        except MailtideError as error:
             raise click.ClickException(str(error)) from None
 
     return wrapped

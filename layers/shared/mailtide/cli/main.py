@@ -2,6 +2,7 @@
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -19,6 +20,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""
+
+
+UNUSABLE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
 
 class LazyGroup(click.Group):
@@ -52,11 +56,36 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: exit code 2 and one sentence for bad input, never a traceback for it."""
+    """Entry point: one line on stderr for whatever a person can mend, never a traceback for it.
+
+    Exit codes: 0 done; 1 it could not be done; 2 what was given is wrong; 130 stopped by Ctrl-C.
+    """
     try:
-        cli.main(standalone_mode=True)
-    except InputError as error:
-        click.echo(f"mailtide: {error}", err=True)
+        cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
         sys.exit(2)
-    except BrokenPipeError:
-        sys.exit(141)
+    except (click.Abort, KeyboardInterrupt):
+        _leave(130, "Stopped.")
+    except click.ClickException as error:
+        _leave(error.exit_code, _in_words(error))
+    except InputError as error:
+        _leave(2, str(error))
+    except UNUSABLE_FILE as error:
+        _leave(2, f"{error.filename} cannot be used: {error.strerror}.")
+    except ModuleNotFoundError as error:
+        if error.name != "numpy":
+            raise
+        _leave(1, "This command needs numpy: install mailtide[machine].")
+
+
+def _in_words(error: click.ClickException) -> str:
+    """What click says, and for a wrong argument where its help is."""
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        return f"{error.format_message()} See: {error.ctx.command_path} --help"
+    return error.format_message()
+
+
+def _leave(code: int, sentence: str) -> NoReturn:
+    click.echo(f"mailtide: {sentence}", err=True)
+    sys.exit(code)

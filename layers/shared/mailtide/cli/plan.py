@@ -24,7 +24,7 @@ def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
     DB is not read whole: like the function in the cloud this reads its header, its schema and a sample of its pages.
     """
     from mailtide.runs.sizing import size_run
-    from mailtide.settings import Settings
+    from mailtide.settings import load_estimate_settings
 
     if (db is None) == (contacts is None):
         raise InputError("Name a database or give --contacts, one of the two.")
@@ -33,7 +33,7 @@ def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
         contacts, size_bytes, facts = _inspect(db)
     else:
         size_bytes = (contacts or 0) * BYTES_A_CONTACT
-    sizing = size_run(Settings(bucket="-"), contacts=contacts or 0, size_bytes=size_bytes)
+    sizing = size_run(load_estimate_settings(), contacts=contacts or 0, size_bytes=size_bytes)
     facts = {"contacts": contacts, "size_bytes": size_bytes} | facts
     facts |= {"machine": str(sizing.sizes[0]), "threads": sizing.threads}
     facts |= {"expected_s": sizing.expected_s, "expected_usd": sizing.expected_usd}
