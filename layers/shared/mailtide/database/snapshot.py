@@ -1,36 +1,41 @@
 """A consistent copy of a database that others may be writing to."""
 
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 
+from mailtide.database.header import HEADER_BYTES, read_header
+from mailtide.database.untrusted import clear_errors
 from mailtide.errors import DatabaseError
 
-PAGES_A_STEP = 2_000
+BUSY_TIMEOUT_MS = 10_000
 
 
 def consistent_copy(source: Path, target: Path) -> None:
     """Copy a live database, with what stands in its -wal, by SQLite's backup; `target` must not exist.
 
-    The copy is one file with a rollback journal. DatabaseError when the source is missing or no database.
+    The copy is one file with a rollback journal. The source is opened read-only and not changed. Writers in WAL mode go on
+    meanwhile, others wait. DatabaseError when the source is missing, locked, or no database.
     """
     if not source.is_file():
         raise DatabaseError(f"There is no file {source}.")
-    try:
-        live = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
-        live.set_busy_timeout(10_000)
-        copy = apsw.Connection(str(target))
+    with clear_errors():
         try:
-            with copy.backup("main", live, "main") as backup:
-                while not backup.done:
-                    backup.step(PAGES_A_STEP)
-            copy.pragma("journal_mode", "delete")
-        finally:
-            copy.close()
-            live.close()
-    except (apsw.NotADBError, apsw.CorruptError):
-        raise DatabaseError(f"{source} is not a SQLite database, or is damaged.") from None
-    except apsw.BusyError:
-        raise DatabaseError(f"{source} is locked by another program.") from None
-    except apsw.CantOpenError:
-        raise DatabaseError(f"{source} cannot be opened.") from None
+            _backup(source, target)
+        except apsw.ReadOnlyError:
+            raise DatabaseError(
+                f"{source} was left in the middle of a write; open it once with the program that writes to it."
+            ) from None
+    with target.open("rb") as file:
+        read_header(file.read(HEADER_BYTES), target.stat().st_size)
+
+
+def _backup(source: Path, target: Path) -> None:
+    flags = apsw.SQLITE_OPEN_READONLY
+    with closing(apsw.Connection(str(source), flags=flags)) as live, closing(apsw.Connection(str(target))) as copy:
+        live.set_busy_timeout(BUSY_TIMEOUT_MS)
+        # All pages in one step: in several, every commit of another program would start the copy anew.
+        with copy.backup("main", live, "main") as backup:
+            backup.step()
+        copy.pragma("journal_mode", "delete")

@@ -1,0 +1,303 @@
+"""The rows that should stand in email_schedules against the planned rows that do (spec §9)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+import numpy as np
+
+from mailtide.database.bulk import (
+    BrokenChunk,
+    Chunk,
+    Fields,
+    Query,
+    Source,
+    parse_dates,
+    parse_integers,
+    parse_small,
+    scan,
+    slow_rows_of,
+)
+from mailtide.database.contact_index import contact_index
+from mailtide.database.read_history import (
+    HISTORY_STATUSES,
+    PLANNED_STATUSES,
+    case_of,
+    event_field,
+    integer_or_slow,
+    is_marked,
+    read_event,
+)
+from mailtide.database.schema import Schema, Table
+from mailtide.database.untrusted import literal
+from mailtide.database.values import Cell, read_date, read_integer, read_status, read_text, shown_text
+from mailtide.rules.columns import NO_DATE, Bool, Desired, Int32, Int64
+
+_READ = (
+    "contact_id", "email_type", "event_date", "scheduled_send_date", "scheduled_send_time", "status", "skip_reason",
+    "priority", "campaign_instance_id", "email_template", "sms_template", "event_year", "event_month", "event_day",
+)  # fmt: skip
+_CODE_WIDTH = 6
+_SLOW, _OTHER = 999_999, 999_998
+_MAX_BRANCHES = 8
+_COMPARED = ("send", "time", "status", "reason", "priority", "email_template", "sms_template")
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What must change. insert and update_to are indexes into Desired; update_row and delete are row ids, ascending."""
+
+    insert: Int32
+    update_row: Int64
+    update_to: Int32
+    delete: Int64
+    unchanged: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the table already stands as it should."""
+        return not (len(self.insert) or len(self.update_row) or len(self.delete))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Planned rows of the table: row id, the desired row with that key (-1 for none), and whether they are equal."""
+
+    row_id: Int64
+    match: Int32
+    equal: Bool
+
+
+class _Keys:
+    """Finds a key among the desired rows: the parts of a key packed into one integer, sorted."""
+
+    def __init__(self, desired: Desired, ids: Int64) -> None:
+        self._ids = ids
+        self._campaigns = np.unique(desired.campaign[desired.campaign != 0])
+        self._first_event = int(desired.event.min()) if len(desired) else 0
+        last = int(desired.event.max()) if len(desired) else 0
+        self._event_bits = (last - self._first_event).bit_length()
+        self._type_bits = len(desired.types).bit_length()
+        self._campaign_bits = (len(self._campaigns) + 1).bit_length()
+        bits = len(ids).bit_length() + self._type_bits + self._event_bits + self._campaign_bits
+        # Contacts are int32 indexes; the rest fits unless a file has millions of campaigns over centuries.
+        if bits > 62:
+            raise OverflowError("more contacts, types and campaigns than fit one key")
+        packed = self._pack(desired.contact, desired.email_type, desired.event, self._rank(desired.campaign))
+        self._is_sorted = bool((packed[1:] > packed[:-1]).all())
+        self._order = None if self._is_sorted else np.argsort(packed, kind="stable")
+        self._packed = packed if self._order is None else packed[self._order]
+
+    def _rank(self, campaign: Int64) -> Int64:
+        """1 and up for the campaigns of desired rows, 0 for none, -1 for others."""
+        if not len(self._campaigns):
+            return np.where(campaign == 0, 0, -1).astype(np.int64)
+        at = np.minimum(np.searchsorted(self._campaigns, campaign), len(self._campaigns) - 1)
+        return np.where(campaign == 0, 0, np.where(self._campaigns[at] == campaign, at + 1, -1)).astype(np.int64)
+
+    def _pack(self, contact: Int32, email_type: Int32, event: Int32, rank: Int64) -> Int64:
+        packed = contact.astype(np.int64) << self._type_bits | email_type
+        packed = packed << self._event_bits | (event.astype(np.int64) - self._first_event)
+        return packed << self._campaign_bits | rank
+
+    def find(self, contact_id: Int64, email_type: Int32, event: Int32, campaign: Int64) -> Int32:
+        """The index of the desired row with each key, -1 where there is none; shape (n,)."""
+        if not len(self._packed):
+            return np.full(len(contact_id), -1, np.int32)
+        contact, rank = contact_index(self._ids, contact_id), self._rank(campaign)
+        offset = event.astype(np.int64) - self._first_event
+        possible = (contact >= 0) & (email_type >= 0) & (rank >= 0) & (offset >= 0) & (offset < 1 << self._event_bits)
+        packed = self._pack(contact, email_type, event, rank)
+        at = np.minimum(np.searchsorted(self._packed, packed), len(self._packed) - 1)
+        found = possible & (self._packed[at] == packed)
+        index = at if self._order is None else self._order[at]
+        return np.where(found, index, -1).astype(np.int32)
+
+
+class _Codes:
+    """A few values as codes of six digits, in SQL and in Python: 0 for NULL, index + 1, _OTHER, or _SLOW."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self.values = values
+        self._code = {value: index + 1 for index, value in enumerate(values)}
+        # A literal cannot hold a NUL.
+        self._looked_up = len(values) > _MAX_BRANCHES or any("\0" in str(value) for value in values)
+
+    def of(self, value: str | int | None) -> int:
+        """The code of a value read slowly."""
+        return 0 if value is None else self._code.get(value, _OTHER)
+
+    def field(self, column: str | None, lookup: str, fields: Fields | None) -> tuple[str, int]:
+        """The SQL of a column's code; fields is None for a column of integers."""
+        if column is None:
+            return f"'{0:0{_CODE_WIDTH}d}'", _CODE_WIDTH
+        if fields is None:
+            otherwise = f"CASE typeof({column}) WHEN 'integer' THEN '{_OTHER}' ELSE '{_SLOW}' END"
+        else:
+            plain = f"{fields.is_text(column, 1, 200)} AND {fields.is_plain(column)} AND {column} GLOB '[!-~]*'"
+            otherwise = f"CASE WHEN {plain} THEN '{_OTHER}' ELSE '{_SLOW}' END"
+        return (
+            f"CASE WHEN {column} IS NULL THEN '{0:0{_CODE_WIDTH}d}' ELSE {self._found(column, lookup, otherwise)} END",
+            _CODE_WIDTH,
+        )
+
+    def _found(self, column: str, lookup: str, otherwise: str) -> str:
+        if self._looked_up:
+            wanted = f"(SELECT code FROM temp.{lookup} WHERE value = {column} COLLATE BINARY)"
+            return f"coalesce({wanted}, {otherwise})"
+        if all(isinstance(value, str) for value in self.values):
+            return case_of(column, {value: f"{self.of(value):0{_CODE_WIDTH}d}" for value in self.values}, otherwise)
+        branches = " ".join(f"WHEN {value} THEN '{self.of(value):0{_CODE_WIDTH}d}'" for value in self.values)
+        return f"CASE WHEN typeof({column}) <> 'integer' THEN {otherwise} ELSE CASE {column} {branches} ELSE {otherwise} END END"
+
+    def prepare(self, connection: apsw.Connection, lookup: str) -> None:
+        """Make the table that the SQL of `field` looks codes up in."""
+        if self._looked_up:
+            connection.execute(f"CREATE TEMP TABLE {lookup} (value PRIMARY KEY, code TEXT) WITHOUT ROWID")
+            rows = ((value, f"{self.of(value):0{_CODE_WIDTH}d}") for value in self.values)
+            connection.executemany(f"INSERT INTO temp.{lookup} VALUES (?, ?)", rows)
+
+
+class _Comparison:
+    """One comparison of the table with the desired rows."""
+
+    def __init__(self, source: Source, table: Table, ids: Int64, desired: Desired, send_time: str) -> None:
+        self._source, self._table, self._desired = source, table, desired
+        self._send_time = send_time
+        self._keys = _Keys(desired, ids)
+        priorities = np.unique(desired.priority)
+        self._priority = (np.searchsorted(priorities, desired.priority) + 1).astype(np.int32)
+        self._codes = {
+            "type": _Codes(desired.types),
+            "reason": _Codes(desired.reasons),
+            "priority": _Codes(priorities.tolist()),
+            "email_template": _Codes(desired.templates),
+            "sms_template": _Codes(desired.templates),
+        }
+        self._columns = [table.column(name) for name in _READ]
+        self.query = self._query()
+
+    def _query(self) -> Query:
+        fields, column = Fields(is_utf16=self._source.is_utf16), self._table.column
+        status, time = column("status"), column("scheduled_send_time")
+        sources = {"type": "email_type", "reason": "skip_reason"}
+        coded = {
+            name: codes.field(column(sources.get(name, name)), f"code_{name}", None if name == "priority" else fields)
+            for name, codes in self._codes.items()
+        }
+        same_time = (
+            f"CASE {time} COLLATE BINARY WHEN {literal(self._send_time)} THEN '1' ELSE '0' END" if time else "'0'"
+        )
+        others = ", ".join(literal(name) for name in (*HISTORY_STATUSES, "failed", "cancelled"))
+        wanted = coded | {
+            "contact": integer_or_slow(column("contact_id"), None),
+            "event": event_field(fields, self._table),
+            "send": fields.date(column("scheduled_send_date")),
+            "time": (same_time, 1),
+            "status": (case_of(status, {name: str(code) for code, name in enumerate(PLANNED_STATUSES)}, "'!'"), 1),
+            "campaign": integer_or_slow(column("campaign_instance_id"), 0),
+        }
+        where = f"{status} COLLATE BINARY NOT IN ({others})" if status else "0"
+        return Query(self._table, wanted, {}, where, self._prepare)
+
+    def _prepare(self, connection: apsw.Connection) -> None:
+        for name, codes in self._codes.items():
+            codes.prepare(connection, f"code_{name}")
+
+    def parse(self, connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[_Rows]:
+        bad, rows = self._parse(chunk) if isinstance(chunk, Chunk) else (None, [])
+        slow = slow_rows_of(self._source, connection, self.query, self._columns, chunk, bad)
+        read = [row for row_id, cells in slow if (row := self._slow(row_id, cells))]
+        return rows + ([self._slow_rows(read)] if read else [])
+
+    def _parse(self, chunk: Chunk) -> tuple[Bool, list[_Rows]]:
+        columns = {name: parse_small(chunk.column(name)) for name in (*self._codes, "time", "status")}
+        event, event_bad = parse_dates(chunk.column("event"))
+        columns["send"], send_bad = parse_dates(chunk.column("send"))
+        bad = event_bad | send_bad | (columns["status"] < 0)
+        for name in self._codes:
+            # A type that is no desired type needs no second look: its row goes, whatever it says.
+            bad |= (columns[name] == _SLOW) & (name != "type")
+        for name in ("contact", "campaign"):
+            bad |= is_marked(chunk.column(name))
+        good = ~bad
+        numbers = [parse_integers(chunk.column(name)[good]) for name in ("contact", "campaign")]
+        columns = {name: column[good] for name, column in columns.items()}
+        return bad, [self._rows(chunk.rowid[good], numbers[0], event[good], numbers[1], columns)]
+
+    def _slow(self, row_id: int, cells: list[Cell]) -> tuple[int, ...] | None:
+        contact, kind, event, send, time, status, reason, priority, campaign, email, sms, *parts = cells
+        state = read_status(status)
+        if state not in PLANNED_STATUSES:
+            return None
+        contact_id, day, sent = read_integer(contact), read_event(event, parts[0], parts[1], parts[2]), read_date(send)
+        if contact_id is None:
+            # The key of no desired row: event NO_DATE never matches.
+            contact_id, day = 0, None
+        code = self._codes
+        return (
+            row_id, contact_id, NO_DATE if day is None else day, read_integer(campaign) or 0,
+            code["type"].of(read_text(kind)), NO_DATE if sent is None else sent, time == self._send_time,
+            PLANNED_STATUSES.index(state), code["reason"].of(shown_text(reason)),
+            code["priority"].of(read_integer(priority)), code["email_template"].of(shown_text(email)),
+            code["sms_template"].of(shown_text(sms)),
+        )  # fmt: skip
+
+    def _slow_rows(self, read: list[tuple[int, ...]]) -> _Rows:
+        names = ("type", *_COMPARED)
+        arrays = [np.array(column, np.int64) for column in zip(*read, strict=True)]
+        columns = {name: array.astype(np.int32) for name, array in zip(names, arrays[4:], strict=True)}
+        return self._rows(arrays[0], arrays[1], arrays[2].astype(np.int32), arrays[3], columns)
+
+    def _rows(self, row_id: Int64, contact: Int64, event: Int32, campaign: Int64, columns: dict[str, Int32]) -> _Rows:
+        known = np.where(columns["type"] < _OTHER, columns["type"] - 1, -1)
+        match = self._keys.find(contact, known, event, campaign)
+        at, desired = np.maximum(match, 0), self._desired
+        if not len(desired):
+            return _Rows(row_id, match, np.zeros(len(match), np.bool_))
+        reason = desired.skip_reason[at] + 1
+        equal = (
+            (columns["send"] == desired.send[at])
+            & (columns["time"] == 1)
+            & (columns["status"] == (reason > 0))
+            & (columns["reason"] == reason)
+            & (columns["priority"] == self._priority[at])
+            & (columns["email_template"] == desired.email_template[at] + 1)
+            & (columns["sms_template"] == desired.sms_template[at] + 1)
+        )
+        return _Rows(row_id, match, equal)
+
+
+def compare(source: Source, schema: Schema, ids: Int64, desired: Desired, send_time: str, threads: int) -> Differences:
+    """What must change in the table. ids: contact ids, ascending; send_time: as it is written. Raises DatabaseError."""
+    table = schema.get("email_schedules")
+    if table is None:
+        nothing = np.empty(0, np.int64)
+        return Differences(np.arange(len(desired), dtype=np.int32), nothing, nothing.astype(np.int32), nothing, 0)
+    comparison = _Comparison(source, table, ids, desired, send_time)
+    parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
+    empty = np.empty(0, np.int64)
+    row_id = np.concatenate([empty, *(part.row_id for part in parts)])
+    match = np.concatenate([empty.astype(np.int32), *(part.match for part in parts)])
+    equal = np.concatenate([empty.astype(np.bool_), *(part.equal for part in parts)])
+    if (row_id[1:] < row_id[:-1]).any():
+        order = np.argsort(row_id, kind="stable")
+        row_id, match, equal = row_id[order], match[order], equal[order]
+    return _differences(row_id, match, equal, len(desired))
+
+
+def _differences(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
+    """row_id: ascending; of several rows that match one desired row the first stays."""
+    owner = np.full(wanted, -1, np.int64)
+    positions = np.flatnonzero(match >= 0)[::-1]
+    owner[match[positions]] = positions
+    stays = np.zeros(len(row_id), np.bool_)
+    stays[owner[owner >= 0]] = True
+    update = stays & ~equal
+    return Differences(
+        insert=np.flatnonzero(owner < 0).astype(np.int32),
+        update_row=row_id[update],
+        update_to=match[update],
+        delete=row_id[~stays],
+        unchanged=int((stays & equal).sum()),
+    )

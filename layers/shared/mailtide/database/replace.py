@@ -1,0 +1,125 @@
+"""Changing a locked file: as a whole, by a private copy that takes its place, or in place through a WAL. No numpy."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from mailtide.database.locked import LockedFile
+from mailtide.database.untrusted import clear_errors, harden
+
+_COPY_BYTES = 64 << 20
+_COPY_CACHE_MB = 64
+_VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
+
+type Write = Callable[[apsw.Connection], None]
+
+
+def replace_whole(locked: LockedFile, write: Write, threads: int) -> None:
+    """Write to a private copy beside the file, without a journal; make it durable; and rename it over the file.
+
+    Whoever looks sees the old file or the new one. Mode, owner (where allowed) and journal mode stay.
+    """
+    with _private_copy(locked) as (copy, descriptor):
+        _write_copy(copy, write, threads)
+        if locked.header.is_wal:
+            os.pwrite(descriptor, _WAL_VERSIONS, _VERSIONS_AT)
+            # Nobody may find the old -wal beside the new file.
+            locked.connection.pragma("journal_mode", "delete")
+        os.fsync(descriptor)
+        copy.rename(locked.path)
+        _sync_folder(locked.path.parent)
+
+
+@contextmanager
+def _private_copy(locked: LockedFile) -> Iterator[tuple[Path, int]]:
+    folder, prefix = locked.path.parent, f".{locked.path.name}.mailtide-"
+    # We hold the lock, so copies of that name are what killed passes left.
+    for stale in folder.glob(f"{_escaped(prefix)}*"):
+        stale.unlink(missing_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+    copy = Path(name)
+    try:
+        _copy_bytes(locked.descriptor, descriptor)
+        _keep_owner(locked.descriptor, descriptor)
+        os.pwrite(descriptor, _ROLLBACK_VERSIONS, _VERSIONS_AT)
+        yield copy, descriptor
+    finally:
+        os.close(descriptor)
+        copy.unlink(missing_ok=True)
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"[{char}]" if char in "*?[" else char for char in text)
+
+
+def _copy_bytes(source: int, target: int) -> None:
+    size_bytes = os.fstat(source).st_size
+    at = 0
+    while at < size_bytes:
+        try:
+            copied = os.copy_file_range(source, target, _COPY_BYTES, at, at)
+        except OSError:
+            # Not every file system can; reading and writing always works.
+            copied = os.pwrite(target, os.pread(source, _COPY_BYTES, at), at)
+        if copied == 0:
+            raise OSError(f"the file ended at byte {at} of {size_bytes}")
+        at += copied
+
+
+def _keep_owner(source: int, target: int) -> None:
+    status = os.fstat(source)
+    try:
+        os.fchown(target, status.st_uid, status.st_gid)
+    except PermissionError:
+        # Only root may give files away; the group alone often works.
+        with_group = (-1, status.st_gid)
+        if status.st_gid in os.getgroups():
+            os.fchown(target, *with_group)
+    os.fchmod(target, status.st_mode & 0o7777)
+
+
+def _write_copy(copy: Path, write: Write, threads: int) -> None:
+    with clear_errors():
+        connection = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_EXRESCODE)
+        try:
+            harden(connection, cache_mb=_COPY_CACHE_MB)
+            # Defensive mode forbids a file without a journal; a copy that fails is thrown away.
+            connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
+            connection.pragma("locking_mode", "exclusive")
+            connection.pragma("journal_mode", "off")
+            connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+            connection.pragma("synchronous", 0)
+            connection.pragma("threads", min(threads, 8) - 1)
+            write(connection)
+        finally:
+            connection.close()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def change_in_place(locked: LockedFile, write: Write) -> None:
+    """Write through a WAL with full synchronisation, and leave the journal mode as it was.
+
+    A crash at any instant leaves a file, with its -wal or journal, that opens as the old or the new one.
+    """
+    connection = locked.connection
+    with clear_errors():
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", 2)
+        connection.pragma("cache_size", -_COPY_CACHE_MB * 1024)
+        try:
+            write(connection)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        finally:
+            if not locked.header.is_wal:
+                connection.pragma("journal_mode", "delete")

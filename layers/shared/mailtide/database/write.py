@@ -1,0 +1,249 @@
+"""Writing the differences and the run's row in one transaction (spec §9, §10)."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import apsw
+import numpy as np
+
+from mailtide.database.compare import Differences
+from mailtide.database.schedules_schema import DUE_INDEX, KEY_INDEX, RUN_COLUMNS, Preparation
+from mailtide.database.schema import Schema
+from mailtide.database.untrusted import clear_errors, quoted
+from mailtide.rules.columns import NO_CODE, Desired, Int32, Int64
+
+_EPOCH = date(1970, 1, 1)
+_CONSTANTS = (
+    "email_type", "event_date", "scheduled_send_date", "scheduled_send_time", "status", "skip_reason", "priority",
+    "campaign_instance_id", "email_template", "sms_template", "scheduler_run_id", "updated_at",
+)  # fmt: skip
+_SORT_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """The run's row in scheduler_runs, but for what the writer itself counts."""
+
+    run_id: str
+    as_of: date
+    rules_sha256: str
+    contacts: int
+    eligible: int
+    skipped_contacts: dict[str, int]
+    started_at: datetime
+    seconds: float
+    """Since the start, measured when the row is written."""
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC in ISO 8601 to the second."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def write_differences(
+    connection: apsw.Connection,
+    schema: Schema,
+    preparation: Preparation,
+    ids: Int64,
+    desired: Desired,
+    differences: Differences,
+    send_time: str,
+    run: RunRow,
+) -> None:
+    """Bring the tables into shape, delete, update, insert, and add the run's row: one transaction, or nothing.
+
+    Raises DatabaseError when a constraint of the table refuses a row.
+    """
+    with clear_errors():
+        connection.authorizer = _Guard(preparation)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _write(connection, schema, preparation, ids, desired, differences, send_time, run)
+            connection.execute("COMMIT")
+        except BaseException:
+            if not connection.get_autocommit():
+                connection.execute("ROLLBACK")
+            raise
+
+
+class _Guard:
+    """An authorizer that lets nothing but our own tables change, whatever SQL stands in the file's schema."""
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._tables = {preparation.schedules.lower(), preparation.runs.lower(), "email_schedules_rebuilt_by_mailtide"}
+        self._tables |= {"sqlite_master", "sqlite_schema", "sqlite_sequence", "sqlite_temp_master"}
+
+    def __call__(self, action: int, first: str | None, second: str | None, schema: str | None, _: str | None) -> int:
+        if action in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH, apsw.SQLITE_CREATE_VTABLE, apsw.SQLITE_DROP_VTABLE):
+            return apsw.SQLITE_DENY
+        if action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE, apsw.SQLITE_DROP_TABLE):
+            return apsw.SQLITE_OK if (first or "").lower() in self._tables or schema == "temp" else apsw.SQLITE_DENY
+        if action == apsw.SQLITE_FUNCTION and (second or "").lower() in ("load_extension", "fts3_tokenizer"):
+            return apsw.SQLITE_DENY
+        return apsw.SQLITE_OK
+
+
+def _write(
+    connection: apsw.Connection,
+    schema: Schema,
+    preparation: Preparation,
+    ids: Int64,
+    desired: Desired,
+    differences: Differences,
+    send_time: str,
+    run: RunRow,
+) -> None:
+    before, after = list(preparation.before_rows), list(preparation.after_rows)
+    standing = len(differences.update_row) + len(differences.delete) + differences.unchanged
+    if 2 * len(differences.insert) > standing and not after:
+        # Most rows are new: sorting them once into a new index is faster than one by one into the old.
+        rows: list[Any] = connection.execute(
+            "SELECT name, sql FROM main.sqlite_schema WHERE name IN (?, ?)", (KEY_INDEX, DUE_INDEX)
+        ).fetchall()
+        before += [f"DROP INDEX main.{name}" for name, _ in rows]
+        after += [sql for _, sql in rows]
+    for statement in before:
+        connection.execute(statement).fetchall()
+    _delete(connection, preparation.schedules, differences.delete)
+    stamp = (run.run_id, timestamp(run.started_at))
+    writer = _RowWriter(connection, schema, preparation.schedules, desired, send_time, stamp)
+    writer.update(differences.update_row, differences.update_to)
+    writer.insert(differences.insert, ids)
+    for statement in after:
+        connection.execute(statement).fetchall()
+    _add_run(connection, preparation.runs, differences, run)
+
+
+def _delete(connection: apsw.Connection, table: str, rows: Int64) -> None:
+    if len(rows):
+        connection.execute(
+            f"DELETE FROM main.{quoted(table)} WHERE id IN (SELECT value FROM carray(?))", (apsw.carray(rows),)
+        )
+
+
+class _RowWriter:
+    """Writes rows in groups that differ in nothing but the contact, so that SQLite loops and Python does not."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        schema: Schema,
+        table: str,
+        desired: Desired,
+        send_time: str,
+        stamp: tuple[str, str],
+    ) -> None:
+        self._connection, self._table, self._desired = connection, f"main.{quoted(table)}", desired
+        self._send_time, self._stamp = send_time, stamp
+        found = schema.get("email_schedules")
+        # An older table keeps its parts of the event date too, and may demand them.
+        self._parts = [part for part in ("event_year", "event_month", "event_day") if found and part in found.columns]
+
+    def update(self, rows: Int64, to: Int32) -> None:
+        """Set all but the contact, the id and the creation time. rows: row ids; to: indexes into Desired."""
+        columns = (*_CONSTANTS, *self._parts)
+        statement = (
+            f"UPDATE {self._table} SET {', '.join(f'{name} = ?' for name in columns)} "
+            "WHERE id IN (SELECT value FROM carray(?))"
+        )
+        for constants, members in self._groups(to):
+            self._connection.execute(statement, (*constants, apsw.carray(np.ascontiguousarray(rows[members]))))
+
+    def insert(self, wanted: Int32, ids: Int64) -> None:
+        """Insert desired rows, by send date and contact. wanted: indexes into Desired; ids: contact ids."""
+        columns = (*_CONSTANTS, *self._parts, "created_at", "contact_id")
+        statement = (
+            f"INSERT INTO {self._table} ({', '.join(columns)}) "
+            f"SELECT {', '.join('?' for _ in columns[:-1])}, value FROM carray(?)"
+        )
+        for constants, members in self._groups(wanted):
+            contacts = np.ascontiguousarray(ids[self._desired.contact[wanted[members]]])
+            self._connection.execute(statement, (*constants, self._stamp[1], apsw.carray(contacts)))
+
+    def _groups(self, wanted: Int32) -> Iterator[tuple[tuple[Any, ...], Int64]]:
+        """The constants of each group, and the positions in `wanted` of its rows, in their order."""
+        if not len(wanted):
+            return
+        rows = self._desired
+        columns = [
+            rows.skip_reason[wanted] != NO_CODE, rows.send[wanted], rows.email_type[wanted], rows.event[wanted],
+            rows.skip_reason[wanted], rows.priority[wanted], rows.campaign[wanted], rows.email_template[wanted],
+            rows.sms_template[wanted],
+        ]  # fmt: skip
+        order, starts = _grouped(columns)
+        ends = [*starts[1:].tolist(), len(order)]
+        for start, end in zip(starts.tolist(), ends, strict=True):
+            members = order[start:end]
+            yield self._constants(int(wanted[members[0]])), members
+
+    def _constants(self, index: int) -> tuple[Any, ...]:
+        rows = self._desired
+        event = _EPOCH + timedelta(days=int(rows.event[index]))
+        reason = int(rows.skip_reason[index])
+        parts = {"event_year": event.year, "event_month": event.month, "event_day": event.day}
+        return (
+            rows.types[rows.email_type[index]],
+            event.isoformat(),
+            (_EPOCH + timedelta(days=int(rows.send[index]))).isoformat(),
+            self._send_time,
+            "pre-scheduled" if reason == NO_CODE else "skipped",
+            None if reason == NO_CODE else rows.reasons[reason],
+            int(rows.priority[index]),
+            int(rows.campaign[index]),
+            _template(rows, int(rows.email_template[index])),
+            _template(rows, int(rows.sms_template[index])),
+            *self._stamp,
+            *(parts[name] for name in self._parts),
+        )
+
+
+def _template(rows: Desired, code: int) -> str | None:
+    return None if code == NO_CODE else rows.templates[code]
+
+
+def _grouped(columns: list[Any]) -> tuple[Int64, Int64]:
+    """A stable order that brings equal rows together, sorted by the columns from the first on, and where groups start."""
+    packed = np.zeros(len(columns[0]), np.int64)
+    bits = 0
+    for column in columns:
+        low, high = int(column.min()), int(column.max())
+        if high - low > 1 << 20:
+            values, codes = np.unique(column, return_inverse=True)
+            low, high, column = 0, len(values) - 1, codes  # noqa: PLW2901 - the same column, as ranks
+        width = (high - low).bit_length()
+        bits += width
+        packed = packed << width | (column.astype(np.int64) - low)
+    if bits > _SORT_BITS:
+        order = np.lexsort(columns[::-1])
+        changed = np.zeros(len(order) - 1, np.bool_)
+        for column in columns:
+            changed |= column[order[1:]] != column[order[:-1]]
+    else:
+        order = np.argsort(packed, kind="stable")
+        ordered = packed[order]
+        changed = ordered[1:] != ordered[:-1]
+    return order, np.concatenate(([0], np.flatnonzero(changed) + 1))
+
+
+def _add_run(connection: apsw.Connection, table: str, differences: Differences, run: RunRow) -> None:
+    values = (
+        run.run_id,
+        run.as_of.isoformat(),
+        run.rules_sha256,
+        run.contacts,
+        run.eligible,
+        json.dumps(run.skipped_contacts, sort_keys=True),
+        len(differences.insert),
+        len(differences.update_row),
+        len(differences.delete),
+        differences.unchanged,
+        round(run.seconds, 3),
+        timestamp(run.started_at),
+        timestamp(run.started_at + timedelta(seconds=run.seconds)),
+        "done",
+    )
+    names, marks = ", ".join(RUN_COLUMNS), ", ".join("?" for _ in RUN_COLUMNS)
+    connection.execute(f"INSERT OR REPLACE INTO main.{quoted(table)} ({names}) VALUES ({marks})", values)

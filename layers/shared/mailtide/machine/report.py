@@ -1,0 +1,40 @@
+"""What a pass did, as the command line, the machine and the functions show it. No numpy."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+type Profile = Literal["highperf", "reliable"]
+
+
+class PassReport(BaseModel):
+    """The counts of one pass. Every number is of rows or contacts, but `seconds`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    run_id: str
+    rules_sha256: str
+    profile: Profile
+    threads: int
+    contacts: int
+    """Rows of the table contacts."""
+    eligible: int
+    skipped_contacts: dict[str, int]
+    """Contacts that get no mail at all, by the first reason that applies."""
+    rows: dict[str, dict[str, int]]
+    """Desired rows: email type -> status -> count."""
+    skips: dict[str, int]
+    """Desired rows that are skipped, by skip reason."""
+    inserted: int
+    updated: int
+    deleted: int
+    unchanged: int
+    changed: bool
+    """Whether anything was written."""
+    notes: dict[str, int]
+    """Counts worth a look: what the rules moved or could not place, and values that could not be read."""
+    warnings: list[str]
+    seconds: dict[str, float]
+    """By step, and `total`."""

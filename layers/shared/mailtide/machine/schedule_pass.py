@@ -1,0 +1,147 @@
+"""The pass: read the columns, decide, compare with the planned rows that stand in the table, write what differs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+
+import apsw
+import numpy as np
+
+from mailtide.database.bulk import Source
+from mailtide.database.compare import Differences, compare
+from mailtide.database.locked import LockedFile, locked_file
+from mailtide.database.read import InputsRead, read_inputs
+from mailtide.database.replace import change_in_place, replace_whole
+from mailtide.database.untrusted import quick_check
+from mailtide.database.write import RunRow, write_differences
+from mailtide.machine.report import PassReport, Profile
+from mailtide.rules.columns import NO_CODE, Desired, Outcome
+from mailtide.rules.config import Rules
+from mailtide.rules.decide import decide
+
+_EPOCH = date(1970, 1, 1)
+HARD_LINKS_WARNING = "The file has several names (hard links), so it was changed in place rather than replaced."
+NO_CONTACTS_WARNING = "The database has no contacts, so its schedule is empty."
+
+
+class _Stopwatch:
+    """Seconds by step."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(time.perf_counter() - start, 3)
+
+    def total(self) -> float:
+        return round(time.perf_counter() - self._start, 3)
+
+
+def run_pass(
+    path: Path,
+    as_of: date,
+    rules: Rules,
+    run_id: str,
+    started_at: datetime,
+    threads: int = 1,
+    profile: Profile = "highperf",
+    *,
+    check: bool = True,
+) -> PassReport:
+    """Bring email_schedules of the file at `path` up to date, and say what was done.
+
+    started_at: an aware time, written into the rows. threads: 1 to 32. check: have SQLite check the pages of the
+    tables first. The file is locked against everybody throughout, and ends as it was or as it should be.
+
+    Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
+    """
+    watch = _Stopwatch()
+    with locked_file(path) as locked:
+        source = Source(locked.path, locked.header)
+        if check:
+            with watch.step("check"):
+                quick_check(locked.connection, [table.name for table in locked.schema.tables.values()])
+        with watch.step("read"):
+            read = read_inputs(source, locked.schema, threads)
+        with watch.step("decide"):
+            outcome = decide(read.inputs, rules, (as_of - _EPOCH).days, threads)
+        with watch.step("compare"):
+            ids = read.inputs.contacts.id
+            found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads)
+        skipped = _skipped_contacts(read, outcome)
+        warnings = _warnings(locked, read, profile)
+
+        def write(connection: apsw.Connection) -> None:
+            run = RunRow(
+                run_id, as_of, rules.sha256, read.contact_rows, outcome.eligible, skipped, started_at, watch.total()
+            )
+            write_differences(
+                connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time, run
+            )
+
+        with watch.step("write"):
+            if not found.is_empty and profile == "highperf" and locked.link_count == 1:
+                replace_whole(locked, write, threads)
+            elif not found.is_empty:
+                change_in_place(locked, write)
+    rows, skips = _counts(outcome.desired)
+    return PassReport(
+        as_of=as_of,
+        run_id=run_id,
+        rules_sha256=rules.sha256,
+        profile=profile,
+        threads=threads,
+        contacts=read.contact_rows,
+        eligible=outcome.eligible,
+        skipped_contacts=skipped,
+        rows=rows,
+        skips=skips,
+        **_changes(found),
+        notes={name: count for name, count in {**outcome.notes, **read.quality}.items() if count},
+        warnings=warnings,
+        seconds={**watch.seconds, "total": watch.total()},
+    )
+
+
+def _skipped_contacts(read: InputsRead, outcome: Outcome) -> dict[str, int]:
+    counts = {"invalid_id": read.invalid_ids, **outcome.skipped_contacts}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+def _warnings(locked: LockedFile, read: InputsRead, profile: Profile) -> list[str]:
+    warnings = list(locked.warnings)
+    if not read.contact_rows:
+        warnings.append(NO_CONTACTS_WARNING)
+    if profile == "highperf" and locked.link_count > 1:
+        warnings.append(HARD_LINKS_WARNING)
+    return warnings
+
+
+def _changes(found: Differences) -> dict[str, int]:
+    return {
+        "inserted": len(found.insert),
+        "updated": len(found.update_row),
+        "deleted": len(found.delete),
+        "unchanged": found.unchanged,
+        "changed": not found.is_empty,
+    }
+
+
+def _counts(desired: Desired) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
+    """Rows by type and status, and skipped rows by reason; names ascending."""
+    skipped = desired.skip_reason != NO_CODE
+    planned = np.bincount(desired.email_type[~skipped], minlength=len(desired.types))
+    left_out = np.bincount(desired.email_type[skipped], minlength=len(desired.types))
+    rows = {
+        name: {status: int(counts[code]) for status, counts in (("pre-scheduled", planned), ("skipped", left_out))}
+        for name, code in sorted((name, code) for code, name in enumerate(desired.types))
+        if planned[code] or left_out[code]
+    }
+    by_reason = np.bincount(desired.skip_reason[skipped], minlength=len(desired.reasons))
+    return rows, {name: int(count) for name, count in sorted(zip(desired.reasons, by_reason, strict=True)) if count}
