@@ -43,7 +43,7 @@ class Sam:
             "deploy",
             *("--template-file", str(self._work / "build" / "template.yaml")),
             *("--stack-name", stack, "--s3-bucket", bucket, "--capabilities", "CAPABILITY_IAM"),
-            *("--no-confirm-changeset", "--no-fail-on-empty-changeset"),
+            *("--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-resolve-s3"),
             *("--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())),
             environment=environment,
         )

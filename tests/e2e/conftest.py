@@ -1,0 +1,84 @@
+"""The deployed template, once for all end-to-end tests: MiniStack, the Fly Machines server and real machine processes."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from localstack.cloud import STATE, LocalCloud
+from mailtide.contracts import Done
+from mailtide.runs import keys
+
+# Short, so that what the watcher and the queues mend is mended while a test waits.
+PARAMETERS = {
+    "WatchStallS": "2",
+    "LockTtlS": "30",
+    "TaskTimeoutS": "20",
+    "RunTimeoutS": "120",
+    "RetryAfterS": "2",
+    "LogLevel": "DEBUG",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs the deployed template."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud(parameters=PARAMETERS, logs=STATE / "logs" / "e2e", fly_rate_limit="off") as running:
+        yield running
+
+
+@pytest.fixture
+def wake_watcher(cloud: LocalCloud) -> Callable[[], None]:
+    """Send what the schedule sends every minute, now."""
+
+    def wake() -> None:
+        body = json.dumps({"kind": "watch"})
+        cloud.client("sqs").send_message(QueueUrl=cloud.stack.queue_url("watch"), MessageBody=body)
+
+    return wake
+
+
+@pytest.fixture
+def wait_for_done(cloud: LocalCloud) -> Callable[..., Done]:
+    """Wait until a run of an organisation has ended and its marker is gone; the newest done.json. Fails after `timeout_s`.
+
+    between: called every second meanwhile, such as wake_watcher.
+    """
+    s3 = cloud.client("s3")
+
+    def listed(prefix: str) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = s3.list_objects_v2(Bucket=cloud.stack.bucket, Prefix=prefix).get(
+            "Contents", []
+        )
+        return found
+
+    def wait(org: str, *, count: int = 1, timeout_s: float = 60.0, between: Callable[[], None] | None = None) -> Done:
+        ends_at, next_call = time.monotonic() + timeout_s, time.monotonic() + 1.0
+        while time.monotonic() < ends_at:
+            ended = [entry for entry in listed(f"{keys.RUNS}{org}/") if str(entry["Key"]).endswith("/done.json")]
+            if len(ended) >= count and not listed(f"{keys.OPEN}{org}/"):
+                newest = max(ended, key=lambda entry: str(entry["LastModified"]))
+                body = s3.get_object(Bucket=cloud.stack.bucket, Key=newest["Key"])["Body"].read()
+                return Done.model_validate_json(body)
+            if between is not None and time.monotonic() >= next_call:
+                between()
+                next_call = time.monotonic() + 1.0
+            time.sleep(0.1)
+        objects = "\n".join(
+            str(entry["Key"]) for entry in [*listed(f"{keys.RUNS}{org}/"), *listed(f"{keys.OPEN}{org}/")]
+        )
+        pytest.fail(
+            f"{org}: no end after {timeout_s:.0f} s; logs in {os.path.relpath(cloud.logs)}; objects:\n{objects}"
+        )
+
+    return wait
