@@ -15,7 +15,6 @@ from starlette.types import Receive, Scope, Send
 from localstack.fly.faultbook import FaultBook
 from localstack.fly.faults import FAULT
 from localstack.fly.fleet import Fleet
-from localstack.fly.guests import DEFAULT_REGION, REGIONS
 from localstack.fly.pipeline import ConnectionDropped, Pipeline, json_response
 from localstack.fly.ratelimit import RateLimit
 from localstack.fly.routes import ROUTES
@@ -32,13 +31,8 @@ class Options:
     rate_per_s: float | None = 1.0
 
 
-def build(options: Options) -> "App":
-    """The application; its machines live from start-up to shutdown of its lifespan."""
-    return App(options)
-
-
 class App:
-    """Starlette, with dropped connections kept out of its error handling."""
+    """Starlette, with dropped connections kept out of its error handling; its machines die with its lifespan."""
 
     def __init__(self, options: Options) -> None:
         self._faults = FaultBook()
@@ -48,7 +42,6 @@ class App:
         self._starlette = Starlette(
             routes=[
                 *api,
-                Route("/v1/platform/regions", _regions),
                 Route("/v1/{path:path}", _unimplemented, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
                 Route("/_health", _health),
                 Route("/_faults", self._plant, methods=["POST"]),
@@ -105,16 +98,11 @@ class App:
         return JSONResponse(rows)
 
     async def _requests(self, _: Request) -> Response:
-        return JSONResponse(self._pipeline.log)
+        return JSONResponse(list(self._pipeline.log))
 
 
 async def _health(_: Request) -> Response:
     return JSONResponse({"ok": True})
-
-
-async def _regions(_: Request) -> Response:
-    rows = [{"code": code, "name": name} for code, name in REGIONS.items()]
-    return JSONResponse({"nearest": DEFAULT_REGION, "regions": rows})
 
 
 async def _unimplemented(_: Request) -> Response:

@@ -8,26 +8,9 @@ from typing import Any
 
 from localstack.fly.problems import ApiError, invalid
 
-REGIONS = {
-    "ams": "Amsterdam",
-    "arn": "Stockholm",
-    "bom": "Mumbai",
-    "cdg": "Paris",
-    "dfw": "Dallas",
-    "ewr": "Secaucus",
-    "fra": "Frankfurt",
-    "gru": "São Paulo",
-    "iad": "Ashburn",
-    "jnb": "Johannesburg",
-    "lax": "Los Angeles",
-    "lhr": "London",
-    "nrt": "Tokyo",
-    "ord": "Chicago",
-    "sin": "Singapore",
-    "sjc": "San Jose",
-    "syd": "Sydney",
-    "yyz": "Toronto",
-}
+REGIONS = frozenset(
+    "ams arn bom cdg dfw ewr fra gru iad jnb lax lhr nrt ord sin sjc syd yyz".split()  # noqa: SIM905 - easier to read
+)
 DEFAULT_REGION = "iad"
 _MEMORY_MB_PER_CPU = {"shared": (256, 2048, 256), "performance": (2048, 8192, 1024)}
 _CPUS = (1, 2, 4, 8, 16)

@@ -91,7 +91,11 @@ class Life:
         machine = self.machine
         restarts = 0
         while True:
-            exit_event = await self._boot()
+            try:
+                exit_event = await self._boot()
+            except OSError as error:
+                machine.moved("failed", "start", request={"error": f"could not boot: {error}"})
+                return
             if machine.vanished:
                 return
             again = self._restarts(exit_event.get("exit_code", 0), restarts)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from localstack.fly.problems import ApiError, no_such_machine
 from localstack.fly.ratelimit import RateLimit
 from localstack.fly.spec import SpecRequest, SpecResponse, request_fault, response_fault
 
+LOG_ROWS = 20_000
 _NO_CAPACITY = {
     "insufficient_capacity": (422, "insufficient capacity in region", "insufficient_capacity"),
     "aborted": (409, "aborted: no capacity", None),
@@ -34,13 +36,13 @@ class ConnectionDropped(Exception):  # noqa: N818 - an outcome that was asked fo
 
 @dataclass
 class Pipeline:
-    """Everything that a request passes; `log` keeps one row a request, without tokens or bodies."""
+    """Everything that a request passes; `log` keeps one row each of the latest requests, without tokens or bodies."""
 
     fleet: Fleet
     token: str
     faults: FaultBook
     rate_limit: RateLimit
-    log: list[dict[str, Any]] = field(default_factory=list)
+    log: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=LOG_ROWS))
 
     def endpoint(self, action: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         """The Starlette endpoint of one action."""

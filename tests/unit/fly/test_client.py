@@ -9,6 +9,9 @@ from pydantic import SecretStr
 
 from mailtide.adapters.fly import FlyClient, RetryPolicy
 from mailtide.adapters.fly.errors import FlyRateLimitedError, FlyUnansweredError
+from mailtide.adapters.fly.launch import create_with_fallback
+from mailtide.errors import SettingsError
+from mailtide.machines import MachineRequest, MachineSize
 
 QUICK = RetryPolicy(attempts=3, wait_initial_s=0.01, wait_max_s=0.02, wait_jitter_s=0.01)
 
@@ -112,3 +115,24 @@ def test_no_new_try_begins_after_the_time_is_up() -> None:
     with pytest.raises(Exception, match="503"):
         client_of(script, hurried).machines()
     assert len(script.requests) <= 6
+
+
+@pytest.mark.parametrize("token", ["", " ", "FlyV1 abc\n", "FlyV1 é"])
+def test_a_token_that_cannot_be_sent_is_refused_at_once_and_not_shown(token: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        FlyClient("app", SecretStr(token), base_url="http://fly/v1")
+    assert "FlyV1" not in str(caught.value)
+
+
+def test_a_destroyed_machine_counts_as_adopted_only_when_it_ran() -> None:
+    started = {"type": "start", "status": "started", "timestamp": 1}
+    gone = {"name": "task-1", "state": "destroyed", "config": {"metadata": {}}}
+    script = Script(
+        httpx.Response(500),
+        httpx.Response(200, json=[gone | {"id": "never-ran"}, gone | {"id": "ran"}]),
+        httpx.Response(200, json=gone | {"id": "never-ran"}),
+        httpx.Response(200, json=gone | {"id": "ran", "events": [started]}),
+    )
+    request = MachineRequest(name="task-1", sizes=(MachineSize(cpu_kind="shared", cpus=1, memory_mb=256),), image="i")
+    assert create_with_fallback(client_of(script), request).id == "ran"
+    assert [request.method for request in script.requests] == ["POST", "GET", "GET", "GET"]

@@ -7,14 +7,14 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers, ImmutableMultiDict
 
 from localstack.fly.faultbook import FaultBook, Target
-from localstack.fly.faults import FAULT, Kill, NoCapacity, RateLimited
+from localstack.fly.faults import FAULT, Kill, MachineFault, NoCapacity, RateLimited, RequestFault
 from localstack.fly.guests import checked_guest
 from localstack.fly.lease import LeaseBook
 from localstack.fly.machine import ulid
 from localstack.fly.problems import ApiError
 from localstack.fly.ratelimit import RateLimit
 from localstack.fly.routes import ROUTES
-from localstack.fly.spec import SpecRequest, openapi, request_fault
+from localstack.fly.spec import SPEC_FILE, SpecRequest, openapi, request_fault
 
 
 class Clock:
@@ -155,3 +155,9 @@ def test_ids_sort_by_time() -> None:
     first = ulid()
     assert len(first) == 26
     assert first[:10] <= ulid()[:10]
+
+
+def test_every_fault_is_in_the_readme() -> None:
+    text = SPEC_FILE.with_name("README.md").read_text()
+    kinds = [fault.model_fields["kind"].default for fault in (*RequestFault.__args__, *MachineFault.__args__)]
+    assert [kind for kind in kinds if f"`{kind}`" not in text] == []

@@ -58,8 +58,13 @@ def _named(client: FlyClient, body: CreateMachine, machine_id: str | None) -> Ma
     """The machine of this name: a live one, else one that has run and destroyed itself already; None without either."""
     found = [machine for machine in _candidates(client, body, machine_id) if _is_ours(machine, body)]
     live = [machine for machine in found if not machine.info.gone]
-    ran = [machine for machine in found if machine.info.started_at or machine.info.exit_code is not None]
-    return next(iter(live + ran), None)
+    return next((machine for machine in live + found if not machine.info.gone or _has_run(client, machine)), None)
+
+
+def _has_run(client: FlyClient, machine: Machine) -> bool:
+    """Whether it ever got as far as its own program: a create that found no room may leave a destroyed machine behind."""
+    info = (machine if machine.events else client.get(machine.id)).info
+    return info.started_at is not None or info.exit_code is not None
 
 
 def _candidates(client: FlyClient, body: CreateMachine, machine_id: str | None) -> list[Machine]:

@@ -4,11 +4,13 @@ import json
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from mailtide.adapters.fly.errors import FlyUnansweredError, Refusal, error_of
+from mailtide.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class Wire:
     def __init__(
         self, app: str, token: SecretStr, base_url: str, timeouts: Timeouts, transport: httpx.BaseTransport | None
     ) -> None:
-        self._app = app
+        _check_token(token.get_secret_value())
+        self._app = quote(app, safe="")
         self._token = token
         self._timeouts = timeouts
         self._http = httpx.Client(base_url=base_url, auth=BearerAuth(token), transport=transport)
@@ -93,6 +96,12 @@ class Wire:
         except (httpx.TransportError, httpx.DecodingError) as error:
             # The cause carries the request with its Authorization header: only its type is told.
             raise FlyUnansweredError(f"Fly {ask.action}: no answer ({type(error).__name__})") from None
+
+
+def _check_token(token: str) -> None:
+    """Say so now, without the token; httpx would say so later, with it."""
+    if not (token.isascii() and token.isprintable() and token.strip()):
+        raise SettingsError("The Fly API token is empty or holds characters that no token has (a line break, say).")
 
 
 def _refusal(action: str, response: httpx.Response) -> Refusal:
