@@ -1,33 +1,17 @@
-"""Made-up databases: tables as the reference reads them, the same as columns for the rules, and rules files."""
+"""Made-up databases, as the reference reads them, and rules files."""
 
 import datetime
 from random import Random
 from typing import Any
 
-import numpy as np
 import yaml
 from hypothesis import strategies as st
 
-from mailtide.rules.columns import (
-    NO_DATE,
-    NO_STATE,
-    CampaignInstance,
-    CampaignType,
-    Contacts,
-    HeldKeys,
-    History,
-    Inputs,
-    Signals,
-    Targets,
-)
-from mailtide.rules.states import STATE_INDEX
-from tests.reference import values
 from tests.reference.tables import HISTORY, PLANNED, Tables
 from tests.reference.windows import anniversary
 
 type Row = dict[str, Any]
 
-EPOCH = datetime.date(1970, 1, 1)
 STATES = ["CA", "MO", "NV", "NY", "TX", "DC"]
 ZIPS = ["90210", "65101", "89501", "10001", "75001", "20001", "00901", "00000", None]
 TYPES = ["birthday", "effective_date", "aep", "post_window", "campaign_a", "campaign_b", "campaign_gone", "Birthday"]
@@ -325,106 +309,3 @@ crowd_rules = st.fixed_dictionaries(
 def databases(draw: st.DrawFn, as_of: datetime.date, contacts: int = 8, rows: int = 10) -> Tables:
     """Tables around a day."""
     return _Maker(draw, as_of, contacts).make(rows)
-
-
-def day_number(day: datetime.date | None) -> int:
-    return NO_DATE if day is None else (day - EPOCH).days
-
-
-def day_of(number: int) -> datetime.date:
-    return EPOCH + datetime.timedelta(days=number)
-
-
-def _int32(found: list[int]) -> Any:  # noqa: ANN401 - an array of any shape
-    return np.array(found, np.int32)
-
-
-def _int64(found: list[int]) -> Any:  # noqa: ANN401
-    return np.array(found, np.int64)
-
-
-def _bools(found: list[bool]) -> Any:  # noqa: ANN401
-    return np.array(found, np.bool_)
-
-
-def _contacts(tables: Tables) -> Contacts:
-    rows = sorted(tables.contacts, key=lambda row: int(row["id"]))
-    emails = [(row["email"] or "").strip().lower() for row in rows]
-    return Contacts(
-        id=_int64([row["id"] for row in rows]),
-        email_valid=_bools([values.email_is_valid(row["email"]) for row in rows]),
-        suppressed=_bools([email in tables.suppressions for email in emails]),
-        state=np.array([STATE_INDEX.get(values.state(row["state"]) or "", NO_STATE) for row in rows], np.uint8),
-        zip_state=np.array(
-            [STATE_INDEX.get(values.state_of_zip(row["zip_code"]) or "", NO_STATE) for row in rows], np.uint8
-        ),
-        birth=_int32([day_number(row["birth_date"]) for row in rows]),
-        effective=_int32([day_number(row["effective_date"]) for row in rows]),
-        has_phone=_bools([row["phone_number"] is not None for row in rows]),
-    )
-
-
-def to_inputs(tables: Tables) -> Inputs:
-    """The columns that the product's reader would make of these tables."""
-    contacts = _contacts(tables)
-    index = {number: place for place, number in enumerate(contacts.id.tolist())}
-    types = sorted({row["email_type"] for row in tables.schedules}, reverse=True)
-    code = {name: place for place, name in enumerate(types)}
-    history = [row for row in tables.schedules if row["status"] in HISTORY]
-    held = [row for row in tables.schedules if row["status"] not in HISTORY + PLANNED and row["event_date"] is not None]
-    place_of_instance = {row["id"]: place for place, row in enumerate(tables.instances)}
-    targets = [
-        row
-        for row in tables.targets
-        if row["status"] in ("pending", "scheduled", "") and row["trigger_date"] is not None
-    ]
-    answers = [row for row in tables.events if row["event_type"] == "eligibility_answered"]
-
-    def is_yes(answer: Row) -> bool:
-        return bool(answer.get("has_medical_conditions") is True or answer.get("main_questions_yes_count", 0) > 0)
-
-    return Inputs(
-        contacts=contacts,
-        types=types,
-        history=History(
-            row_id=_int64([row["id"] for row in history]),
-            contact=_int32([index[row["contact_id"]] for row in history]),
-            email_type=_int32([code[row["email_type"]] for row in history]),
-            event=_int32([day_number(row["event_date"]) for row in history]),
-            send=_int32([day_number(row["scheduled_send_date"]) for row in history]),
-            actual=_int32([day_number(row["actual_send_datetime"]) for row in history]),
-            was_sent=_bools([row["status"] in ("sent", "delivered") for row in history]),
-            campaign=_int64([row["campaign_instance_id"] for row in history]),
-            priority=_int64([row["priority"] for row in history]),
-        ),
-        held=HeldKeys(
-            contact=_int32([index[row["contact_id"]] for row in held]),
-            email_type=_int32([code[row["email_type"]] for row in held]),
-            event=_int32([day_number(row["event_date"]) for row in held]),
-            campaign=_int64([row["campaign_instance_id"] for row in held]),
-        ),
-        campaign_types=[CampaignType(**row) for row in tables.campaign_types],
-        instances=[
-            CampaignInstance(
-                id=row["id"],
-                campaign_type=row["campaign_type"],
-                email_template=row["email_template"],
-                sms_template=row["sms_template"],
-                start=day_number(row["active_start_date"]),
-                end=day_number(row["active_end_date"]),
-            )
-            for row in tables.instances
-        ],
-        targets=Targets(
-            contact=_int32([index[row["contact_id"]] for row in targets]),
-            instance=_int32([place_of_instance[row["campaign_instance_id"]] for row in targets]),
-            trigger=_int32([day_number(row["trigger_date"]) for row in targets]),
-        ),
-        signals=Signals(
-            click_contact=_int32([index[row["contact_id"]] for row in tables.clicks]),
-            click_day=_int32([day_number(row["clicked_at"]) for row in tables.clicks]),
-            answer_contact=_int32([index[row["contact_id"]] for row in answers]),
-            answer_day=_int32([day_number(row["created_at"]) for row in answers]),
-            answer_yes=_bools([is_yes(row["metadata"]) for row in answers]),
-        ),
-    )

@@ -192,7 +192,7 @@ def _canonical(value: object) -> str:
 
 
 @cache
-def packaged_rules(name: Literal["default", "origin"] = "default") -> str:
+def packaged_rules(name: str = "default") -> str:
     """The text of a packaged rules file: `default`, or `origin`, the windows of the older system. Raises RulesError."""
     if name not in ("default", "origin"):
         raise RulesError(f"There are no packaged rules named {name!r}; there are default and origin.")

@@ -43,7 +43,7 @@ class _Loader(yaml.CSafeLoader):
     def construct_number(self, node: yaml.ScalarNode) -> int | Decimal:
         text = self.construct_scalar(node)
         if len(text) > MAX_NUMBER_LENGTH:
-            raise RulesError(f"The rules file has a number of {len(text)} characters: {text[:20]}…")
+            raise RulesError(f"The rules file has a number of {len(text)} characters ({text[:20]}…).")
         if re.fullmatch(r"[-+]?[0-9]+", text):
             return int(text)
         if not re.fullmatch(_FLOAT, text):
