@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from mailtide.adapters.fly.errors import (
 )
 from mailtide.errors import NotFoundError
 from tests.integration.fly.conftest import LARGE, SMALL, wanted
-from tests.integration.fly.processes import eventually, group_is_over
+from tests.integration.fly.processes import environment_of, eventually, group_is_over
 
 
 def pid_of(faults: FaultClient, machine_id: str) -> int:
@@ -42,6 +43,19 @@ def test_a_machine_runs_with_its_own_environment_alone_and_destroys_itself(
     assert ended.stopped_at is not None
     assert ended.started_at <= ended.stopped_at
     assert log_of(created.id) == "hello\n"
+
+
+def test_a_machine_sees_nothing_of_the_servers_environment(
+    host: FlyMachineHost, client: FlyClient, faults: FaultClient
+) -> None:
+    created = host.create(wanted())
+    client.wait(created.id, "started", timeout_s=5)
+    pid = pid_of(faults, created.id)
+    assert eventually(lambda: Path(f"/proc/{pid}/exe").resolve().name != "sh")
+    seen = environment_of(pid)
+    machine_facts = {"FLY_MACHINE_ID": created.id, "FLY_APP_NAME": client.app, "FLY_REGION": "iad"}
+    assert set(seen) - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "HOME", "TMPDIR", "GREETING", *machine_facts}
+    assert seen == seen | machine_facts
 
 
 def test_auto_destroy_also_fires_on_a_failure(host: FlyMachineHost, client: FlyClient) -> None:
