@@ -1,0 +1,40 @@
+"""What the commands that take a database or a rules file have in common."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, cast
+
+from mailtide.errors import DatabaseError, RulesError
+from mailtide.rules.config import Rules, load_rules, packaged_rules
+
+PACKAGED = ("default", "origin")
+_MAX_RULES_BYTES = 1 << 20
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name before an error about it."""
+    try:
+        yield
+    except DatabaseError as error:
+        text = str(error)
+        raise DatabaseError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def rules_from(name: str) -> Rules:
+    """The rules of a packaged name (`default`, `origin`) or of a YAML file. Raises RulesError."""
+    if name in PACKAGED:
+        return load_rules(packaged_rules(cast("Literal['default', 'origin']", name)))
+    path = Path(name)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_RULES_BYTES + 1)
+    except OSError as error:
+        raise RulesError(f"The rules file {name} cannot be read: {error.strerror}.") from error
+    if len(data) > _MAX_RULES_BYTES:
+        raise RulesError(f"The rules file {name} is longer than 1 MiB.")
+    try:
+        return load_rules(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RulesError(f"The rules file {name} is not UTF-8 text.") from error

@@ -1,0 +1,101 @@
+"""`mailtide schedule`: one pass over a local database."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from mailtide.cli.files import naming, rules_from
+from mailtide.errors import SettingsError
+from mailtide.machine.report import PassReport, Profile
+
+
+@click.command()
+@click.argument("database", type=click.Path(path_type=Path))
+@click.option("--as-of", metavar="YYYY-MM-DD", help="The day of the run; today in the rules' time zone when left out.")
+@click.option(
+    "--rules", default="default", show_default=True, metavar="FILE|default|origin",
+    help="A YAML file of rules, or a packaged set: the default, or the windows of the older system.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1, 32), default=2, show_default=True, help="How many threads compute.")
+@click.option(
+    "--profile", type=click.Choice(["highperf", "reliable"]), default="highperf", show_default=True,
+    help="highperf writes a copy and puts it in the file's place at the end; reliable writes into the file through "
+    "SQLite's write-ahead log. The rows are the same, and a crash leaves the old schedule or the new one.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def schedule(database: Path, as_of: str | None, rules: str, threads: int, profile: Profile, *, as_json: bool) -> None:
+    """Bring the mail schedule of DATABASE up to date, in place, and say what changed.
+
+    DATABASE is an SQLite file with a table `contacts` (id, email, zip_code or state, birth_date, effective_date,
+    phone_number). The schedule is its table `email_schedules`, made if it is not there. Nothing is sent. The file is
+    locked meanwhile; bad input leaves it exactly as it was and exits with code 2. A second run of the same day writes
+    nothing.
+
+    Example: mailtide schedule contacts.db --as-of 2026-11-21
+    """
+    from mailtide.machine.schedule_pass import run_pass
+
+    effective = rules_from(rules)
+    started_at = datetime.now(UTC)
+    day = _day(as_of) if as_of else started_at.astimezone(ZoneInfo(effective.timezone)).date()
+    run_id = f"local-{started_at:%Y%m%dT%H%M%S%fZ}"
+    with naming(database):
+        report = run_pass(database, day, effective, run_id, started_at, threads, profile)
+    if as_json:
+        click.echo(report.model_dump_json(indent=2))
+    else:
+        show_report(report, Console(highlight=False, soft_wrap=True))
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != 10 or not 1900 <= day.year <= 2100:
+        raise SettingsError(f"--as-of is {text!r}; it must be a day of the years 1900 to 2100, like 2026-11-21.")
+    return day
+
+
+def show_report(report: PassReport, console: Console) -> None:
+    """Print a report for people: warnings, rows by type, skips, changes, seconds."""
+    for warning in report.warnings:
+        console.print(f"Warning: {warning}", style="yellow")
+    console.print(f"Schedule as of {report.as_of}: {report.eligible:,} of {report.contacts:,} contacts are eligible")
+    if report.rows:
+        console.print("Mails by type:")
+        console.print(_rows_table(report))
+    for title, counts in (
+        ("Contacts that get no mail", report.skipped_contacts),
+        ("Mails skipped, by reason", report.skips),
+        ("Worth a look", report.notes),
+    ):
+        if counts:
+            console.print(f"{title}:")
+            console.print(_counts_table(counts))
+    changes = ", ".join(f"{getattr(report, name):,} {name}" for name in ("inserted", "updated", "deleted", "unchanged"))
+    console.print(f"Changes: {changes}" + ("" if report.changed else " (nothing was written)"))
+    steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in report.seconds.items() if name != "total")
+    console.print(f"Seconds: {report.seconds['total']:.2f} ({steps}; {report.profile}, {report.threads} threads)")
+
+
+def _rows_table(report: PassReport) -> Table:
+    table = Table("mail type")
+    for status in ("pre-scheduled", "skipped"):
+        table.add_column(status, justify="right")
+    for kind, counts in report.rows.items():
+        table.add_row(kind, *(f"{counts.get(status, 0):,}" for status in ("pre-scheduled", "skipped")))
+    return table
+
+
+def _counts_table(counts: dict[str, int]) -> Table:
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(name, f"{count:,}")
+    return table
