@@ -13,10 +13,12 @@ from mailtide.contracts import (
     Part,
     Plan,
     Result,
-    TryError,
 )
 from mailtide.runs import keys, store
 from mailtide.runs.services import Services, StepReport
+
+_SMALLEST_DATABASE_BYTES = 512
+"""One page of SQLite's smallest size."""
 
 
 def collect_parts(services: Services, message: CollectMessage) -> StepReport:
@@ -50,19 +52,15 @@ def _delivery(services: Services, paths: keys.TryKeys) -> Manifest | Failure | N
             return _bad_delivery(services, paths, "its manifest is not readable")
         problem = _problem(services, paths, manifest)
         return _bad_delivery(services, paths, problem) if problem else manifest
-    stored = services.bucket.get(paths.error)
-    if stored is None:
-        return None
-    try:
-        return TryError.model_validate_json(stored.body).failure
-    except ValidationError:
-        return Failure(kind="internal", message="The machine failed and left an unreadable error.")
+    return store.read_failure(services.bucket, paths)
 
 
 def _problem(services: Services, paths: keys.TryKeys, manifest: Manifest) -> str | None:
     if manifest.changed != bool(manifest.delivered):
         return "its manifest contradicts itself"
     for delivered in manifest.delivered:
+        if delivered.size_bytes < _SMALLEST_DATABASE_BYTES:
+            return f"{delivered.name} is too small to be a database"
         if not _stands(services, paths, delivered):
             return f"{delivered.name} is not what its manifest says"
     return None
@@ -76,8 +74,7 @@ def _stands(services: Services, paths: keys.TryKeys, delivered: Delivered) -> bo
 def _bad_delivery(services: Services, paths: keys.TryKeys, problem: str) -> Failure:
     """Note in error.json what is wrong with a delivery, so that the try is over for everybody."""
     failure = Failure(kind="bad_delivery", message=f"The machine delivered something unusable: {problem}.")
-    error = TryError(failure=failure, written_at=services.clock.now())
-    return store.create_once(services.bucket, paths.error, error).failure
+    return store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
 
 
 def _after_failure(services: Services, plan: Plan, paths: keys.TryKeys, failure: Failure) -> StepReport:

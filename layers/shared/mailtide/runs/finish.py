@@ -1,14 +1,18 @@
 """finish_run: carry out result.json: publish, supersede or fail, then the tail. The only place where a planned run ends."""
 
-from mailtide.contracts import Done, FinishMessage, Latest, Part, Plan, Result
+from mailtide.contracts import Done, Failure, FinishMessage, Latest, Part, Plan, Result
 from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, lock, store
-from mailtide.runs.conclude import close, record_handled, run_tail
+from mailtide.runs.conclude import close, fence, record_handled, run_tail
 from mailtide.runs.publish import confirm_unchanged, publish
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.story import done_of
 
 REPLACED = "The database was replaced while this run was at work; the new one has a run of its own."
+
+LOST = Failure(
+    kind="bad_delivery", message="The delivered database was removed or written over before it could be published."
+)
 
 
 def finish_run(services: Services, message: FinishMessage) -> StepReport:
@@ -24,7 +28,7 @@ def finish_run(services: Services, message: FinishMessage) -> StepReport:
     if lock.take(services, org, run) is None:
         return StepReport("waits_for_lock", org, run)
     try:
-        return _fail(services, plan, result) if result.part is None else _publish(services, plan, result, result.part)
+        return _publish(services, plan, result, result.part) if result.part else _fail(services, plan, result)
     except StaleWriteError:
         return StepReport("waits_for_quiet", org, run)
 
@@ -45,7 +49,10 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     if publication.ending == "again":
         return StepReport("waits_for_quiet", plan.org, plan.run)
     if publication.ending == "superseded":
+        fence(services, plan.org, over=publication.seen)
         return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
+    if publication.ending == "lost":
+        return _fail(services, plan, result.model_copy(update={"failure": LOST}))
     etag = publication.published_etag
     handled = Latest(run=plan.run, status="published", source=plan.source, as_of=plan.as_of, published_etag=etag)
     record_handled(services, plan, handled, over=publication.seen)
@@ -68,6 +75,8 @@ def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
             published_etag=standing.seen.value.published_etag,
         )
         record_handled(services, plan, handled, over=standing.seen)
-    elif failure is not None and failure.kind == "source_changed":
+        return close(services, done_of(services, plan, result, "failed", reason, None))
+    fence(services, plan.org, over=standing.seen)
+    if failure is not None and failure.kind == "source_changed":
         return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
     return close(services, done_of(services, plan, result, "failed", reason, None))

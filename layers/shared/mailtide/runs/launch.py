@@ -10,7 +10,6 @@ from mailtide.contracts import (
     TaskDocument,
     TaskPlan,
     TaskUrls,
-    TryError,
 )
 from mailtide.errors import FlyError, TransientError
 from mailtide.machines import MachineInfo, MachineRequest
@@ -43,7 +42,7 @@ def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
         raise
     except FlyError as error:
         failure = Failure(kind="launch_refused", message=f"No machine could be created: {error}")
-        store.create_once(services.bucket, paths.error, TryError(failure=failure, written_at=services.clock.now()))
+        store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
         return StepReport("launch_refused", message.org, message.run, {"reason": str(error)})
     return _record(services, message, paths, task, machine)
 
@@ -135,7 +134,6 @@ def _smaller_sizes_to_skip(services: Services, task: TaskPlan, paths: keys.TryKe
     """One size up for every earlier try that ran out of memory."""
     skipped = 0
     for attempt in range(1, paths.attempt):
-        earlier = keys.TryKeys(paths.org, paths.run, paths.task, attempt)
-        error = store.read(services.bucket, earlier.error, TryError)
-        skipped += error is not None and error.failure.kind == "out_of_memory"
+        failure = store.read_failure(services.bucket, keys.TryKeys(paths.org, paths.run, paths.task, attempt))
+        skipped += failure is not None and failure.kind == "out_of_memory"
     return min(skipped, len(task.sizes) - 1)

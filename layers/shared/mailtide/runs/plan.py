@@ -25,10 +25,15 @@ from mailtide.runs.conclude import supersede_unplanned
 from mailtide.runs.draw_up import draw_up, read_rules_or_packaged
 from mailtide.runs.services import Services, StepReport
 
+_MAX_REPEATS = 100
 
-def run_id(org: str, source: SourceRef, *, as_of: date | None = None, request_id: str | None = None) -> str:
+
+def run_id(
+    org: str, source: SourceRef, *, as_of: date | None = None, request_id: str | None = None, repeat: int = 0
+) -> str:
     """The name of a run: the same upload gives the same one; timer runs hash as_of too, demands their request."""
     parts = [org, source.etag, source.last_modified.isoformat(), str(as_of or ""), request_id or ""]
+    parts += [str(repeat)] if repeat else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
@@ -38,8 +43,11 @@ def plan_run(services: Services, message: PlanMessage) -> StepReport:
     if isinstance(marker, StepReport):
         return marker
     if store.read_done(services.bucket, marker.org, marker.run) is not None:
-        services.queues.send(FinishMessage(org=marker.org, run=marker.run))
-        return StepReport("found_done", marker.org, marker.run)
+        repeated = None if message.run else _repeated(services, marker)
+        if repeated is None:
+            services.queues.send(FinishMessage(org=marker.org, run=marker.run))
+            return StepReport("found_done", marker.org, marker.run)
+        marker = repeated
     marker = store.create_once(services.bucket, keys.marker(marker.org, marker.run), marker)
     if store.read_plan(services.bucket, marker.org, marker.run) is not None:
         return _queue_launches(services, marker)
@@ -74,6 +82,20 @@ def _marker(services: Services, message: PlanMessage) -> OpenMarker | StepReport
         as_of=as_of,
         opened_at=services.clock.now(),
     )
+
+
+def _repeated(services: Services, marker: OpenMarker) -> OpenMarker | None:
+    """A run of its own for a version that came back after it was superseded: restored from a versioned bucket, its ETag
+    and date are the old ones. None when the version is handled or gone, which is the rule."""
+    latest = store.read_latest(services.bucket, marker.org).value
+    source = store.read_source(services.bucket, marker.org)
+    if source is None or not store.same_source(source, marker.source) or store.is_handled(latest, source):
+        return None
+    for repeat in range(1, _MAX_REPEATS):
+        run = run_id(marker.org, source, repeat=repeat)
+        if store.read_done(services.bucket, marker.org, run) is None:
+            return marker.model_copy(update={"run": run, "trigger": "upload", "as_of": None})
+    return None
 
 
 def _as_of(services: Services, message: PlanMessage) -> date:

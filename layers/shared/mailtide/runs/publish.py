@@ -14,7 +14,7 @@ from mailtide.ports import StagedCopy
 from mailtide.runs import keys, store
 from mailtide.runs.services import Services
 
-type Ending = Literal["published", "superseded", "again"]
+type Ending = Literal["published", "superseded", "lost", "again"]
 
 _ROUNDS = 6
 
@@ -34,7 +34,8 @@ class Publication:
 def publish(services: Services, plan: Plan, delivered: Delivered, source_key: str) -> Publication:
     """Publish one delivered database over the planned source. The caller holds the lock.
 
-    `again`: others kept writing latest.json; the queue or the watcher calls again.
+    `lost`: what was delivered is gone or was written over, so the run has failed. `again`: others kept writing
+    latest.json; the queue or the watcher calls again.
     """
     for _ in range(_ROUNDS):
         current = store.read_latest(services.bucket, plan.org)
@@ -64,8 +65,8 @@ def _round(
 ) -> Publication | None:
     """One step from latest.json as it was just read; None: look again."""
     latest = current.value
-    if latest.run == plan.run and latest.status == "published":
-        return Publication("published", current, latest.published_etag)
+    if latest.run == plan.run:
+        return Publication("published" if latest.status == "published" else "lost", current, latest.published_etag)
     if latest.intent is None:
         return _begin(services, plan, delivered, source_key, current)
     if latest.intent.run != plan.run:
@@ -82,7 +83,11 @@ def _begin(
     if standing != "present":
         return Publication("superseded", current) if standing == "replaced" else None
     target = keys.source(plan.org)
-    staged = services.bucket.stage_copy(source_key, target, source_etag=delivered.etag, size_bytes=delivered.size_bytes)
+    size_bytes = delivered.size_bytes
+    try:
+        staged = services.bucket.stage_copy(source_key, target, source_etag=delivered.etag, size_bytes=size_bytes)
+    except StaleWriteError:
+        return Publication("lost", current)
     intent = Intent(
         run=plan.run,
         source=plan.source,

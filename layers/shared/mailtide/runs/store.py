@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailtide.contracts import Contract, Done, Latest, OpenMarker, Plan, Result, SourceRef
+from pydantic import ValidationError
+
+from mailtide.contracts import Contract, Done, Failure, Latest, OpenMarker, Plan, Result, SourceRef, TryError
 from mailtide.errors import StaleWriteError
 from mailtide.ports import Bucket
 from mailtide.runs import keys
@@ -86,6 +88,26 @@ def read_result(bucket: Bucket, org: str, run: str) -> Result | None:
 def read_done(bucket: Bucket, org: str, run: str) -> Done | None:
     """done.json."""
     return read(bucket, keys.done(org, run), Done)
+
+
+def read_failure(bucket: Bucket, paths: keys.TryKeys) -> Failure | None:
+    """How a try failed, None when it has no error.json. A machine may have written anything there."""
+    stored = bucket.get(paths.error)
+    if stored is None:
+        return None
+    try:
+        return TryError.model_validate_json(stored.body).failure
+    except ValidationError:
+        return Failure(kind="internal", message="The machine failed and left an unreadable error.")
+
+
+def create_failure(bucket: Bucket, paths: keys.TryKeys, failure: Failure, *, written_at: datetime) -> Failure:
+    """Write error.json, so that the try is over for everybody, or read the one that stands there already."""
+    try:
+        bucket.create(paths.error, TryError(failure=failure, written_at=written_at).to_bytes())
+    except StaleWriteError:
+        return read_failure(bucket, paths) or failure
+    return failure
 
 
 def is_handled(latest: Latest, source: SourceRef) -> bool:

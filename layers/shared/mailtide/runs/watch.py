@@ -12,7 +12,6 @@ from mailtide.contracts import (
     OpenMarker,
     Plan,
     PlanMessage,
-    TryError,
 )
 from mailtide.errors import NotFoundError
 from mailtide.ports import ObjectInfo
@@ -128,8 +127,7 @@ def _watch_machine(services: Services, paths: keys.TryKeys) -> StepReport | None
         return None
     if any(services.bucket.head(key) is not None for key in (paths.manifest, paths.error)):
         return _collect(services, paths)
-    error = TryError(failure=failure, written_at=services.clock.now())
-    store.create_once(services.bucket, paths.error, error)
+    store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
     return _collect(services, paths)
 
 
