@@ -38,19 +38,24 @@ def hash64(purpose: str, *parts: object) -> int:
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
 
 
+def bits53(purpose: str, *parts: object) -> int:
+    """The upper 53 bits of the stated hash: `unit` times 2^53, for exact arithmetic."""
+    return hash64(purpose, *parts) >> 11
+
+
 def unit(purpose: str, *parts: object) -> float:
     """The stated hash as a float in [0, 1)."""
-    return (hash64(purpose, *parts) >> 11) * _UNIT
+    return bits53(purpose, *parts) * _UNIT
 
 
-def unit_maker(purpose: str, *parts: object) -> Callable[[str], float]:
-    """`unit` with all but the last part fixed, for loops over many mailboxes."""
-    start = blake2b("|".join((purpose, *map(str, parts), "")).encode(), digest_size=8)
+def hasher(beginning: str) -> Callable[[str], int]:
+    """`hash64` of texts with a common beginning ("purpose|part|…"), for long loops."""
+    started = blake2b(beginning.encode(), digest_size=8)
 
-    def make(last: str) -> float:
-        digest = start.copy()
-        digest.update(last.encode())
-        return (int.from_bytes(digest.digest(), "big") >> 11) * _UNIT
+    def make(ending: str) -> int:
+        whole = started.copy()
+        whole.update(ending.encode())
+        return int.from_bytes(whole.digest(), "big")
 
     return make
 

@@ -51,6 +51,7 @@ class RosterHeader(Contract):
     max_target: int
     modulus: int
     """How many rounds have recipients of their own: K, N − 2M + 1 or N − 1; 0 around a large party (there N − m of each)."""
+    lowest_shift: int
     step: int
     base: int
     """a and b of the shifts."""
