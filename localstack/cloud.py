@@ -40,8 +40,8 @@ TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
 QUEUES = ("plan", "launch", "collect", "finish", "watch")
 PARAMETERS = {
-    # On AWS a failed message waits for six times the time-out of its function; nobody wants to watch that.
-    "RetryAfterS": "3",
+    # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
+    "RetryAfterS": "15",
     # No X-Ray daemon listens here.
     "Tracing": "PassThrough",
     "FlyApp": FLY_APP,

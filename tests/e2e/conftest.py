@@ -18,7 +18,7 @@ PARAMETERS = {
     "LockTtlS": "30",
     "TaskTimeoutS": "20",
     "RunTimeoutS": "120",
-    "RetryAfterS": "2",
+    "RetryAfterS": "10",
     "LogLevel": "DEBUG",
 }
 
