@@ -26,15 +26,19 @@ def rules_from(name: str) -> Rules:
     """The rules of a packaged name (`default`, `origin`) or of a YAML file. Raises RulesError."""
     if name in PACKAGED:
         return load_rules(packaged_rules(cast("Literal['default', 'origin']", name)))
-    path = Path(name)
+    return load_rules(rules_text(Path(name)))
+
+
+def rules_text(path: Path) -> str:
+    """The text of a rules file. Raises RulesError when it cannot be read; what it says is not looked at."""
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_RULES_BYTES + 1)
     except OSError as error:
-        raise RulesError(f"The rules file {name} cannot be read: {error.strerror}.") from error
+        raise RulesError(f"The rules file {path} cannot be read: {error.strerror}.") from error
     if len(data) > _MAX_RULES_BYTES:
-        raise RulesError(f"The rules file {name} is longer than 1 MiB.")
+        raise RulesError(f"The rules file {path} is longer than 1 MiB.")
     try:
-        return load_rules(data.decode("utf-8-sig"))
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RulesError(f"The rules file {name} is not UTF-8 text.") from error
+        raise RulesError(f"The rules file {path} is not UTF-8 text.") from error

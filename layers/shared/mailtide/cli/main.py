@@ -7,7 +7,7 @@ from typing import NoReturn
 import click
 
 from mailtide import __version__
-from mailtide.errors import InputError
+from mailtide.errors import InputError, MailtideError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("mailtide.cli.schedule:schedule", "Bring the mail schedule of a database up to date."),
@@ -69,10 +69,11 @@ def main() -> None:
         _leave(130, "Stopped.")
     except click.ClickException as error:
         _leave(error.exit_code, _in_words(error))
-    except InputError as error:
-        _leave(2, str(error))
-    except UNUSABLE_FILE as error:
-        _leave(2, f"{error.filename} cannot be used: {error.strerror}.")
+    except MailtideError as error:
+        _leave(2 if isinstance(error, InputError) else 1, str(error))
+    except OSError as error:
+        what = f"{error.filename} cannot be used" if error.filename else "The command could not be carried out"
+        _leave(2 if isinstance(error, UNUSABLE_FILE) else 1, f"{what}: {error.strerror}.")
     except ModuleNotFoundError as error:
         if error.name != "numpy":
             raise

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.files import rules_text
 from mailtide.errors import InputError, StaleWriteError
 
 
@@ -34,7 +35,7 @@ def add(org: str, rules_file: Path | None, as_json: bool) -> None:
     from mailtide.runs import keys
 
     check_org(org)
-    text = _read(rules_file)
+    text = rules_text(rules_file) if rules_file else None
     rules = load_rules(text)
     try:
         bucket().create(keys.rules(org), (text or "{}\n").encode())
@@ -43,15 +44,6 @@ def add(org: str, rules_file: Path | None, as_json: bool) -> None:
     facts = {"org": org, "timezone": rules.timezone, "cadence": rules.cadence, "run_at_hour": rules.run_at_hour}
     line = f"Added {org}: {rules.cadence} runs from {rules.run_at_hour:02d}:00, {rules.timezone}."
     click.echo(json.dumps(facts) if as_json else line)
-
-
-def _read(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"The rules file {path} cannot be read as UTF-8 text.") from None
 
 
 @orgs.command(name="list")

@@ -1,14 +1,14 @@
 """`mailtide plan`: which machine a run would get, how long it would take and what it would cost."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from mailtide.errors import DatabaseError, InputError
+from mailtide.cli.files import naming
+from mailtide.errors import InputError
 
 BYTES_A_CONTACT = 100
 """Size of a database per contact before it has a schedule, for `--contacts` alone."""
@@ -42,25 +42,12 @@ def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
 
 def _inspect(db: Path) -> tuple[int, int, dict[str, object]]:
     from mailtide.database.estimate import inspect_database
+    from mailtide.database.local_reader import LocalReader
 
-    if not db.is_file():
-        raise DatabaseError(f"There is no file {db}.")
-    read = inspect_database(_FileRanges(db, db.stat().st_size))
+    with naming(db), LocalReader(db) as reader:
+        read = inspect_database(reader)
     facts = {"contacts_are": "estimated", "inspection_requests": read.requests, "inspection_bytes": read.bytes_read}
-    return read.contacts_estimate, db.stat().st_size, {**facts}
-
-
-@dataclass(frozen=True, slots=True)
-class _FileRanges:
-    """A local file as mailtide.database.ranged.RangeReader."""
-
-    path: Path
-    size_bytes: int
-
-    def read(self, offset: int, length: int) -> bytes:
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
+    return read.contacts_estimate, read.size_bytes, {**facts}
 
 
 def _print(facts: dict[str, object], as_json: bool) -> None:
