@@ -1,0 +1,1 @@
+"""The warm-up's tables on DynamoDB: ledger, limits, mailboxes."""

@@ -1,0 +1,113 @@
+"""The mailboxes on DynamoDB, in a fixed number of partitions, so that the whole pool can be read without a scan."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
+from mailtide.warmup.contracts import Mailbox, MailboxProfile, MailboxStatus, Standing
+from mailtide.warmup.ids import hash64
+
+PARTITIONS = 256
+"""Fixed for the life of the table: a mailbox is found by the hash of its id."""
+USER_INDEX = "by_user"
+_PROFILE = frozenset(MailboxProfile.model_fields)
+_MUTABLE = frozenset({"status", "status_reason", "not_before_ms"})
+
+
+def encode_mailbox(mailbox: Mailbox) -> Item:
+    """The profile and the rest as JSON; what changes within a day in attributes of its own."""
+    fields: dict[str, Any] = mailbox.model_dump(mode="json")
+    profile = {name: value for name, value in fields.items() if name in _PROFILE - _MUTABLE}
+    rest = {name: value for name, value in fields.items() if name not in _PROFILE | _MUTABLE}
+    return {
+        **encode_mailbox_key(mailbox.mailbox_id),
+        "u": mailbox.user_id,
+        "j": json.dumps(profile, separators=(",", ":")),
+        "k": json.dumps(rest, separators=(",", ":")),
+        "s": mailbox.status,
+        "y": mailbox.status_reason,
+        "b": mailbox.not_before_ms,
+    }
+
+
+def encode_mailbox_key(mailbox_id: str) -> Item:
+    """The key attributes of a mailbox."""
+    return {"p": f"{hash64('partition', mailbox_id) % PARTITIONS:02x}", "m": mailbox_id}
+
+
+def decode_mailbox(item: Item) -> Mailbox:
+    """What `encode_mailbox` made."""
+    return Mailbox.model_validate(
+        {
+            **json.loads(str(item["j"])),
+            **json.loads(str(item["k"])),
+            "status": item["s"],
+            "status_reason": item["y"],
+            "not_before_ms": item["b"],
+        }
+    )
+
+
+class DynamoMailboxes:
+    """Implements mailtide.warmup.ports.MailboxStore."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def put_many(self, mailboxes: Sequence[Mailbox]) -> None:
+        """See mailtide.warmup.ports.MailboxStore. The last of several with one id counts."""
+        latest = {mailbox.mailbox_id: mailbox for mailbox in mailboxes}
+        self._table.put_many([encode_mailbox(mailbox) for mailbox in latest.values()])
+
+    def get_many(self, mailbox_ids: Iterable[str]) -> dict[str, Mailbox]:
+        """See mailtide.warmup.ports.MailboxStore."""
+        items = self._table.get_many([encode_mailbox_key(mailbox_id) for mailbox_id in dict.fromkeys(mailbox_ids)])
+        return {mailbox.mailbox_id: mailbox for mailbox in map(decode_mailbox, items)}
+
+    def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
+        """See mailtide.warmup.ports.MailboxStore."""
+        keys = [encode_mailbox_key(mailbox_id) for mailbox_id in dict.fromkeys(mailbox_ids)]
+        return {
+            str(item["m"]): Standing.model_validate({"status": item["s"], "not_before_ms": as_int(item, "b")})
+            for item in self._table.get_many(keys, projection="m, s, b")
+        }
+
+    def profiles(self) -> Iterator[MailboxProfile]:
+        """See mailtide.warmup.ports.MailboxStore."""
+        for partition in range(PARTITIONS):
+            for item in self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="j, s"):
+                yield MailboxProfile.model_validate({**json.loads(str(item["j"])), "status": item["s"]})
+
+    def of_user(self, user_id: str) -> Iterator[Mailbox]:
+        """See mailtide.warmup.ports.MailboxStore. One added within the last seconds may be missing."""
+        keys = [
+            {"p": item["p"], "m": item["m"]}
+            for item in self._table.query("u = :u", {":u": user_id}, projection="p, m", index=USER_INDEX)
+        ]
+        yield from sorted(map(decode_mailbox, self._table.get_many(keys)), key=lambda mailbox: mailbox.mailbox_id)
+
+    def set_status(self, mailbox_id: str, status: MailboxStatus, reason: str) -> bool:
+        """See mailtide.warmup.ports.MailboxStore."""
+        condition = "attribute_exists(m)"
+        values: Item = {":status": status, ":reason": reason}
+        if status in {"disconnected", "quarantined"}:
+            condition += " AND s <> :paused"
+            values[":paused"] = "paused"
+        return self._change(mailbox_id, "SET s = :status, y = :reason", condition, values)
+
+    def park(self, mailbox_id: str, until_ms: int, reason: str) -> bool:
+        """See mailtide.warmup.ports.MailboxStore."""
+        return self._change(
+            mailbox_id,
+            "SET b = :until, y = :reason",
+            "attribute_exists(m) AND b < :until",
+            {":until": until_ms, ":reason": reason},
+        )
+
+    def _change(self, mailbox_id: str, update: str, condition: str, values: Item) -> bool:
+        try:
+            self._table.update(encode_mailbox_key(mailbox_id), update, condition, values)
+        except ConditionFailedError as failed:
+            return failed.item is not None
+        return True
