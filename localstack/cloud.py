@@ -93,7 +93,7 @@ class LocalCloud:
     stack: Stack = field(init=False)
     phases: dict[str, float] = field(init=False, default_factory=dict)
     """Seconds that each phase of the start took."""
-    fly_token: str = field(init=False, default_factory=lambda: secrets.token_urlsafe(24))
+    fly_token: str = field(init=False, default_factory=lambda: secrets.token_hex(24))
     fly_port: int = field(init=False, default=0)
     _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
 
