@@ -1,5 +1,6 @@
 """The rules' values (§3): the packaged file, and over it the keys that an organisation sets."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,13 @@ class _Text(yaml.SafeLoader):
 _Text.add_constructor("tag:yaml.org,2002:float", _Text.decimal_text)
 
 
+@cache
+def _defaults() -> dict[str, Any]:
+    return dict(_Text(DEFAULT.read_text()).get_data())
+
+
 def load(text: str | None = None) -> dict[str, Any]:
     """Every key with its value; fractions as text or whole numbers."""
-    rules = dict[str, Any](_Text(DEFAULT.read_text()).get_data())
+    rules = dict(_defaults())
     rules.update((_Text(text).get_data() or {}) if text else {})
     return rules
