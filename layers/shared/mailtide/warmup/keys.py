@@ -35,3 +35,11 @@ def summary(day: date, number: int) -> str:
 def quotas(day: date, number: int) -> str:
     """The quota of each mailbox of a shard at its last tick."""
     return f"{day_folder(day)}quotas/{number:04d}.json"
+
+
+def parse_day(name: str) -> date | None:
+    """The day of a folder below DAYS, None when it is none."""
+    try:
+        return date.fromisoformat(name)
+    except ValueError:
+        return None

@@ -4,7 +4,7 @@ Objects that are created once carry the `token` of their writer; the others are 
 """
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -122,3 +122,24 @@ class ShardSummary(Contract):
     """(tick start, sent by then) of the last 60 minutes."""
     closed: bool = False
     """Written after the day's end, when what was left became missed."""
+
+
+class QuotaRow(NamedTuple):
+    """How one mailbox stood; a JSON array in the object."""
+
+    mailbox_id: str
+    user_id: str
+    target: int
+    sent: int
+    failed: int
+    unknown: int
+    status: QuotaStatus
+
+
+class QuotaSheet(Contract):
+    """warmup/days/{day}/quotas/{shard}.json: each mailbox of a shard as its dispatcher saw it at its last tick."""
+
+    day: date
+    shard: Shard
+    written_ms: int
+    rows: tuple[QuotaRow, ...]

@@ -1,4 +1,4 @@
-"""What the warm-up needs from the world outside; `Bucket` and `Clock` are those of mailtide.ports.
+"""What the warm-up needs from the world outside.
 
 Every method may also raise TransientError when the other side is out of order for the moment: the queue tries again.
 Instants are milliseconds since 1970 (UTC) on the table server's clock: the adapters correct this process's clock by the
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, Protocol
 
+from mailtide.ports import ObjectInfo, StoredObject
 from mailtide.warmup.contracts import (
     LedgerKey,
     LedgerView,
@@ -25,6 +26,28 @@ from mailtide.warmup.contracts import (
 MAX_DELAY_S = 900
 CLAIM_TTL_MS = 600_000
 """How long a claim holds without a further update."""
+
+
+class Objects(Protocol):
+    """The part of mailtide.ports.Bucket that the warm-up uses, with the same promises."""
+
+    def get(self, key: str) -> StoredObject | None:
+        """The whole object; None when there is none."""
+
+    def create(self, key: str, body: bytes) -> str:
+        """The new ETag. StaleWriteError when the object exists already."""
+
+    def replace(self, key: str, body: bytes, *, expected_etag: str) -> str:
+        """The new ETag. StaleWriteError when the object has another ETag or is gone."""
+
+    def delete(self, key: str) -> None:
+        """Gone afterwards; it need not have existed."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Every object below the prefix, by key."""
+
+    def list_folders(self, prefix: str) -> Iterator[str]:
+        """The names directly below the prefix that have objects below them."""
 
 
 class WarmupClock(Protocol):

@@ -1,0 +1,161 @@
+"""Which sends a shard offers at a tick, and when (spec §4). Pure: the day, the ledger's views and the time in, offers out.
+
+Moments are milliseconds after 00:00 UTC of the day.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from mailtide.warmup.contracts import LedgerView, RoundState
+from mailtide.warmup.days import Member, ShardDay
+from mailtide.warmup.ids import unit
+from mailtide.warmup.objects import QuotaStatus
+from mailtide.warmup.replies import planned_replies
+from mailtide.warmup.slots import span_ms
+
+_FREE = RoundState.UNTAKEN.value
+_SENDING = RoundState.SENDING.value
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The part of the day that is being dispatched, and when that happens."""
+
+    start_ms: int
+    end_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One send to be queued."""
+
+    member: Member
+    round: int
+    due_ms: int
+    weight: float
+    extra: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that offers depend on."""
+
+    cooldown_max_ms: int
+    boost: float
+
+
+def member_offers(
+    shard: ShardDay,
+    member: Member,
+    view: LedgerView,
+    *,
+    status: QuotaStatus,
+    tick: Tick,
+    earliest_ms: int,
+    rules: Rules,
+) -> list[Offer]:
+    """What a mailbox is offered: slots of this tick, earlier ones that nobody has taken, extra slots for what failed.
+
+    earliest_ms: no send before (parked, or cooling down from yesterday). No two are closer than the largest cooldown.
+    """
+    begin_ms = max(tick.now_ms, tick.start_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
+    used = view.sent + view.unknown + view.in_flight
+    is_behind = status in {"behind", "failing"}
+    late, due = _open_rounds(shard, member, view, tick)
+    extra = _extra_rounds(shard, member, view, used) if _extras_open(member, tick, behind=is_behind) else []
+    if begin_ms >= tick.end_ms or not (late or due or extra):
+        return []
+    expired = sum(1 for number in (*late, *due) if view.state(number) == RoundState.SENDING)
+    placed = _place(shard, member, [*late, *extra], due, begin_ms=begin_ms, tick=tick, gap_ms=rules.cooldown_max_ms)
+    weight = (1 - view.sent / member.target) * (rules.boost if is_behind else 1.0)
+    return [
+        Offer(member, number, due_ms, weight, number >= member.target)
+        for number, due_ms in placed[: max(0, member.target - used + expired)]
+    ]
+
+
+def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) -> tuple[list[int], list[int]]:
+    """Rounds that may be claimed: those due before the tick, and those due in it."""
+    before, until = member.due_before(tick.start_ms), member.due_before(tick.end_ms)
+    states, known = view.states, len(view.states)
+    now_ms = shard.day.start_ms + tick.now_ms
+    late: list[int] = []
+    due: list[int] = []
+    for place in range(until):
+        number = member.in_order[place]
+        state = states[number] if number < known else _FREE
+        if state == _FREE or (state == _SENDING and view.expires_ms.get(number, 0) <= now_ms):
+            (late if place < before else due).append(number)
+    return late, due
+
+
+def _extras_open(member: Member, tick: Tick, *, behind: bool) -> bool:
+    """Extra slots are for the last 8 % of the open time, and before that for mailboxes that are behind."""
+    return behind or member.open_time.passed(tick.now_ms) >= span_ms(member.open_time.total_ms)
+
+
+def _extra_rounds(shard: ShardDay, member: Member, view: LedgerView, used: int) -> list[int]:
+    """Rounds beyond the target, as many as failed ones leave to be made good; at most as many again as the target."""
+    untaken = view.states[: member.target].count(_FREE) + max(0, member.target - len(view.states))
+    needed = member.target - used - untaken
+    if needed <= 0:
+        return []
+    found: list[int] = []
+    pairing = shard.day.pairing
+    for number in range(member.target, min(2 * member.target, pairing.rounds(member.index))):
+        if len(found) == needed:
+            break
+        if view.state(number) == RoundState.UNTAKEN and not _is_answered(shard, member, number):
+            found.append(number)
+    return found
+
+
+def _is_answered(shard: ShardDay, member: Member, number: int) -> bool:
+    """Whether a planned reply goes to the recipient of this round already (never so by shifts)."""
+    if shard.day.pairing.case in {"shifts", "all_shifts"}:
+        return False
+    other = shard.day.pairing.recipient(member.index, number)
+    return any(sender == other for sender, _ in planned_replies(shard, member).values())
+
+
+def _place(
+    shard: ShardDay,
+    member: Member,
+    waiting: Iterable[int],
+    due: Iterable[int],
+    *,
+    begin_ms: int,
+    tick: Tick,
+    gap_ms: int,
+) -> list[tuple[int, int]]:
+    """(round, moment) of each that finds a place: slots of the tick at their time, the others in the gaps between them."""
+    placed = [(number, member.due[number]) for number in due if member.due[number] >= begin_ms]
+    pushed = [number for number in due if member.due[number] < begin_ms]
+    taken = [moment for _, moment in placed] + list(_next_due(member, tick.end_ms))
+    for number in (*waiting, *pushed):
+        spread = unit("spread", shard.day.header.day, tick.start_ms, member.mailbox_id, number)
+        moment = _free(member, begin_ms + int(spread * (tick.end_ms - begin_ms)), taken, tick.end_ms, gap_ms)
+        if moment is None:
+            moment = _free(member, begin_ms, taken, tick.end_ms, gap_ms)
+        if moment is not None:
+            placed.append((number, moment))
+            taken.append(moment)
+    return placed
+
+
+def _next_due(member: Member, end_ms: int) -> Iterator[int]:
+    place = member.due_before(end_ms)
+    if place < len(member.in_order):
+        yield member.due[member.in_order[place]]
+
+
+def _free(member: Member, moment_ms: int, taken: list[int], end_ms: int, gap_ms: int) -> int | None:
+    """The first open moment from here on, before the end, that keeps the gap to all that are taken."""
+    for other in sorted(taken):
+        if abs(other - moment_ms) < gap_ms:
+            moment_ms = other + gap_ms
+    found = member.open_time.next_open(moment_ms) if moment_ms < end_ms else None
+    if found is None or found >= end_ms or any(abs(other - found) < gap_ms for other in taken):
+        return None
+    return found

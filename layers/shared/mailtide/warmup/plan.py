@@ -1,0 +1,73 @@
+"""plan_warmup: the day's roster at its first tick, then at every tick one message a shard."""
+
+from datetime import UTC, date, datetime, timedelta
+
+from mailtide.runs.services import StepReport
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import ShardTick, WarmupTick, day_of, day_start_ms
+from mailtide.warmup.objects import RosterHeader
+from mailtide.warmup.roster import make_roster
+from mailtide.warmup.services import PlanningServices
+from mailtide.warmup.slots import tick_of
+
+EARLY_MS = 2_000
+"""A schedule that fires this little before its tick means the tick that follows (clocks differ)."""
+
+
+def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepReport]:
+    """Make sure that the day has a roster, and queue one message a shard for the tick. Safe to repeat."""
+    now_ms = services.clock.now_ms()
+    moment_ms = now_ms + EARLY_MS if message.scheduled_ms is None else message.scheduled_ms
+    day = day_of(moment_ms)
+    start_ms, end_ms = tick_of(moment_ms, day_start_ms(day), services.settings.tick_ms)
+    if now_ms >= end_ms:
+        return [StepReport("tick_over", details={"day": day.isoformat()})]
+    reports = []
+    header = services.rosters.header(day)
+    if header is None:
+        header = _make(services, day, now_ms)
+        reports.append(StepReport("roster_made", details=_facts(header)))
+        reports.append(_forget_old_days(services, day))
+    yesterday = services.rosters.header(day - timedelta(days=1))
+    shards = max(header.shards, yesterday.shards if yesterday else 0)
+    ticks = [ShardTick(day=day, start_ms=start_ms, end_ms=end_ms, shard=shard) for shard in range(shards)]
+    services.queue.send_ticks(ticks)
+    return [*reports, StepReport("ticked", details={"day": day.isoformat(), "shards": shards})]
+
+
+def _make(services: PlanningServices, day: date, now_ms: int) -> RosterHeader:
+    roster = make_roster(
+        services.mailboxes.profiles(),
+        day=day,
+        settings=services.settings,
+        made_at=datetime.fromtimestamp(now_ms / 1000, UTC),
+    )
+    return services.rosters.write(roster)
+
+
+def _facts(header: RosterHeader) -> dict[str, object]:
+    return {
+        "day": header.day.isoformat(),
+        "mailboxes": header.mailboxes,
+        "planned": header.planned,
+        "case": header.case,
+        "note": header.case_note,
+        "largest_party": header.largest_party,
+        "reduced_mailboxes": sum(reduction.mailboxes for reduction in header.reductions),
+        "busy_minutes": len(header.busy_minutes),
+        "warnings": list(header.warnings),
+    }
+
+
+def _forget_old_days(services: PlanningServices, today: date) -> StepReport:
+    """Delete the objects of days that are older than the retention."""
+    oldest = today - timedelta(days=services.settings.metrics_retention_days)
+    deleted = 0
+    for name in services.bucket.list_folders(keys.DAYS):
+        day = keys.parse_day(name)
+        if day is None or day >= oldest:
+            continue
+        for info in services.bucket.list(f"{keys.DAYS}{name}/"):
+            services.bucket.delete(info.key)
+            deleted += 1
+    return StepReport("old_days_deleted", details={"objects": deleted})

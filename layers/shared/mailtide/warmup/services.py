@@ -1,0 +1,20 @@
+"""What the planning and dispatching of the warm-up is given."""
+
+from dataclasses import dataclass
+
+from mailtide.warmup.days import RosterStore
+from mailtide.warmup.ports import Ledger, MailboxStore, MailQueue, Objects, WarmupClock
+from mailtide.warmup.settings import WarmupSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningServices:
+    """The ports and the settings; `rosters` keeps what it has read, so one lives as long as its process."""
+
+    bucket: Objects
+    rosters: RosterStore
+    mailboxes: MailboxStore
+    ledger: Ledger
+    queue: MailQueue
+    clock: WarmupClock
+    settings: WarmupSettings
