@@ -1,0 +1,187 @@
+"""The limits on DynamoDB: never above any of them, whatever the threads do."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from mailtide.adapters.dynamodb.limits import DynamoLimits
+from mailtide.adapters.dynamodb.table import Table
+from mailtide.warmup.contracts import DAY_MS, day_of, day_start_ms
+from mailtide.warmup.limits import EDGE_MS, HALF_MINUTE_MS, HOUR_MS, MINUTE_MS, GlobalLimits
+from mailtide.warmup.ports import Grant, UserDemand
+from tests.integration.tables.conftest import DAY, Engine
+from tests.support import dynamodb
+
+_hours = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def limits_table(engine: Engine) -> str:
+    return dynamodb.create_limits_table(engine.client)
+
+
+@pytest.fixture
+def table(engine: Engine, limits_table: str) -> Table:
+    return engine.table(limits_table)
+
+
+@pytest.fixture
+def hour_ms() -> int:
+    """An hour that no other test counts in; whole days apart."""
+    return day_start_ms(DAY) + next(_hours) * DAY_MS
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{uuid4().hex[:8]}"
+
+
+class Time:
+    """Milliseconds that a test sets."""
+
+    def __init__(self, now_ms: int) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def build(table: Table) -> Iterator[Callable[..., DynamoLimits]]:
+    users = ThreadPoolExecutor(8)
+
+    def make(time: Time, *, hour: int = 1_000, minute: int = 100, user_hourly: int = 1_000) -> DynamoLimits:
+        limits = GlobalLimits(hour=hour, minute=minute)
+        return DynamoLimits(table, limits, user_hourly_limit=user_hourly, executor=users, now_ms=time)
+
+    yield make
+    users.shutdown()
+
+
+def wave(limits: DynamoLimits, user: str, count: int = 1, day_limit: int = 10_000) -> Grant:
+    return limits.take({user: UserDemand(count, day_limit)})
+
+
+def test_tokens_say_when_they_are_good(build: Callable[..., DynamoLimits], hour_ms: int, user: str) -> None:
+    limits = build(Time(hour_ms + 12_000))
+    grant = wave(limits, user, 3)
+    assert grant == Grant({user: 3}, hour_ms + EDGE_MS, hour_ms + HALF_MINUTE_MS - EDGE_MS, {})
+
+
+def test_near_the_edge_the_next_window_is_used(build: Callable[..., DynamoLimits], hour_ms: int, user: str) -> None:
+    grant = wave(build(Time(hour_ms + HOUR_MS - 5_500)), user)
+    assert grant.valid_from_ms == hour_ms + HOUR_MS + EDGE_MS
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "expected", "retry"),
+    [
+        (1_000, 20, 10, HALF_MINUTE_MS),
+        (7, 20, 7, HOUR_MS),
+        (1_000, 2, 1, HALF_MINUTE_MS),
+    ],
+)
+def test_a_wave_gets_what_is_left(
+    build: Callable[..., DynamoLimits], hour_ms: int, user: str, hour: int, minute: int, expected: int, retry: int
+) -> None:
+    limits = build(Time(hour_ms + 10_000), hour=hour, minute=minute)
+    first = wave(limits, user, expected - 1) if expected > 1 else None
+    second = wave(limits, user, 50)
+    assert second.counts == {user: 1}
+    third = wave(limits, user, 1)
+    assert (third.counts, third.retry_ms) == ({}, {user: hour_ms + retry + EDGE_MS})
+    assert first is None or first.counts == {user: expected - 1}
+
+
+def test_a_minute_holds_both_its_halves(build: Callable[..., DynamoLimits], hour_ms: int, user: str) -> None:
+    time = Time(hour_ms + 10_000)
+    limits = build(time, minute=11)
+    granted = []
+    for offset in (10_000, 40_000, MINUTE_MS + 10_000):
+        time.now_ms = hour_ms + offset
+        granted.append(sum(wave(limits, user).counts.get(user, 0) for _ in range(20)))
+    assert granted == [5, 5, 5]
+
+
+def test_a_user_is_held_to_hour_and_day(build: Callable[..., DynamoLimits], hour_ms: int, user: str) -> None:
+    time = Time(hour_ms + 10_000)
+    limits = build(time, user_hourly=5, hour=100)
+    assert wave(limits, user, 9, 8).counts == {user: 5}
+    refused = wave(limits, user, 1, 8)
+    assert (refused.counts, refused.retry_ms) == ({}, {user: hour_ms + HOUR_MS + EDGE_MS})
+    time.now_ms += HOUR_MS
+    assert wave(limits, user, 9, 8).counts == {user: 3}
+    refused = wave(limits, user, 1, 8)
+    assert refused.retry_ms == {user: hour_ms + DAY_MS + EDGE_MS}
+
+
+def test_what_users_may_not_use_goes_back(build: Callable[..., DynamoLimits], hour_ms: int, user: str) -> None:
+    limits = build(Time(hour_ms + 10_000), minute=20, user_hourly=3)
+    other = f"{user}-b"
+    assert wave(limits, user, 10).counts == {user: 3}
+    demand = {user: UserDemand(5, 100), other: UserDemand(3, 100), f"{user}-c": UserDemand(3, 100)}
+    assert limits.take(demand).counts == {other: 2}
+    assert limits.take({f"{user}-c": UserDemand(9, 100)}).counts == {f"{user}-c": 3}
+
+
+def test_tokens_of_a_block_are_kept_for_the_hour_and_counted_back(
+    build: Callable[..., DynamoLimits], table: Table, hour_ms: int, user: str
+) -> None:
+    time = Time(hour_ms + 10_000)
+    limits = build(time)
+    before = table.write_units
+    for _ in range(40):
+        assert wave(limits, user).counts == {user: 1}
+        time.now_ms += MINUTE_MS
+    assert table.write_units - before < 40 + 16
+    time.now_ms = hour_ms + HOUR_MS + 10_000
+    wave(limits, user)
+    used = table.get({"p": f"user#{user}#{day_of(hour_ms).isoformat()}"})
+    assert used is not None
+    assert used["d"] == 41
+    assert int(used["h0"]) >= 40
+
+
+def test_32_threads_never_get_more_than_any_limit(
+    build: Callable[..., DynamoLimits], hour_ms: int, threads: ThreadPoolExecutor
+) -> None:
+    """Four processes, eight threads each, through six windows; every grant is held against every limit."""
+    hour, minute, user_hourly, user_day = 130, 40, 45, 50
+    time = Time(hour_ms + 10_000)
+    processes = [build(time, hour=hour, minute=minute, user_hourly=user_hourly) for _ in range(4)]
+    users = [f"u{number}-{uuid4().hex[:6]}" for number in range(3)]
+
+    def act(worker: int) -> list[Grant]:
+        chance = random.Random(worker)
+        return [
+            processes[worker % 4].take(
+                {
+                    user: UserDemand(chance.randint(1, 4), user_day)
+                    for user in chance.sample(users, chance.randint(1, 3))
+                }
+            )
+            for _ in range(3)
+        ]
+
+    by_window: Counter[int] = Counter()
+    by_user: Counter[str] = Counter()
+    for step in range(6):
+        time.now_ms = hour_ms + 10_000 + step * HALF_MINUTE_MS
+        for grant in itertools.chain.from_iterable(threads.map(act, range(32))):
+            by_window[grant.valid_from_ms // HALF_MINUTE_MS] += sum(grant.counts.values())
+            by_user.update(grant.counts)
+    by_minute: Counter[int] = Counter()
+    for window, count in by_window.items():
+        by_minute[window // 2] += count
+    assert max(by_window.values()) <= minute // 2
+    assert max(by_minute.values()) <= minute
+    assert sum(by_window.values()) <= hour
+    assert max(by_user.values()) <= user_hourly
+    # All of it can be used: the threads asked for far more.
+    assert max(by_window.values()) == minute // 2
+    assert sum(by_window.values()) >= 6 * minute // 2 - 5
