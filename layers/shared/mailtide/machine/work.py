@@ -130,15 +130,23 @@ def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[D
 
 
 def _failure(error: Exception) -> Failure:
-    """What error.json says. Only sentences of our own tree are shown; anything else is named by its class."""
+    """What error.json says. Only sentences of our own tree and of the system are shown; anything else is named
+    by its class."""
     if isinstance(error, InputError):
         return Failure(kind="bad_input", message=str(error))
     if isinstance(error, SourceChangedError):
         return Failure(kind="source_changed", message=str(error))
     if isinstance(error, MemoryError):
         return Failure(kind="out_of_memory", message="The machine ran out of memory.")
-    detail = str(error) if isinstance(error, MailtideError) else type(error).__name__
-    return Failure(kind="internal", message=f"The machine failed: {detail.removesuffix('.')}.")
+    return Failure(kind="internal", message=f"The machine failed: {_detail(error)}.")
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, MailtideError):
+        return str(error).removesuffix(".")
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return type(error).__name__
 
 
 def _say_details(error: Exception) -> None:
