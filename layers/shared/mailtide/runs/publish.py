@@ -166,8 +166,9 @@ def look_at_source(
     services: Services, plan: Plan, before: store.Versioned[Latest]
 ) -> Literal["present", "replaced", "again"]:
     """Whether the planned source still stands. It counts as replaced only when latest.json is still the version read
-    before the look: otherwise the new object may be the run's own output."""
+    before the look: otherwise the new object may be the run's own output. It counts as present only while the run has
+    not ended: a version that was gone when somebody else ended it may be back."""
     source = store.read_source(services.bucket, plan.org)
     if source is not None and store.same_source(source, plan.source):
-        return "present"
+        return "present" if store.read_done(services.bucket, plan.org, plan.run) is None else "again"
     return "replaced" if store.read_latest(services.bucket, plan.org).etag == before.etag else "again"

@@ -1,0 +1,176 @@
+"""A machine's program as the bucket sees it: claim, fetch with If-Match, deliver, manifest; or one of the ways to go wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from mailtide.contracts import Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
+from mailtide.errors import StaleWriteError, TransientError
+from mailtide.runs.launch import TASK_URL_VARIABLE
+from tests.model.simulation.databases import schedule
+from tests.model.simulation.stepped import Stepper
+from tests.model.simulation.steps import Call
+from tests.support.memory_bucket import MemoryBucket, RefusedUrlError, md5
+from tests.support.memory_machines import MemoryMachine
+
+ATTEMPTS = 3
+
+
+class Behaviour(Enum):
+    """What becomes of a machine, once it has fetched the source."""
+
+    WORKS = "works"
+    UNCHANGED = "finds nothing to change"
+    OUT_OF_MEMORY = "out of memory"
+    HANGS = "hangs"
+    VANISHES = "vanishes"
+    DIES = "dies without a word"
+    GARBAGE_MANIFEST = "garbage for a manifest"
+    GARBAGE_ERROR = "garbage for an error"
+    GARBAGE_BOTH = "garbage for both"
+    WRONG_ETAG = "a manifest of another database"
+    EMPTY_DATABASE = "an empty database"
+    BAD_INPUT = "bad input"
+    INTERNAL = "internal error"
+    ERROR_AFTER_MANIFEST = "an error after its manifest"
+    OVERWRITES = "overwrites what it delivered"
+
+
+class Died(Exception):  # noqa: N818 - an event of the simulation
+    """The program ends with exit code 1."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One machine at work."""
+
+    bucket: MemoryBucket
+    steps: Stepper
+    machine: MemoryMachine
+    behaviour: Behaviour
+
+    def run(self) -> None:
+        """Ends with the machine gone, except when it hangs."""
+        try:
+            self._work()
+        except Died:
+            self.machine.end(exit_code=1)
+
+    def _work(self) -> None:
+        document = TaskDocument.model_validate_json(self._get("task.json", self.machine.request.env[TASK_URL_VARIABLE]))
+        claim = Claim(machine_id=self.machine.id, claimed_at=self.bucket.clock.now())
+        if not self._claims(document, claim):
+            self.machine.end(exit_code=0)
+            return
+        try:
+            source = self._get("contacts.db", document.urls.source_get, if_match=document.source.etag)
+        except StaleWriteError:
+            self._fail(document, "source_changed")
+            return
+        if not self._goes_wrong(document):
+            self._deliver(document, claim, source)
+
+    def _claims(self, document: TaskDocument, claim: Claim) -> bool:
+        if self._put_once("claim.json", document.urls.claim_put, claim.to_bytes()):
+            return True
+        standing = Claim.model_validate_json(self._get("claim.json", document.urls.claim_get))
+        return standing.token == claim.token
+
+    def _goes_wrong(self, document: TaskDocument) -> bool:
+        match self.behaviour:
+            case Behaviour.OUT_OF_MEMORY:
+                self.machine.end(exit_code=137, oom_killed=True)
+            case Behaviour.HANGS:
+                return True
+            case Behaviour.VANISHES:
+                self.machine.forgotten = True
+            case Behaviour.DIES:
+                raise Died
+            case Behaviour.BAD_INPUT:
+                self._fail(document, "bad_input")
+            case Behaviour.INTERNAL:
+                self._fail(document, "internal")
+            case _:
+                return self._delivers_garbage(document)
+        return True
+
+    def _delivers_garbage(self, document: TaskDocument) -> bool:
+        if self.behaviour in {Behaviour.GARBAGE_MANIFEST, Behaviour.GARBAGE_BOTH}:
+            self._put_once("manifest.json", document.urls.manifest_put, b'{"changed": 1')
+        if self.behaviour in {Behaviour.GARBAGE_ERROR, Behaviour.GARBAGE_BOTH}:
+            self._put_once("error.json", document.urls.error_put, b"\xff not JSON")
+        garbage = {Behaviour.GARBAGE_MANIFEST, Behaviour.GARBAGE_BOTH, Behaviour.GARBAGE_ERROR}
+        if self.behaviour in garbage:
+            self.machine.end(exit_code=0)
+        return self.behaviour in garbage
+
+    def _deliver(self, document: TaskDocument, claim: Claim, source: bytes) -> None:
+        output = schedule(source, document.as_of)
+        if self.behaviour is Behaviour.EMPTY_DATABASE:
+            output = b""
+        if self.behaviour is Behaviour.UNCHANGED:
+            output = source
+        changed = output != source
+        delivered: tuple[Delivered, ...] = ()
+        if changed:
+            etag = self._put("contacts.db", document.urls.database_put, output)
+            if self.behaviour is Behaviour.WRONG_ETAG:
+                etag = md5(b"something else")
+            digest = sha256(output).hexdigest()
+            delivered = (Delivered(name="contacts.db", size_bytes=len(output), sha256=digest, etag=etag),)
+        now = self.bucket.clock.now()
+        manifest = Manifest(
+            token=claim.token,
+            changed=changed,
+            delivered=delivered,
+            report={},
+            timings=Timings(fetch_s=0.1, pass_s=0.1, deliver_s=0.1),
+            started_at=now,
+            finished_at=now,
+        )
+        self._put_once("manifest.json", document.urls.manifest_put, manifest.to_bytes())
+        if self.behaviour is Behaviour.OVERWRITES:
+            self._put("contacts.db", document.urls.database_put, b"no longer what it was")
+        if self.behaviour is Behaviour.ERROR_AFTER_MANIFEST:
+            self._fail(document, "internal")
+        self.machine.end(exit_code=0)
+
+    def _fail(self, document: TaskDocument, kind: str) -> None:
+        failure = Failure.model_validate({"kind": kind, "message": f"The machine says: {kind}."})
+        error = TryError(failure=failure, written_at=self.bucket.clock.now())
+        self._put_once("error.json", document.urls.error_put, error.to_bytes())
+        self.machine.end(exit_code=1)
+
+    def _get(self, name: str, url: str, *, if_match: str | None = None) -> bytes:
+        body = self._ask(
+            Call(f"machine get {name}", url, writes=False), lambda: self.bucket.follow_get(url, if_match=if_match)
+        )
+        if body is None:
+            if if_match is not None:
+                raise StaleWriteError(name)
+            raise Died
+        return body
+
+    def _put(self, name: str, url: str, body: bytes) -> str:
+        return self._ask(Call(f"machine put {name}", url, writes=True), lambda: self.bucket.follow_put(url, body))
+
+    def _put_once(self, name: str, url: str, body: bytes) -> bool:
+        """False when it stood there already."""
+        call = Call(f"machine create {name}", url, writes=True)
+        try:
+            self._ask(call, lambda: self.bucket.follow_put(url, body, create_only=True))
+        except StaleWriteError:
+            return False
+        return True
+
+    def _ask[T](self, call: Call, action: Callable[[], T]) -> T:
+        """The program's own retries; a URL that no longer holds is the end."""
+        for _ in range(ATTEMPTS):
+            try:
+                return self.steps.call(call, action)
+            except TransientError:
+                continue
+            except RefusedUrlError:
+                break
+        raise Died
