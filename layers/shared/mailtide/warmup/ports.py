@@ -60,20 +60,24 @@ class WarmupClock(Protocol):
         """A clock that never steps; only differences mean anything."""
 
 
-class MailboxStore(Protocol):
-    """The mailboxes. No method scans the table."""
-
-    def put_many(self, mailboxes: Sequence[Mailbox]) -> None:
-        """Add or replace mailboxes, whole."""
-
-    def get_many(self, mailbox_ids: Iterable[str]) -> dict[str, Mailbox]:
-        """Those that exist, by id."""
+class MailboxReader(Protocol):
+    """What planning and dispatch read of the mailboxes. No method scans the table."""
 
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """Status and parking of those that exist, by id; at most a few seconds old."""
 
     def profiles(self) -> Iterator[MailboxProfile]:
         """Every mailbox of the pool, in any order, without servers and secrets."""
+
+
+class MailboxStore(MailboxReader, Protocol):
+    """The mailboxes."""
+
+    def put_many(self, mailboxes: Sequence[Mailbox]) -> None:
+        """Add or replace mailboxes, whole."""
+
+    def get_many(self, mailbox_ids: Iterable[str]) -> dict[str, Mailbox]:
+        """Those that exist, by id."""
 
     def of_user(self, user_id: str) -> Iterator[Mailbox]:
         """Every mailbox of one user, by id."""

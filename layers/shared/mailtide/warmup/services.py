@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mailtide.warmup.days import RosterStore
-from mailtide.warmup.ports import Ledger, MailboxStore, MailQueue, Objects, WarmupClock
+from mailtide.warmup.ports import Ledger, MailboxReader, MailQueue, Objects, WarmupClock
 from mailtide.warmup.settings import WarmupSettings
 
 
@@ -13,7 +13,7 @@ class PlanningServices:
 
     bucket: Objects
     rosters: RosterStore
-    mailboxes: MailboxStore
+    mailboxes: MailboxReader
     ledger: Ledger
     queue: MailQueue
     clock: WarmupClock
