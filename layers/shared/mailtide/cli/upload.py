@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.files import naming
 
 
 @click.command()
@@ -29,7 +30,8 @@ def upload(org: str, file: Path, as_json: bool) -> None:
     check_org(org)
     with TemporaryDirectory(prefix="mailtide-upload-") as folder:
         copy = Path(folder) / "contacts.db"
-        consistent_copy(file, copy)
+        with naming(file):
+            consistent_copy(file, copy)
         size_bytes = copy.stat().st_size
         target = bucket()
         with _progress(as_json) as progress:
@@ -42,5 +44,6 @@ def upload(org: str, file: Path, as_json: bool) -> None:
 
 
 def _progress(quiet: bool) -> Progress:
-    console = Console(stderr=True, quiet=quiet)
-    return Progress("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console)
+    console = Console(stderr=True)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    return Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True)

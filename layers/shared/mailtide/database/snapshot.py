@@ -5,7 +5,6 @@ from pathlib import Path
 
 import apsw
 
-from mailtide.database.header import HEADER_BYTES, read_header
 from mailtide.database.untrusted import clear_errors
 from mailtide.errors import DatabaseError
 
@@ -20,6 +19,9 @@ def consistent_copy(source: Path, target: Path) -> None:
     """
     if not source.is_file():
         raise DatabaseError(f"There is no file {source}.")
+    # SQLite takes an empty file for a database without tables.
+    if source.stat().st_size == 0:
+        raise DatabaseError(f"{source} is empty (0 bytes).")
     with clear_errors():
         try:
             _backup(source, target)
@@ -27,8 +29,6 @@ def consistent_copy(source: Path, target: Path) -> None:
             raise DatabaseError(
                 f"{source} was left in the middle of a write; open it once with the program that writes to it."
             ) from None
-    with target.open("rb") as file:
-        read_header(file.read(HEADER_BYTES), target.stat().st_size)
 
 
 def _backup(source: Path, target: Path) -> None:
