@@ -160,7 +160,7 @@ class Rules(_Frozen):
                     raise ValueError(entry)
                 date.fromisoformat(f"2000-{entry}")
             except ValueError as error:
-                raise ValueError(f"{entry!r} is no day like 09-15 that some year has") from error
+                raise ValueError(f"{_shown(entry)} is no day like 09-15 that some year has") from error
         return value
 
     @field_validator("templates")
@@ -168,7 +168,7 @@ class Rules(_Frozen):
     def _known_types(cls, value: dict[str, Templates]) -> dict[str, Templates]:
         for name in value:
             if name not in ANNIVERSARY_TYPES + FOLLOWUP_TYPES and not name.startswith(CAMPAIGN_PREFIX):
-                raise ValueError(f"{name!r} is no mail type")
+                raise ValueError(f"{_shown(name)} is no mail type")
         return value
 
     @field_validator("states")
@@ -176,7 +176,7 @@ class Rules(_Frozen):
     def _known_states(cls, value: dict[str, tuple[Window, ...]]) -> dict[str, tuple[Window, ...]]:
         for name in value:
             if name not in STATE_INDEX:
-                raise ValueError(f"{name!r} is not one of the 50 states or DC")
+                raise ValueError(f"{_shown(name)} is not one of the 50 states or DC")
         return value
 
     @cached_property
@@ -219,11 +219,15 @@ def _default_values() -> dict[str, Any]:
 
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(_named(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"The rules file has the unknown key {key} (value {_shown(first['input'])})."
     reason = _REASONS.get(first["type"], first["msg"].removeprefix("Value error, "))
     return f"The rules file sets {key} to {_shown(first['input'])}: {reason[:1].lower()}{reason[1:]}."
+
+
+def _named(part: int | str) -> str:
+    return str(part) if isinstance(part, int) or (part.isidentifier() and len(part) <= 60) else _shown(part)
 
 
 def _shown(value: object) -> str:

@@ -36,7 +36,9 @@ class _Loader(yaml.CSafeLoader):
             if not isinstance(key, Hashable):
                 raise RulesError(f"The rules file has a key in line {key_node.start_mark.line + 1} that is not text.")
             if key in seen:
-                raise RulesError(f"The rules file sets the key {key!r} twice (line {key_node.start_mark.line + 1}).")
+                raise RulesError(
+                    f"The rules file sets the key {str(key)[:60]!r} twice (line {key_node.start_mark.line + 1})."
+                )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
@@ -47,7 +49,7 @@ class _Loader(yaml.CSafeLoader):
         if re.fullmatch(r"[-+]?[0-9]+", text):
             return int(text)
         if not re.fullmatch(_FLOAT, text):
-            raise RulesError(f"The rules file has {text!r} where a number is needed.")
+            raise RulesError(f"The rules file has {text[:60]!r} where a number is needed.")
         return Decimal(text)
 
 
@@ -96,7 +98,7 @@ def parse_mapping(text: str) -> dict[str, Any]:
         raise RulesError(f"The rules file must be a mapping of keys to values, not {str(values)[:40]!r}.")
     for key in values:
         if not isinstance(key, str):
-            raise RulesError(f"The rules file has the unknown key {key!r}.")
+            raise RulesError(f"The rules file has the unknown key {str(key)[:60]!r}.")
     return values
 
 
