@@ -31,7 +31,6 @@ from mailtide.database.values import (
     read_integer,
     read_status,
     read_text,
-    shown_text,
 )
 from mailtide.errors import DatabaseError
 from mailtide.rules.columns import NO_DATE, CampaignInstance, CampaignType, Int64, Signals, Targets
@@ -98,8 +97,8 @@ def read_instances(
                 CampaignInstance(
                     id=number,
                     campaign_type=kind,
-                    email_template=shown_text(cells[2]),
-                    sms_template=shown_text(cells[3]),
+                    email_template=read_text(cells[2]),
+                    sms_template=read_text(cells[3]),
                     start=NO_DATE if start is None else start,
                     end=NO_DATE if end is None else end,
                 )
