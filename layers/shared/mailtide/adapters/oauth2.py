@@ -1,0 +1,84 @@
+"""Access tokens by OAuth 2 refresh tokens (RFC 6749 section 6), kept until shortly before they expire."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+from pydantic import SecretStr
+
+from mailtide.warmup.classify import MailRefusedError, ReplyClass
+from mailtide.warmup.mail_ports import Credentials
+
+EXPIRY_MARGIN_S = 60.0
+DEFAULT_LIFE_S = 300.0
+"""For answers that do not say how long their token lives."""
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    token: SecretStr
+    until_s: float
+
+
+class AccessTokens:
+    """Fetches each mailbox's access token once in its life. For one event loop."""
+
+    def __init__(self, client: httpx.AsyncClient, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._now_s = now_s
+        self._kept: dict[str, _Kept] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def get(self, mailbox_id: str, token_url: str, credentials: Credentials) -> tuple[SecretStr, bool]:
+        """The token, and whether it was kept from before. MailRefusedError: permanent when the refresh token is refused."""
+        async with self._locks.setdefault(mailbox_id, asyncio.Lock()):
+            kept = self._kept.get(mailbox_id)
+            if kept is not None and self._now_s() < kept.until_s:
+                return kept.token, True
+            kept = self._kept[mailbox_id] = await self._refresh(token_url, credentials)
+            return kept.token, False
+
+    def drop(self, mailbox_id: str) -> None:
+        """The mail server did not take the token."""
+        self._kept.pop(mailbox_id, None)
+
+    async def _refresh(self, token_url: str, credentials: Credentials) -> _Kept:
+        if credentials.refresh_token is None or not _is_safe(token_url):
+            raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth")
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": credentials.refresh_token.get_secret_value(),
+            "client_id": credentials.client_id,
+        }
+        if credentials.client_secret is not None:
+            form["client_secret"] = credentials.client_secret.get_secret_value()
+        asked_s = self._now_s()
+        try:
+            answer = await self._client.post(token_url, data=form, follow_redirects=False)
+        except httpx.HTTPError:
+            raise MailRefusedError(ReplyClass.TRANSIENT, "auth") from None
+        if answer.status_code in {400, 401, 403}:
+            raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth", answer.status_code)
+        return _read(answer, asked_s)
+
+
+def _read(answer: httpx.Response, asked_s: float) -> _Kept:
+    try:
+        fields = answer.raise_for_status().json()
+        token = fields["access_token"]
+        life_s = float(fields.get("expires_in", DEFAULT_LIFE_S))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+        raise MailRefusedError(ReplyClass.TRANSIENT, "auth", answer.status_code) from None
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        raise MailRefusedError(ReplyClass.TRANSIENT, "auth", answer.status_code)
+    return _Kept(SecretStr(token), asked_s + life_s - EXPIRY_MARGIN_S)
+
+
+def _is_safe(url: str) -> bool:
+    """Secrets go out over TLS alone, but for this very machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)

@@ -1,0 +1,101 @@
+"""What a mail server's refusal means (the table of spec §5), as data."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from mailtide.errors import MailtideError
+
+type Phase = Literal["connect", "auth", "mail", "rcpt", "data"]
+"""Where in the dialogue the reply came: greeting and TLS, AUTH, MAIL FROM, RCPT TO, DATA and after it."""
+
+
+class ReplyClass(StrEnum):
+    """The classes of the table, and `rejected` for permanent replies that it does not name."""
+
+    THROTTLED = "throttled"
+    TRANSIENT = "transient"
+    AUTH_TEMPORARY = "auth_temporary"
+    AUTH_PERMANENT = "auth_permanent"
+    DAILY_LIMIT = "daily_limit"
+    NO_RECIPIENT = "no_recipient"
+    POLICY = "policy"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRule:
+    """A reply with this code, and this enhanced code where one is named, is of this class."""
+
+    code: int
+    enhanced: str | None
+    reply_class: ReplyClass
+
+
+TABLE: tuple[ReplyRule, ...] = (
+    ReplyRule(421, "4.7.0", ReplyClass.THROTTLED),
+    ReplyRule(450, "4.2.1", ReplyClass.THROTTLED),
+    ReplyRule(432, "4.3.2", ReplyClass.THROTTLED),
+    ReplyRule(421, None, ReplyClass.TRANSIENT),
+    ReplyRule(451, None, ReplyClass.TRANSIENT),
+    ReplyRule(452, None, ReplyClass.TRANSIENT),
+    ReplyRule(454, "4.7.0", ReplyClass.AUTH_TEMPORARY),
+    ReplyRule(535, None, ReplyClass.AUTH_PERMANENT),
+    ReplyRule(534, None, ReplyClass.AUTH_PERMANENT),
+    ReplyRule(530, None, ReplyClass.AUTH_PERMANENT),
+    ReplyRule(550, "5.7.30", ReplyClass.AUTH_PERMANENT),
+    ReplyRule(550, "5.4.5", ReplyClass.DAILY_LIMIT),
+    ReplyRule(554, "5.2.0", ReplyClass.DAILY_LIMIT),
+    ReplyRule(550, "5.1.1", ReplyClass.NO_RECIPIENT),
+    ReplyRule(551, None, ReplyClass.NO_RECIPIENT),
+    ReplyRule(553, None, ReplyClass.NO_RECIPIENT),
+    ReplyRule(550, "5.7.1", ReplyClass.POLICY),
+    ReplyRule(550, "5.7.515", ReplyClass.POLICY),
+    ReplyRule(554, None, ReplyClass.POLICY),
+)
+"""The first rule that fits counts."""
+
+_ENHANCED = re.compile(r"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
+
+
+def enhanced_code(text: str) -> str | None:
+    """The enhanced status code (RFC 3463) that a reply's text begins with."""
+    found = _ENHANCED.match(text)
+    return found[1] if found else None
+
+
+def classify(phase: Phase, code: int, text: str) -> ReplyClass:
+    """The class of a refusal. What the table does not name: 4xx is transient; 5xx is permanent, to AUTH for the mailbox, else
+    for the mail."""
+    enhanced = enhanced_code(text)
+    for rule in TABLE:
+        if rule.code == code and rule.enhanced in (None, enhanced):
+            return rule.reply_class
+    if code < 500:
+        return ReplyClass.TRANSIENT
+    return ReplyClass.AUTH_PERMANENT if phase == "auth" else ReplyClass.REJECTED
+
+
+class MailRefusedError(MailtideError):
+    """A server said no, or could not be talked to before DATA: the mail was definitely not accepted.
+
+    The text holds codes alone: what servers write may repeat what must not be shown.
+    """
+
+    def __init__(self, reply_class: ReplyClass, phase: Phase, code: int = 0, enhanced: str | None = None) -> None:
+        said = " ".join(part for part in (str(code) if code else "", enhanced or "") if part)
+        super().__init__(f"{reply_class.value} at {phase}" + (f" ({said})" if said else ""))
+        self.reply_class = reply_class
+        self.phase: Phase = phase
+        self.code = code
+        self.enhanced = enhanced
+
+    @classmethod
+    def from_reply(cls, phase: Phase, code: int, text: str) -> "MailRefusedError":
+        """The refusal that a reply is."""
+        return cls(classify(phase, code, text), phase, code, enhanced_code(text))
+
+
+class OutcomeUnknownError(MailtideError):
+    """After DATA had begun the answer did not come: the mail may have been accepted."""
