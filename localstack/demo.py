@@ -24,6 +24,7 @@ ORG = "acme"
 KEY = f"orgs/{ORG}/contacts.db"
 FOLDER = STATE / "demo"
 RUN_TIMEOUT_S = 180.0
+WIDTH_IN_A_FILE = 120
 PHASES = {
     "build": "building the functions and their layers (the first time takes longest)",
     "start": "starting MiniStack and the Fly Machines server",
@@ -39,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="port of the AWS side (default: a free one)")
     given = parser.parse_args(arguments)
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH_IN_A_FILE)
     stop_on_sigterm()
     try:
         return _demonstrate(console, given.contacts, given.seed, given.port)

@@ -83,11 +83,11 @@ def _skips(console: Console, connection: sqlite3.Connection) -> None:
 
 
 def _one_contact(console: Console, connection: sqlite3.Connection) -> None:
-    """The contact with the most kinds of mail, since it shows the most."""
+    """The contact with the most planned mails, and a skipped one where there is such: it shows the most."""
     chosen = _all(
         connection,
         "SELECT contact_id FROM email_schedules GROUP BY 1"
-        " ORDER BY count(DISTINCT email_type) DESC, count(DISTINCT status) DESC, contact_id LIMIT 1",
+        " ORDER BY sum(status = 'pre-scheduled') DESC, count(DISTINCT status) DESC, contact_id LIMIT 1",
     )
     if not chosen:
         return
