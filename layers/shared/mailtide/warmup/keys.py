@@ -43,3 +43,8 @@ def parse_day(name: str) -> date | None:
         return date.fromisoformat(name)
     except ValueError:
         return None
+
+
+def templates(user_id: str) -> str:
+    """A user's own templates (mailtide.warmup.content); none for the packaged ones."""
+    return f"{WARMUP}templates/{user_id}.yaml"
