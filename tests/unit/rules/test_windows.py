@@ -118,3 +118,14 @@ def test_a_missed_mail_of_the_past_is_a_source_until_it_is_too_old() -> None:
     assert post_window("2026-10-08") == []
     tables.schedules = [scheduled(1, 1, "post_window", "2026-09-30", "2026-10-01", status="cancelled")]
     assert post_window("2026-10-08") == []
+
+
+@pytest.mark.parametrize(("after", "sent"), [(364, ["2027-08-12"]), (365, [])])
+def test_a_post_window_mail_waits_366_days_and_no_longer(after: int, sent: list[str]) -> None:
+    # The birthday's mail falls into a window that ends on 11 August 2026; the next begins on the 12th.
+    valid = "valid_from: 2026-01-01, valid_to: 2026-12-31"
+    windows = f"{{kind: birthday, before: 0, after: 10, {valid}}}, "
+    windows += f"{{kind: effective_date, before: 0, after: {after}, {valid}}}"
+    text = only("MO", windows, 0) + "birthday_days_before: 0\n"
+    rows = brief(plan(Tables(contacts=[contact(1, "MO", "1950-08-01", "2010-08-12")]), "2026-02-01", text))
+    assert [row[2] for row in rows if row[0] == "post_window"] == sent
