@@ -1,7 +1,7 @@
 """The tail of a run, always in this order: latest.json, done.json, the event, the lock, the machines, the next plan, and the
 open/ marker last. Each effect is idempotent, and as long as the marker stands the tail is run again."""
 
-from mailtide.contracts import Done, Latest, OpenMarker, Plan, PlanMessage, RunFinished, new_token
+from mailtide.contracts import Done, Latest, OpenMarker, PlanMessage, RunFinished
 from mailtide.runs import keys, lock, store
 from mailtide.runs.launch import ROLE
 from mailtide.runs.services import Services, StepReport
@@ -67,25 +67,3 @@ def supersede_unplanned(services: Services, marker: OpenMarker, before: store.Ve
         finished_at=services.clock.now(),
     )
     return close(services, done)
-
-
-def record_handled(services: Services, plan: Plan, wanted: Latest, *, over: store.Versioned[Latest]) -> None:
-    """Write latest.json for a run that ends, over exactly the version that its ending was decided on.
-
-    StaleWriteError when somebody wrote in between (whoever settles an intent of this run records it as well): start again.
-    """
-    standing = over.value
-    if (standing.run, standing.status) == (wanted.run, wanted.status):
-        return
-    store.write_latest(services.bucket, plan.org, wanted, expected_etag=over.etag)
-
-
-def fence(services: Services, org: str, *, over: store.Versioned[Latest]) -> None:
-    """Before an ending that latest.json does not record: write it anew, the same but for its token, so that another
-    finish_run of this run, between its look at the source and its intent, must look again.
-
-    StaleWriteError when somebody wrote in between: start again.
-    """
-    store.write_latest(
-        services.bucket, org, over.value.model_copy(update={"token": new_token()}), expected_etag=over.etag
-    )

@@ -3,8 +3,9 @@
 from mailtide.contracts import Done, Failure, FinishMessage, Latest, Part, Plan, Result
 from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, lock, store
-from mailtide.runs.conclude import close, fence, record_handled, run_tail
+from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.publish import confirm_unchanged, publish
+from mailtide.runs.record import fence, record_handled
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.story import done_of
 

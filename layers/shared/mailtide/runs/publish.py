@@ -8,10 +8,11 @@ can publish only until its intent is settled.
 from dataclasses import dataclass
 from typing import Literal
 
-from mailtide.contracts import Delivered, Done, Intent, Latest, Plan, new_token
+from mailtide.contracts import Delivered, Intent, Latest, Plan, new_token
 from mailtide.errors import NotFoundError, StaleWriteError
 from mailtide.ports import StagedCopy
 from mailtide.runs import keys, store
+from mailtide.runs.record import end, end_previous
 from mailtide.runs.services import Services
 
 type Ending = Literal["published", "superseded", "lost", "again"]
@@ -141,18 +142,11 @@ def settle_intent(services: Services, org: str, current: store.Versioned[Latest]
     if not _settle(services, org, intent):
         _drop(services, org, current)
         return
+    end(services, org, intent.run, "published", intent.expected_etag)
+    if current.value.run != intent.run:
+        end_previous(services, org, current.value)
     plan = store.read_plan(services.bucket, org, intent.run)
     as_of = plan.as_of if plan else None
-    done = Done(
-        org=org,
-        run=intent.run,
-        status="published",
-        changed=True,
-        published_etag=intent.expected_etag,
-        as_of=as_of,
-        finished_at=services.clock.now(),
-    )
-    store.create_once(services.bucket, keys.done(org, intent.run), done)
     wanted = Latest(
         run=intent.run, status="published", source=intent.source, as_of=as_of, published_etag=intent.expected_etag
     )
