@@ -100,6 +100,11 @@ def test_refusals(ledger: Ledger, key: LedgerKey, number: int, now: int, target:
     assert counts(seen(ledger, key)) == (0, 0, 0, 1)
 
 
+def test_no_target_no_claim(ledger: Ledger, key: LedgerKey) -> None:
+    assert take(ledger, fresh(key), target=0).reason == "quota"
+    assert ledger.read(key) is None
+
+
 def test_the_cooldown_ends_on_time(ledger: Ledger, key: LedgerKey) -> None:
     held(ledger, key)
     assert take(ledger, fresh(key, 1), now=NOON + COOLDOWN).outcome == "held"

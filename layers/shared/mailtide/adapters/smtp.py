@@ -79,14 +79,17 @@ class SmtpMailer:
         *,
         timeout_s: float,
         host_concurrency: int,
+        max_idle: int = 10,
         tls_context: ssl.SSLContext | None = None,
         run_blocking: Callable[[Callable[[], Credentials]], Awaitable[Credentials]] = asyncio.to_thread,
     ) -> None:
-        """timeout_s: of each command. host_concurrency: open sessions to one host, those in use."""
+        """timeout_s: of each command. host_concurrency: sessions to one host at once. max_idle: connections
+        that wait for the next mail of their mailbox; the oldest goes first."""
         self._secrets = secrets
         self._tokens = tokens
         self._timeout_s = timeout_s
         self._host_concurrency = host_concurrency
+        self._max_idle = max_idle
         self._tls_context = tls_context or make_tls_context()
         self._run_blocking = run_blocking
         self._hosts: dict[str, asyncio.Semaphore] = {}
@@ -105,10 +108,13 @@ class SmtpMailer:
 
         async def give_back(client: aiosmtplib.SMTP, is_reusable: bool) -> None:
             host.release()
+            surplus: aiosmtplib.SMTP | None = client
             if is_reusable and client.is_connected and key not in self._idle:
                 self._idle[key] = _Idle(client, time.monotonic())
-            else:
-                await _quit(client)
+                is_full = len(self._idle) > self._max_idle
+                surplus = self._idle.pop(next(iter(self._idle))).client if is_full else None
+            if surplus is not None:
+                await _quit(surplus)
 
         return SmtpSession(client, give_back)
 

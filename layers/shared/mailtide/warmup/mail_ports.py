@@ -1,5 +1,6 @@
 """What the sender needs beside the tables: mail servers, secrets, templates, and what a person has stopped."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,7 +8,7 @@ from pydantic import SecretStr
 
 from mailtide.errors import MailtideError
 from mailtide.warmup.content import TemplateSet
-from mailtide.warmup.contracts import Mailbox
+from mailtide.warmup.contracts import Mailbox, SendMessage
 from mailtide.warmup.objects import ControlFlags
 
 
@@ -64,6 +65,13 @@ class Templates(Protocol):
 
     def of_user(self, user_id: str) -> TemplateSet:
         """A user's own templates, else the packaged ones; kept for some minutes."""
+
+
+class PutBack(Protocol):
+    """The part of mailtide.warmup.ports.MailQueue that the sender uses."""
+
+    def send_mails(self, mails: Sequence[tuple[SendMessage, int]]) -> None:
+        """See mailtide.warmup.ports.MailQueue."""
 
 
 class Control(Protocol):

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from mailtide.errors import TransientError
 from mailtide.warmup.attempt import Attempt, Ending, SendServices, delay_s
 from mailtide.warmup.contracts import Mailbox, SendMessage
-from mailtide.warmup.mail_ports import Control
-from mailtide.warmup.ports import MailQueue
+from mailtide.warmup.mail_ports import Control, PutBack
 
 LEAST_LEFT_S = 60.0
 """No new send with less than this left of the invocation."""
@@ -50,7 +49,7 @@ class BatchReport:
 class Sender:
     """Carries out batches. One object serves one batch at a time."""
 
-    def __init__(self, services: SendServices, queue: MailQueue, control: Control) -> None:
+    def __init__(self, services: SendServices, queue: PutBack, control: Control) -> None:
         self._services = services
         self._queue = queue
         self._control = control

@@ -92,7 +92,7 @@ class DynamoLedger:
                 item, claim, target=target, now_ms=now_ms, next_ok_ms=next_ok_ms, day_end_ms=day_end_ms
             )
 
-        if now_ms >= day_end_ms:
+        if now_ms >= day_end_ms or target <= 0:
             return step(self._read_item(claim.key))[1]
         for _ in range(_ATTEMPTS):
             try:
