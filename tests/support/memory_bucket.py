@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from mailtide.adapters.s3 import multipart_etag
-from mailtide.errors import NotFoundError, SourceChangedError, StaleWriteError
+from mailtide.adapters.s3 import MAX_OBJECT_BYTES, multipart_etag
+from mailtide.errors import BudgetExceededError, NotFoundError, SourceChangedError, StaleWriteError
 from mailtide.ports import Clock, ObjectInfo, StagedCopy, StoredObject
 
 COPY_PART_BYTES = 256 * 1024 * 1024
@@ -97,6 +97,8 @@ class MemoryBucket:
         version = self.objects.get(key)
         if version is None:
             return None
+        if len(version.body) > MAX_OBJECT_BYTES:
+            raise BudgetExceededError(f"{key}: too large to be read whole")
         return StoredObject(body=version.body, etag=version.etag, last_modified=version.last_modified)
 
     def get_range(self, key: str, offset: int, length: int, *, etag: str) -> bytes:

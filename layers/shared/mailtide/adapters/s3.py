@@ -13,7 +13,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtide.adapters.refusals import PASSING, usable_endpoint
-from mailtide.errors import MailtideError, NotFoundError, SourceChangedError, StaleWriteError, TransientError
+from mailtide.errors import (
+    BudgetExceededError,
+    MailtideError,
+    NotFoundError,
+    SourceChangedError,
+    StaleWriteError,
+    TransientError,
+)
 from mailtide.ports import ObjectInfo, StagedCopy, StoredObject
 
 if TYPE_CHECKING:
@@ -125,7 +132,7 @@ class S3Bucket:
         with answer["Body"] as stream:
             body = stream.read(MAX_OBJECT_BYTES + 1)
         if len(body) > MAX_OBJECT_BYTES:
-            raise MailtideError(f"The object {key} is larger than {MAX_OBJECT_BYTES} bytes.")
+            raise BudgetExceededError(f"The object {key} is larger than {MAX_OBJECT_BYTES} bytes.")
         return StoredObject(
             body=body, etag=answer["ETag"].strip('"'), last_modified=_whole_seconds(answer["LastModified"])
         )

@@ -13,6 +13,7 @@ from mailtide.runs.collect import collect_parts
 from mailtide.runs.finish import finish_run
 from mailtide.runs.launch import launch_machine
 from mailtide.runs.plan import plan_run
+from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.tick import queue_due_runs
 from mailtide.runs.watch import watch_open_runs
@@ -35,5 +36,12 @@ def carry_out(services: Services, message: Message | None) -> list[StepReport]:
         case FinishMessage():
             return [finish_run(services, message)]
         case WatchMessage():
-            found = [*watch_open_runs(services), *watch_organisations(services), *sweep_machines(services)]
-            return found or [StepReport("all_quiet")]
+            return _watch(services)
+
+
+def _watch(services: Services) -> list[StepReport]:
+    """The three rounds of the watcher; one that fails does not keep the others from their work."""
+    found: list[StepReport] = []
+    rounds = (watch_open_runs, watch_organisations, sweep_machines)
+    for_each(rounds, lambda look: found.extend(look(services)))
+    return found or [StepReport("all_quiet")]

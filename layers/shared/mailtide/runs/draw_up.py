@@ -7,7 +7,7 @@ from mailtide.database.estimate import DatabaseFacts, inspect_database
 from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
 from mailtide.ports import Bucket
 from mailtide.rules.config import Rules, load_rules
-from mailtide.runs import keys
+from mailtide.runs import keys, store
 from mailtide.runs.cadence import local_date
 from mailtide.runs.services import Services
 from mailtide.runs.sizing import size_run
@@ -52,6 +52,13 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
     return _plan(services, marker, rules).model_copy(update=changes)
 
 
+def give_up(services: Services, marker: OpenMarker, failure: Failure) -> Plan:
+    """Create the plan of a run that nobody managed to plan: it says why and launches nothing. Safe without the lock."""
+    rules = read_rules_or_packaged(services.bucket, marker.org)
+    plan = _plan(services, marker, rules).model_copy(update={"rejected": failure})
+    return store.create_once(services.bucket, keys.plan(marker.org, marker.run), plan)
+
+
 def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
     now = services.clock.now()
     return Plan(
@@ -92,7 +99,10 @@ def _inspection(facts: DatabaseFacts) -> Inspection:
 
 
 def _read_rules_yaml(bucket: Bucket, org: str) -> str | None:
-    stored = bucket.get(keys.rules(org))
+    try:
+        stored = bucket.get(keys.rules(org))
+    except BudgetExceededError:
+        raise RulesError("The rules file is far too large.") from None
     if stored is None:
         return None
     try:

@@ -4,18 +4,19 @@ from mailtide.contracts import PlanMessage
 from mailtide.runs import keys, store
 from mailtide.runs.cadence import due_date
 from mailtide.runs.draw_up import read_rules_or_packaged
+from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 
 
 def queue_due_runs(services: Services) -> StepReport:
     """Queue a plan for every organisation whose local time is past its hour and that has no run yet in its period."""
-    due = [org for org in store.organisations(services.bucket) if _queue_if_due(services, org)]
+    due = for_each(list(store.organisations(services.bucket)), lambda org: _queue_if_due(services, org))
     return StepReport("ticked", details={"due": len(due)})
 
 
-def _queue_if_due(services: Services, org: str) -> bool:
+def _queue_if_due(services: Services, org: str) -> StepReport | None:
     if services.bucket.head(keys.source(org)) is None:
-        return False
+        return None
     rules = read_rules_or_packaged(services.bucket, org)
     day = due_date(
         services.clock.now(),
@@ -25,6 +26,6 @@ def _queue_if_due(services: Services, org: str) -> bool:
         last_as_of=store.read_latest(services.bucket, org).value.as_of,
     )
     if day is None:
-        return False
+        return None
     services.queues.send(PlanMessage(org=org, trigger="timer", as_of=day))
-    return True
+    return StepReport("queued_timer", org)

@@ -10,6 +10,7 @@ from mailtide.contracts import (
     Launch,
     LaunchMessage,
     OpenMarker,
+    Part,
     Plan,
     PlanMessage,
 )
@@ -17,22 +18,21 @@ from mailtide.errors import NotFoundError
 from mailtide.ports import ObjectInfo
 from mailtide.runs import keys, lock, store
 from mailtide.runs.collect import decide
+from mailtide.runs.draw_up import give_up
+from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 
 NEWBORN_S = 15
 """For seconds after its creation a machine may be unknown to the API that created it."""
 
+PLANNING_PATIENCE = 2
+"""Run time-outs that a run may stay unplanned: one for the run before it to end by, one of its own."""
+
 
 def watch_open_runs(services: Services) -> list[StepReport]:
     """Look at every unfinished run. Returns what was done, run by run; an empty list when nothing was needed."""
-    reports: list[StepReport] = []
-    for info in list(services.bucket.list(keys.OPEN)):
-        name = keys.parse_marker(info.key)
-        if name is not None:
-            report = _watch_run(services, *name)
-            if report is not None:
-                reports.append(report)
-    return reports
+    names = [name for info in services.bucket.list(keys.OPEN) if (name := keys.parse_marker(info.key)) is not None]
+    return for_each(names, lambda name: _watch_run(services, *name))
 
 
 def _watch_run(services: Services, org: str, run: str) -> StepReport | None:
@@ -51,10 +51,19 @@ def _watch_run(services: Services, org: str, run: str) -> StepReport | None:
         return _finish(services, org, run) if _stalled(services, result.decided_at) else None
     if plan.rejected is not None:
         return _replan(services, marker)
+    return _watch_work(services, plan)
+
+
+def _watch_work(services: Services, plan: Plan) -> StepReport | None:
+    """A run without a result: what its tasks are waiting for. A part that stands counts, however late it is."""
+    for task in plan.tasks:
+        part = store.read(services.bucket, keys.part(plan.org, plan.run, task.task), Part)
+        if part is not None:
+            return _collect(services, keys.TryKeys(plan.org, plan.run, task.task, part.attempt))
     if store.age_s(services.clock.now(), plan.planned_at) > services.settings.run_timeout_s:
         message = f"The run took longer than {services.settings.run_timeout_s} seconds."
         decide(services, plan, Failure(kind="timed_out", message=message), None, _tries(services, plan))
-        return StepReport("timed_out", org, run)
+        return StepReport("timed_out", plan.org, plan.run)
     return next((report for task in plan.tasks if (report := _watch_task(services, plan, task.task))), None)
 
 
@@ -71,6 +80,10 @@ def _finish(services: Services, org: str, run: str) -> StepReport:
 def _replan(services: Services, marker: OpenMarker) -> StepReport | None:
     if not _stalled(services, marker.opened_at):
         return None
+    patience_s = PLANNING_PATIENCE * services.settings.run_timeout_s
+    if store.age_s(services.clock.now(), marker.opened_at) > patience_s:
+        message = f"The run could not be planned within {patience_s} seconds."
+        give_up(services, marker, Failure(kind="timed_out", message=message))
     services.queues.send(PlanMessage(org=marker.org, run=marker.run))
     return StepReport("queued_plan", marker.org, marker.run)
 

@@ -7,13 +7,13 @@ from mailtide.runs.conclude import queue_next_plan
 from mailtide.runs.launch import ROLE
 from mailtide.runs.plan import run_id
 from mailtide.runs.publish import settle_intent
+from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 
 
 def watch_organisations(services: Services) -> list[StepReport]:
     """Compare each organisation's database with latest.json; settle what ended runs left behind."""
-    reports = [_watch_organisation(services, org) for org in store.organisations(services.bucket)]
-    return [report for report in reports if report is not None]
+    return for_each(list(store.organisations(services.bucket)), lambda org: _watch_organisation(services, org))
 
 
 def _watch_organisation(services: Services, org: str) -> StepReport | None:
@@ -47,9 +47,7 @@ def _watch_intent(services: Services, org: str, run: str, latest: store.Versione
 
 def sweep_machines(services: Services) -> list[StepReport]:
     """Destroy machines whose run has ended, or that are older than any try may be."""
-    machines = services.machines.find({"role": ROLE})
-    reports = [_sweep(services, machine) for machine in machines]
-    return [report for report in reports if report is not None]
+    return for_each(services.machines.find({"role": ROLE}), lambda machine: _sweep(services, machine))
 
 
 def _sweep(services: Services, machine: MachineInfo) -> StepReport | None:
