@@ -25,7 +25,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "runs": BASICS | {"contracts", "ports", "settings", "rules", "database"},
     "warmup": BASICS | {"contracts", "ports", "settings"},
     "machine": BASICS | {"contracts", "rules", "database"},
-    "adapters": BASICS | {"contracts", "ports", "settings"},
+    "adapters": BASICS | {"contracts", "ports", "settings", "warmup"},
     "bootstrap": BASICS | {"contracts", "ports", "settings", "adapters", "runs"},
     "handlers": BASICS | {"contracts", "bootstrap", "runs"},
 }

@@ -2,7 +2,7 @@
 queue. One log line and one count for whatever was done; a failure is logged where it ends this try."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
@@ -44,7 +44,8 @@ def queue_function(*accepted: type[Contract]) -> Handler:
     def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         return process_partial_response(event, carry_out_one, batch, context)
 
-    return handler
+    # The tracer's and the metrics' decorators are typed as returning Any.
+    return cast("Handler", handler)
 
 
 def _write_down(reports: list[StepReport]) -> None:
