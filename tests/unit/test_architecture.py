@@ -23,7 +23,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "rules": BASICS,
     "database": BASICS | {"rules", "contracts"},
     "runs": BASICS | {"contracts", "ports", "settings", "rules", "database"},
-    "warmup": BASICS | {"contracts", "ports", "settings"},
+    # Of the runs it uses how objects are read and created once (mailtide.runs.store); never the other way round.
+    "warmup": BASICS | {"contracts", "ports", "settings", "runs"},
     "machine": BASICS | {"contracts", "rules", "database"},
     "adapters": BASICS | {"contracts", "ports", "settings", "warmup"},
     "bootstrap": BASICS | {"contracts", "ports", "settings", "adapters", "runs"},
