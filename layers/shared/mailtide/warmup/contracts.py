@@ -223,6 +223,9 @@ class RoundState(StrEnum):
     MISSED = "m"
 
 
+_FAILED = RoundState.FAILED.value
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerKey:
     """One ledger item: partition (day, shard), sort key mailbox."""
@@ -265,4 +268,4 @@ class LedgerView:
     @property
     def failed(self) -> int:
         """Rounds that ended as failed."""
-        return self.states.count(RoundState.FAILED.value)
+        return self.states.count(_FAILED)

@@ -71,10 +71,11 @@ class Member:
     """Of each round: milliseconds after 00:00 UTC, shape (target,)."""
     in_order: "array[int]"
     """The rounds by due time."""
+    due_in_order: "array[int]"
 
     def due_before(self, moment_ms: int) -> int:
         """How many rounds are due before a moment of the day: the first so many of `in_order`."""
-        return bisect_left(self.in_order, moment_ms, key=self.due.__getitem__)
+        return bisect_left(self.due_in_order, moment_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def make_shard_day(day: PoolDay, number: int, shares: ShardMembers) -> ShardDay:
                 open_time=day.open_time(index),
                 due=due,
                 in_order=array("H", sorted(range(len(due)), key=due.__getitem__)),
+                due_in_order=array("I", sorted(due)),
             )
         )
     return ShardDay(day, number, members)

@@ -14,9 +14,10 @@ from mailtide.warmup.days import Member, ShardDay
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.objects import QuotaRow, ShardSummary
 from mailtide.warmup.offers import Offer, Rules, Tick, member_offers
+from mailtide.warmup.open_time import OpenTime
 from mailtide.warmup.pool import user_day_limit
 from mailtide.warmup.ports import MAX_DELAY_S, nothing_yet
-from mailtide.warmup.quota import expected_by, quota_status
+from mailtide.warmup.quota import day_progress, quota_status
 from mailtide.warmup.replies import planned_replies
 from mailtide.warmup.roster import shard_of
 from mailtide.warmup.services import PlanningServices
@@ -73,8 +74,9 @@ class _Dispatch:
         self.rules = Rules(settings.mailbox_cooldown_max_ms, settings.quota_priority_boost)
         self.offers: list[Offer] = []
         self.rows: list[QuotaRow] = []
-        self.views: list[LedgerView] = []
+        self.in_flight = 0
         self.expected = 0.0
+        self.progress: dict[OpenTime, float] = {}
         self.active = 0
         self.share = shard_share(
             tick_budget(settings, message.end_ms - message.start_ms),
@@ -113,7 +115,7 @@ class _Dispatch:
         """The view, after what expired in `data` has become unknown."""
         if view is None:
             return nothing_yet(LedgerKey(self.message.day, self.shard.number, member.mailbox_id), member.target)
-        if any(
+        if view.expires_ms and any(
             expires_ms <= self.now_ms and view.state(number) == RoundState.DATA
             for number, expires_ms in view.expires_ms.items()
         ):
@@ -121,9 +123,12 @@ class _Dispatch:
         return view
 
     def _count(self, member: Member, view: LedgerView) -> QuotaRow:
-        expected = expected_by(member.open_time, member.target, self.tick.now_ms)
+        progress = self.progress.get(member.open_time)
+        if progress is None:
+            progress = self.progress[member.open_time] = day_progress(member.open_time, self.tick.now_ms)
+        expected = member.target * progress
         self.expected += expected
-        self.views.append(view)
+        self.in_flight += view.in_flight
         row = QuotaRow(
             member.mailbox_id,
             member.user_id,
@@ -170,7 +175,7 @@ class _Dispatch:
 
     def summary(self, chosen: list[Offer], before: ShardSummary | None) -> ShardSummary:
         """What this tick looked like."""
-        sent = sum(view.sent for view in self.views)
+        sent = sum(row.sent for row in self.rows)
         late = [offer.member.due[offer.round] for offer in self.offers if not offer.extra]
         overdue = [due for due in late if due < self.tick.now_ms]
         return ShardSummary(
@@ -183,10 +188,10 @@ class _Dispatch:
             planned=sum(member.target for member in self.shard.members),
             expected=self.expected,
             sent=sent,
-            failed=sum(view.failed for view in self.views),
-            unknown=sum(view.unknown for view in self.views),
+            failed=sum(row.failed for row in self.rows),
+            unknown=sum(row.unknown for row in self.rows),
             missed=0,
-            in_flight=sum(view.in_flight for view in self.views),
+            in_flight=self.in_flight,
             offered=len(chosen),
             held_back=len(self.offers) - len(chosen),
             extra=sum(1 for offer in chosen if offer.extra),

@@ -108,6 +108,10 @@ class MemoryMailboxes[M: MailboxProfile]:
         """See mailtide.warmup.ports.MailboxReader."""
         return {mailbox_id: self._standing(mailbox_id) for mailbox_id in mailbox_ids if mailbox_id in self._profiles}
 
+    def is_active(self, mailbox_id: str) -> bool:
+        """Whether its status is `active`."""
+        return mailbox_id in self._profiles and self._standing(mailbox_id).status == "active"
+
     def _standing(self, mailbox_id: str) -> Standing:
         changed = self._changed.get(mailbox_id)
         return changed or _STANDING[self._profiles[mailbox_id].status]

@@ -15,6 +15,7 @@ from mailtide.warmup.slots import span_ms
 
 _FREE = RoundState.UNTAKEN.value
 _SENDING = RoundState.SENDING.value
+_FAILED = RoundState.FAILED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ def member_offers(
     used = view.sent + view.unknown + view.in_flight
     is_behind = status in {"behind", "failing"}
     late, due = _open_rounds(shard, member, view, tick)
-    extra = _extra_rounds(shard, member, view, used) if _extras_open(member, tick, behind=is_behind) else []
+    extra: list[int] = []
+    if _FAILED in view.states and _extras_open(member, tick, behind=is_behind):
+        extra = _extra_rounds(shard, member, view, used)
     if begin_ms >= tick.end_ms or not (late or due or extra):
         return []
     expired = sum(1 for number in (*late, *due) if view.state(number) == RoundState.SENDING)
@@ -79,6 +82,9 @@ def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) 
     """Rounds that may be claimed: those due before the tick, and those due in it."""
     before, until = member.due_before(tick.start_ms), member.due_before(tick.end_ms)
     states, known = view.states, len(view.states)
+    # Later slots are never taken before these are offered, so as many taken ones as are due leave none open.
+    if not view.expires_ms and min(known, member.target) - states.count(_FREE, 0, member.target) >= until:
+        return [], []
     now_ms = shard.day.start_ms + tick.now_ms
     late: list[int] = []
     due: list[int] = []

@@ -8,17 +8,17 @@ from mailtide.warmup.slots import span_ms
 HOUR_MS = 3_600_000
 
 
-def expected_by(open_time: OpenTime, target: int, moment_ms: int) -> float:
-    """Mails that the time of day would have: the target, evenly over the first 92 % of the open time, 0 … target."""
+def day_progress(open_time: OpenTime, moment_ms: int) -> float:
+    """The part of the day's mails that the time of day would have: evenly over the first 92 % of the open time, 0 … 1."""
     span = span_ms(open_time.total_ms)
-    return target * min(1.0, open_time.passed(moment_ms) / span) if span else 0.0
+    return min(1.0, open_time.passed(moment_ms) / span) if span else 0.0
 
 
 def quota_status(*, sent: int, target: int, expected: float, moment_ms: int) -> QuotaStatus:
     """complete, failing, behind or on_track, tested in this order.
 
-    moment_ms: after 00:00 UTC. The hours that are left are those of the UTC day; they say nothing of a mailbox that has sent
-    what its window would have by now, such as one whose window opens late.
+    expected: target × day_progress. moment_ms: after 00:00 UTC. The hours that are left are those of the UTC day; they
+    say nothing of a mailbox that has sent what its window would have by now, such as one whose window opens late.
     """
     if sent >= target:
         return "complete"

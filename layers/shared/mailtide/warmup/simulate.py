@@ -234,20 +234,18 @@ class Simulation:
             return None
         self._number += 1
         claim = Claim(LedgerKey(mail.day, mail.shard, mail.mailbox_id), mail.round, f"{self._number:012x}")
-        settings = self.settings
-        cooldown_ms = self._random.randint(settings.mailbox_cooldown_min_ms, settings.mailbox_cooldown_max_ms)
         answer = self.ledger.claim(
             claim,
             target=mail.target,
             now_ms=now_ms,
-            next_ok_ms=now_ms + cooldown_ms,
+            next_ok_ms=now_ms + self._cooldown_ms(),
             day_end_ms=self.start_ms + DAY_MS,
         )
         if answer.outcome == "refused":
             if answer.reason == "too_early":
                 self._put_back(mail, answer.next_ok_ms)
             return None
-        if self.mailboxes.standings([mail.recipient_id])[mail.recipient_id].status != "active":
+        if not self.mailboxes.is_active(mail.recipient_id):
             self.ledger.finish(claim, "failed")
             return None
         return _Flight(mail, claim, answer, self._is_reply(mail))
@@ -268,12 +266,14 @@ class Simulation:
             self._put_back(flight.mail, begin_ms)
             return
         self._count_start(flight, begin_ms)
-        settings = self.settings
-        gap_ms = self._random.randint(settings.mailbox_cooldown_min_ms, settings.mailbox_cooldown_max_ms)
-        self.ledger.begin_data(flight.claim, now_ms=begin_ms, next_ok_ms=begin_ms + gap_ms)
+        self.ledger.begin_data(flight.claim, now_ms=begin_ms, next_ok_ms=begin_ms + self._cooldown_ms())
         rest_s = max(0.1, self.world.send_s - self.world.connect_s) * self._random.uniform(0.5, 1.5)
         self._number += 1
         heappush(self._flights, (begin_ms + int(rest_s * 1000), self._number, flight))
+
+    def _cooldown_ms(self) -> int:
+        low, high = self.settings.mailbox_cooldown_min_ms, self.settings.mailbox_cooldown_max_ms
+        return low + int(self._random.random() * (high - low + 1))
 
     def _count_start(self, flight: _Flight, begin_ms: int) -> None:
         tally, mail = self.tally, flight.mail
