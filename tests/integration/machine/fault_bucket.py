@@ -38,7 +38,7 @@ CODES = {
     500: "InternalError",
     503: "SlowDown",
 }
-STALL_S = 1.0
+STALL_S = 3.0
 SLOW_BLOCK_BYTES = 4096
 SLOW_BLOCK_S = 0.02
 

@@ -116,7 +116,7 @@ def test_of_two_processes_on_one_try_exactly_one_works(bucket: FaultBucket, cont
 
 def test_a_process_that_is_killed_leaves_no_manifest(bucket: FaultBucket, contacts: bytes, tmp_path: Path) -> None:
     task = Task(bucket, contacts)
-    bucket.fail("GET", SOURCE, "slow")
+    bucket.fail("GET", SOURCE, "stall", at=10_000)
     process = start(task.url, home=tmp_path)
     deadline_s = time.monotonic() + 30
     while not bucket.of("GET", SOURCE) and time.monotonic() < deadline_s:
