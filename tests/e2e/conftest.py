@@ -14,7 +14,7 @@ from mailtide.runs import keys
 
 # Short, so that what the watcher and the queues mend is mended while a test waits.
 PARAMETERS = {
-    "WatchStallS": "2",
+    "WatchStallS": "4",
     "LockTtlS": "30",
     "TaskTimeoutS": "20",
     "RunTimeoutS": "120",

@@ -1,19 +1,21 @@
 """Everything is wired here, once per process, when it is first needed."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
 from mailtide.adapters.clock import SystemClock
 from mailtide.adapters.events import EventBridgeAnnouncer, make_events_client
-from mailtide.adapters.fly.client import FlyClient
-from mailtide.adapters.fly.host import FlyMachineHost
 from mailtide.adapters.queues import SqsQueues, make_sqs_client
 from mailtide.adapters.s3 import S3Bucket, make_client
 from mailtide.adapters.secrets import read_secret
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs.services import Services
 from mailtide.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from mailtide.adapters.fly.host import FlyMachineHost
 
 
 class _LazyMachineHost:
@@ -22,7 +24,7 @@ class _LazyMachineHost:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def _host(self) -> FlyMachineHost:
+    def _host(self) -> "FlyMachineHost":
         token = self._settings.fly_token or read_secret(self._settings.fly_token_secret)
         return _fly_host(self._settings.fly_app, token.get_secret_value(), self._settings.fly_api_url)
 
@@ -44,7 +46,11 @@ class _LazyMachineHost:
 
 
 @cache
-def _fly_host(app: str, token: str, base_url: str) -> FlyMachineHost:
+def _fly_host(app: str, token: str, base_url: str) -> "FlyMachineHost":
+    # An HTTP client is a sixth of a cold start, and most calls need none.
+    from mailtide.adapters.fly.client import FlyClient
+    from mailtide.adapters.fly.host import FlyMachineHost
+
     return FlyMachineHost(FlyClient(app, SecretStr(token), base_url=base_url))
 
 
