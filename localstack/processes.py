@@ -56,12 +56,17 @@ class Child:
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
     def stop(self, grace_s: float = 5.0) -> None:
-        """End the whole group: SIGTERM, then SIGKILL for whatever is left after `grace_s`."""
+        """End the whole group: SIGTERM, then SIGKILL for whatever is left after `grace_s`.
+
+        Once its end has been noticed its number may belong to somebody else, so then there is nothing to do.
+        """
+        if self._process.returncode is not None:
+            return
         _signal_group(self.pid, signal.SIGTERM)
         ends_at = time.monotonic() + grace_s
-        while _group_lives(self.pid) and time.monotonic() < ends_at:
-            self._process.poll()
+        while _members(self.pid) and time.monotonic() < ends_at:
             time.sleep(0.02)
+        # Not waited for until here: an ended leader that nobody waited for keeps the number of its group.
         _signal_group(self.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -74,8 +79,20 @@ def _signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _group_lives(group: int) -> bool:
-    return _signal_group(group, 0)
+def _members(group: int) -> bool:
+    """Whether a process of the group still runs; where there is no /proc, whether the group exists."""
+    processes = Path("/proc")
+    if not (processes / "self").exists():
+        return _signal_group(group, 0)
+    for entry in processes.iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, of_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except OSError:
+                continue
+            if int(of_group) == group and state not in {"Z", "X"}:
+                return True
+    return False
 
 
 def free_port() -> int:
