@@ -50,7 +50,7 @@ def test_a_failure_ends_with_1_and_its_sentence(bucket: FaultBucket, tmp_path: P
     task = Task(bucket, b"no database at all" * 100)
     code, out, err = run(task.url, "--json", home=tmp_path)
     assert code == 1
-    assert json.loads(out) == {"delivered": False, "sentence": task.error().failure.message}
+    assert json.loads(out) == {"ok": False, "sentence": task.error().failure.message}
     assert task.is_discreet(out + err)
     assert list(tmp_path.iterdir()) == []
 

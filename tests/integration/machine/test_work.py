@@ -44,7 +44,7 @@ def test_a_task_is_claimed_delivered_and_last_of_all_told(
     bucket: FaultBucket, contacts: bytes, said: list[str], tmp_path: Path
 ) -> None:
     task = Task(bucket, contacts)
-    assert carry_out(task, said) == Ended(delivered=True, sentence="Delivered.")
+    assert carry_out(task, said) == Ended(ok=True, sentence="Delivered.")
     assert task.written() == ["claim.json", "contacts.db", "manifest.json"]
     manifest = manifest_of(task)
     delivered = task.body("contacts.db")
@@ -78,7 +78,7 @@ def test_a_database_that_is_up_to_date_is_not_delivered_again(
         del bucket.objects[f"{TRY}/{name}"]
     bucket.seen.clear()
     second = Task(bucket, scheduled)
-    assert carry_out(second, said) == Ended(delivered=True, sentence="Nothing to change.")
+    assert carry_out(second, said) == Ended(ok=True, sentence="Nothing to change.")
     assert second.written() == ["claim.json", "manifest.json"]
     assert (manifest_of(second).changed, manifest_of(second).delivered) == (False, ())
 
@@ -86,7 +86,7 @@ def test_a_database_that_is_up_to_date_is_not_delivered_again(
 def test_a_try_that_another_claimed_is_left_alone(bucket: FaultBucket, contacts: bytes, said: list[str]) -> None:
     task = Task(bucket, contacts)
     bucket.put(f"{TRY}/claim.json", Claim(machine_id="other", claimed_at=datetime.now(UTC)).to_bytes())
-    assert carry_out(task, said) == Ended(delivered=True, sentence="Another process works on this try.")
+    assert carry_out(task, said) == Ended(ok=True, sentence="Another process works on this try.")
     assert task.written() == []
     assert bucket.of("GET", SOURCE) == []
 
@@ -97,7 +97,7 @@ def test_a_write_whose_answer_is_lost_stops_nothing(
 ) -> None:
     task = Task(bucket, contacts)
     bucket.fail("PUT", f"{TRY}/{name}", "lose_answer")
-    assert carry_out(task, said).delivered
+    assert carry_out(task, said).ok
     assert list(dict.fromkeys(task.written())) == ["claim.json", "contacts.db", "manifest.json"]
     assert task.body("error.json") is None
     assert manifest_of(task).changed
@@ -109,7 +109,7 @@ def test_a_bucket_that_is_out_of_order_for_a_moment_is_asked_again(
 ) -> None:
     task = Task(bucket, contacts)
     bucket.fail("GET", name, "status", status=503, times=transfer.ATTEMPTS - 1)
-    assert carry_out(task, said).delivered
+    assert carry_out(task, said).ok
 
 
 NOT_A_DATABASE = b"first,last,email\n" * 100
@@ -131,7 +131,7 @@ def test_bad_input_is_told_in_one_sentence_and_nothing_is_delivered(
     task = Task(bucket, source or contacts, rules_yaml=rules_yaml)
     ended = carry_out(task, said)
     error = task.error()
-    assert not ended.delivered
+    assert not ended.ok
     assert error.failure.kind == "bad_input"
     assert word in error.failure.message
     assert error.failure.message.count("\n") == 0
@@ -161,7 +161,7 @@ def test_a_replaced_source_is_told_as_such(bucket: FaultBucket, contacts: bytes,
         del bucket.objects[SOURCE]
     else:
         bucket.put(SOURCE, contacts + bytes(4096))
-    assert not carry_out(task, said).delivered
+    assert not carry_out(task, said).ok
     assert task.error().failure.kind == "source_changed"
     assert task.error().failure.is_final
 
@@ -192,7 +192,7 @@ def test_every_other_failure_is_told_and_may_be_tried_again(
 ) -> None:
     task = Task(bucket, contacts)
     bucket.fail(method, name, kind, status=status, times=100)
-    assert not carry_out(task, said).delivered
+    assert not carry_out(task, said).ok
     failure = task.error().failure
     assert (failure.kind, failure.is_final) == ("internal", False)
     assert failure.message.startswith("The machine failed: ")
@@ -209,7 +209,7 @@ def test_want_of_memory_is_told_so_that_the_next_try_gets_more(bucket: FaultBuck
             bytearray(1 << 62)
 
     task = Task(bucket, contacts)
-    assert not work(task.url, machine_id=None, say=say).delivered
+    assert not work(task.url, machine_id=None, say=say).ok
     assert task.error().failure.kind == "out_of_memory"
     assert not task.error().failure.is_final
 
@@ -217,7 +217,7 @@ def test_want_of_memory_is_told_so_that_the_next_try_gets_more(bucket: FaultBuck
 def test_an_error_that_stands_already_is_left_as_it_is(bucket: FaultBucket, said: list[str]) -> None:
     task = Task(bucket, NOT_A_DATABASE)
     bucket.put(f"{TRY}/error.json", b"the watcher's")
-    assert not carry_out(task, said).delivered
+    assert not carry_out(task, said).ok
     assert task.body("error.json") == b"the watcher's"
 
 
@@ -226,7 +226,7 @@ def test_a_multipart_source_is_checked_by_its_parts(bucket: FaultBucket, contact
     digests = b"".join(bytes.fromhex(md5(part)) for part in (contacts[:half], contacts[half:]))
     task = Task(bucket, contacts, part_bytes=half, etag=f"{md5(digests)}-2")
     bucket.fail("GET", SOURCE, "wrong_bytes")
-    assert carry_out(task, said).delivered
+    assert carry_out(task, said).ok
     assert len(bucket.of("GET", SOURCE)) == 2
 
 

@@ -32,10 +32,10 @@ def machine(task_url: str, machine_id: str | None, as_json: bool) -> None:
     try:
         ended = work(task_url, machine_id=machine_id, say=say)
     except MailtideError as error:
-        ended = Ended(delivered=False, sentence=f"The machine cannot report to the bucket: {error}.")
-    facts = {"delivered": ended.delivered, "sentence": ended.sentence}
+        ended = Ended(ok=False, sentence=f"The machine cannot report to the bucket: {error}.")
+    facts = {"ok": ended.ok, "sentence": ended.sentence}
     click.echo(json.dumps(facts) if as_json else ended.sentence)
-    sys.exit(0 if ended.delivered else 1)
+    sys.exit(0 if ended.ok else 1)
 
 
 def _check_url(url: str) -> None:

@@ -28,7 +28,8 @@ type Say = Callable[[str], None]
 class Ended:
     """How the work on a try ended."""
 
-    delivered: bool
+    ok: bool
+    """Whether the exit code is 0: delivered, nothing to change, or not this process's try."""
     sentence: str
 
 
@@ -39,7 +40,7 @@ def work(task_url: str, *, machine_id: str | None, say: Say) -> Ended:
         say(f"task {document.task.task} of run {document.run}, try {document.attempt}")
         claim = Claim(machine_id=machine_id, claimed_at=_now())
         if not _claim(client, document, claim):
-            return Ended(delivered=True, sentence="Another process works on this try.")
+            return Ended(ok=True, sentence="Another process works on this try.")
         try:
             manifest = _deliver(client, document, claim, say)
             _put_own(client, document.urls.manifest_put, manifest.to_bytes(), "writing the manifest")
@@ -48,8 +49,8 @@ def work(task_url: str, *, machine_id: str | None, say: Say) -> Ended:
             _say_details(error)
             body = TryError(failure=failure, written_at=_now()).to_bytes()
             _put_own(client, document.urls.error_put, body, "writing the error")
-            return Ended(delivered=False, sentence=failure.message)
-        return Ended(delivered=True, sentence="Delivered." if manifest.changed else "Nothing to change.")
+            return Ended(ok=False, sentence=failure.message)
+        return Ended(ok=True, sentence="Delivered." if manifest.changed else "Nothing to change.")
 
 
 def _document(body: bytes) -> TaskDocument:
