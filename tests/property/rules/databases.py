@@ -132,8 +132,13 @@ class _Maker:
             "phone_number": draw(st.sampled_from([None, "5550100"])),
         }
 
-    def event_date(self, contact: Row) -> datetime.date | None:
-        """None, a day near the run, or one that is or nearly is an anniversary of the contact."""
+    def event_date(self, contact: Row, email_type: str) -> datetime.date | None:
+        """None, a day near the run, or one that is or nearly is an event of the contact."""
+        if email_type.startswith("campaign_"):
+            days = [row["trigger_date"] for row in self.tables.targets if row["contact_id"] == contact["id"]]
+            days += [row["active_start_date"] for row in self.tables.instances]
+            found: datetime.date | None = self.draw(st.sampled_from([*days, None]))
+            return found
         base = self.draw(
             st.sampled_from([contact["birth_date"], contact["effective_date"], datetime.date(2000, 9, 15), None])
         )
@@ -149,12 +154,13 @@ class _Maker:
         send = (
             self.near() if draw(st.integers(0, 1)) else self.as_of - datetime.timedelta(days=draw(st.integers(0, 35)))
         )
+        email_type = draw(st.sampled_from(TYPES + FOLLOWUPS if draw(st.integers(0, 4)) == 0 else TYPES))
         status = draw(st.sampled_from([*STATUSES, "sent", "delivered", "sent"]))
         return {
             "id": number,
             "contact_id": contact["id"],
-            "email_type": draw(st.sampled_from(TYPES + FOLLOWUPS if draw(st.integers(0, 4)) == 0 else TYPES)),
-            "event_date": self.event_date(contact) if draw(st.integers(0, 2)) else None,
+            "email_type": email_type,
+            "event_date": self.event_date(contact, email_type) if draw(st.integers(0, 2)) else None,
             "scheduled_send_date": send,
             "actual_send_datetime": draw(st.sampled_from([None, None, send, self.near()])),
             "status": status,
@@ -216,7 +222,6 @@ class _Maker:
         ]
         tables.suppressions = draw(st.sampled_from([[], ["a@b.c"]]))
         if tables.contacts:
-            tables.schedules = [self.schedule(number) for number in range(draw(st.integers(0, rows)))]
             for _ in range(draw(st.integers(0, rows)) if tables.instances else 0):
                 tables.targets.append(
                     {
@@ -226,6 +231,7 @@ class _Maker:
                         "status": draw(st.sampled_from(["pending", "scheduled", "", "", "sent"])),
                     }
                 )
+            tables.schedules = [self.schedule(number) for number in range(draw(st.integers(0, rows)))]
             tables.events = [self.signal() for _ in range(draw(st.integers(0, 4)))]
             tables.clicks = [
                 {"contact_id": signal["contact_id"], "clicked_at": signal["created_at"]}

@@ -68,6 +68,15 @@ def test_a_second_campaign_of_the_same_type_is_not_swallowed() -> None:
     assert [(row["campaign_instance_id"], row["skip_reason"]) for row in rows] == [(2, None)]
 
 
+def test_an_older_campaign_row_without_an_instance_stands_for_every_instance() -> None:
+    tables = Tables(contacts=[contact(1)], campaign_types=[campaign_type("rate", days_before_event=10)])
+    tables.instances = [instance(1, "rate"), instance(2, "rate")]
+    tables.targets = [target(1, 1, "2026-03-15"), target(1, 2, "2026-03-15"), target(1, 2, "2026-06-15")]
+    for event in ("2026-03-15", None):  # without an event date: 5 March and 10 days
+        tables.schedules = [scheduled(1, 1, "campaign_rate", event, "2026-03-05")]
+        assert [str(row["event_date"]) for row in plan(tables, "2026-03-01")] == ["2026-06-15"]
+
+
 def test_nothing_is_sent_again_between_send_date_and_birthday() -> None:
     tables = Tables(contacts=[contact(1, birth="1950-03-15")])
     tables.schedules = [scheduled(1, 1, "birthday", "2026-03-15", "2026-03-01")]
