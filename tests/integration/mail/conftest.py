@@ -22,7 +22,7 @@ from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.table import Table
 from mailtide.adapters.kms import KmsSecrets
 from mailtide.adapters.oauth2 import AccessTokens
-from mailtide.adapters.smtp import SmtpMailer
+from mailtide.adapters.smtp import SmtpMailer, make_tls_context
 from mailtide.warmup.attempt import SendServices
 from mailtide.warmup.content import TemplateSet, packaged_templates
 from mailtide.warmup.contracts import (
@@ -225,7 +225,7 @@ class World:
         """One invocation."""
 
         async def run() -> BatchReport:
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(verify=make_tls_context()) as http:
                 run_blocking = blocking_in(self.pool)
                 limits = DynamoLimits(
                     Table(self.cloud.limits_table, self.cloud.client, ServerClock()),

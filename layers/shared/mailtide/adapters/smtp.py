@@ -5,6 +5,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import aiosmtplib
@@ -24,8 +25,9 @@ type OpenSecret = Callable[[Mailbox], Awaitable[Credentials]]
 type _Key = tuple[str, str, int]
 
 
+@cache
 def make_tls_context() -> ssl.SSLContext:
-    """Certificates and host names are verified, nothing older than TLS 1.2 is spoken."""
+    """Certificates and host names are verified, nothing older than TLS 1.2 is spoken. One for the process: it is dear to make."""
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
