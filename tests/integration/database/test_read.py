@@ -158,7 +158,7 @@ def test_history(rows: list[tuple[object, ...]], encoding: str) -> None:
         )
 
     expected, held = [], []
-    for number, contact, kind, event, send, actual, campaign, priority, year, status, month, of_month in raw:
+    for stored_id, contact, kind, event, send, actual, campaign, priority, year, status, month, of_month in raw:
         contact_id, state = values.read_integer(contact), values.read_status(status)
         if contact_id not in (1, 5) or not isinstance(kind, str) or state in ("pre-scheduled", "skipped"):
             continue
@@ -171,13 +171,13 @@ def test_history(rows: list[tuple[object, ...]], encoding: str) -> None:
         rank = values.read_integer(priority)
         if state in ("scheduled", "processing", "sent", "delivered"):
             sent = state in ("sent", "delivered")
-            expected.append((number, *key, day(send), day(actual), sent, 10 if rank is None else rank))
+            expected.append((stored_id, *key, day(send), day(actual), sent, 10 if rank is None else rank))
         elif date is not None:
             held.append(key)
     history, types = found.history, found.types
     assert [
-        (row_id, contact, types[kind], event, campaign, send, actual, sent, rank)
-        for row_id, contact, kind, event, campaign, send, actual, sent, rank in zip(
+        (row_id, who, types[code], event_day, instance, send_day, actual_day, was_sent, order)
+        for row_id, who, code, event_day, instance, send_day, actual_day, was_sent, order in zip(
             history.row_id.tolist(), history.contact.tolist(), history.email_type.tolist(), history.event.tolist(),
             history.campaign.tolist(), history.send.tolist(), history.actual.tolist(), history.was_sent.tolist(),
             history.priority.tolist(), strict=True,
@@ -185,7 +185,7 @@ def test_history(rows: list[tuple[object, ...]], encoding: str) -> None:
     ] == expected  # fmt: skip
     keys = zip(found.held.contact.tolist(), found.held.email_type.tolist(), found.held.event.tolist(),
                found.held.campaign.tolist(), strict=True)  # fmt: skip
-    assert [(contact, types[kind], event, campaign) for contact, kind, event, campaign in keys] == held
+    assert [(who, types[code], event_day, instance) for who, code, event_day, instance in keys] == held
 
 
 @given(st.lists(st.tuples(*[cells] * 4), max_size=10), encodings, st.booleans())

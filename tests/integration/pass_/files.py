@@ -95,7 +95,9 @@ class FileMaker:
         self.db.execute(f"CREATE TABLE {spelled} ({columns}, extra_column)")
         rows = self.random.sample(rows, len(rows))
         for row in rows:
-            names, marks, bindings = [], [], []
+            names: list[str] = []
+            marks: list[str] = []
+            bindings: list[Any] = []
             for column in (part.split()[0] for part in columns.split(", ")):
                 value = row.get(column)
                 mark, bound = ("?", [value]) if column in keys else self.cell(value)

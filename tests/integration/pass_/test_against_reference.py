@@ -64,7 +64,9 @@ def owned_without_contact(path: Path, read: tables.Tables) -> set[int]:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     known = {row["id"] for row in read.schedules}
     try:
-        rows = connection.execute("SELECT id, typeof(status), CAST(status AS BLOB) FROM email_schedules").fetchall()
+        rows: list[Any] = connection.execute(
+            "SELECT id, typeof(status), CAST(status AS BLOB) FROM email_schedules"
+        ).fetchall()
         codec = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}[connection.pragma("encoding")]
     finally:
         connection.close()
@@ -82,7 +84,8 @@ def made_by(path: Path, changed: bool) -> set[int]:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     query = "SELECT id FROM email_schedules WHERE created_at IS NOT NULL"
     try:
-        return {row[0] for row in connection.execute(query)} if changed else set()
+        rows: list[Any] = connection.execute(query).fetchall() if changed else []
+        return {row[0] for row in rows}
     finally:
         connection.close()
 

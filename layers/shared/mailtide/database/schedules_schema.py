@@ -107,7 +107,8 @@ def plan_preparation(connection: apsw.Connection, schema: Schema) -> Preparation
         before = [_CREATE_SCHEDULES] if schedules is None else _mend(connection, schedules, SCHEDULE_COLUMNS)
         before += [_CREATE_RUNS] if runs is None else _missing(runs, RUN_COLUMNS)
         name = schedules.name if schedules else "email_schedules"
-        after = _indexes(connection, name, rebuilt=any(_REBUILT in statement for statement in before))
+        dropped, after = _indexes(connection, name, rebuilt=any(_REBUILT in statement for statement in before))
+        before += dropped
         if schedules is not None:
             _probe_schedules(schedules, before)
         if runs is not None:
@@ -157,8 +158,8 @@ def _rebuild(connection: apsw.Connection, table: Table, dropped: set[str]) -> li
     return statements + [sql for name, sql in kept if name not in dropped and name.lower() != KEY_INDEX]
 
 
-def _indexes(connection: apsw.Connection, table: str, *, rebuilt: bool) -> list[str]:
-    """Statements that make our two indexes where they are missing or not what they should be."""
+def _indexes(connection: apsw.Connection, table: str, *, rebuilt: bool) -> tuple[list[str], list[str]]:
+    """Statements that drop our two indexes where they are not what they should be, and that make them where missing."""
     key = (
         f"ON {quoted(table)} (contact_id, email_type, event_date, campaign_instance_id)"
         " WHERE status IN ('pre-scheduled', 'skipped')"
@@ -170,7 +171,8 @@ def _indexes(connection: apsw.Connection, table: str, *, rebuilt: bool) -> list[
             "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'index'"
         )
     }
-    statements: list[str] = []
+    dropped: list[str] = []
+    made: list[str] = []
     for name, unique, definition in ((KEY_INDEX, "UNIQUE ", key), (DUE_INDEX, "", due)):
         owner, sql = found.get(name, ("", ""))
         create = f"CREATE {unique}INDEX {name} {definition}"
@@ -178,10 +180,10 @@ def _indexes(connection: apsw.Connection, table: str, *, rebuilt: bool) -> list[
             raise DatabaseError(f"The table {owner} has an index named {name}, a name that the schedule needs.")
         right = bool(owner) and _squeezed(sql) == _squeezed(create)
         if owner and not right and not (rebuilt and name == KEY_INDEX):
-            statements.append(f"DROP INDEX main.{name}")
+            dropped.append(f"DROP INDEX main.{name}")
         if not right or (rebuilt and name == KEY_INDEX):
-            statements.append(create.replace(f"INDEX {name}", f"INDEX main.{name}"))
-    return statements
+            made.append(create.replace(f"INDEX {name}", f"INDEX main.{name}"))
+    return dropped, made
 
 
 def _squeezed(sql: str) -> str:
@@ -191,7 +193,7 @@ def _squeezed(sql: str) -> str:
 def _probe_schedules(table: Table, before: list[str]) -> None:
     """Try sample rows on an empty table of the same definition: finds a NOT NULL or CHECK that refuses every pass."""
     names = ["id", *SCHEDULE_COLUMNS]
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (number, 1, kind, event, send, "08:30:00", status, reason, 10, 0, "a", None, "r", "t", "t", None)
         for number, (kind, (event, send), status, reason) in enumerate(
             (kind, days, status, reason)
@@ -199,6 +201,10 @@ def _probe_schedules(table: Table, before: list[str]) -> None:
             for status, reason in (("pre-scheduled", None), ("skipped", "frequency_limit"))
         )
     ]
+    # An older table's parts of the event date are written too.
+    parts = [(name, 12) for name in ("event_year", "event_month", "event_day") if name in table.columns]
+    names += [name for name, _ in parts]
+    rows = [(*row, *(value for _, value in parts)) for row in rows]
     rebuild = [sql for sql in before if _REBUILT in sql and sql.startswith("CREATE")]
     added = [sql for sql in before if sql.startswith("ALTER") and _REBUILT not in sql]
     make = rebuild[0].replace(_REBUILT, quoted(table.name)) if rebuild else table.sql
