@@ -5,7 +5,7 @@ import base64
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from email import message_from_bytes
 from email.message import Message
@@ -62,19 +62,15 @@ class _Handler:
     def __init__(self, record: Record, access_tokens: set[str]) -> None:
         self.record = record
         self.access_tokens = access_tokens
-        self.before_accepting: Callable[[], None] | None = None
-        self.after_accepting: Callable[[], None] | None = None
         self.delay_s = 0.0
+        self.delay_after_s = 0.0
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.before_accepting:
-            self.before_accepting()
         await asyncio.sleep(self.delay_s)
         content = envelope.content
         assert isinstance(content, bytes)
         self.record.accept(content)
-        if self.after_accepting:
-            self.after_accepting()
+        await asyncio.sleep(self.delay_after_s)
         return "250 2.0.0 OK"
 
     async def auth_XOAUTH2(self, server: SMTP, arguments: list[str]) -> AuthResult:  # noqa: N802 - aiosmtpd's name

@@ -8,6 +8,7 @@ from mailtide.warmup.classify import MailRefusedError
 from mailtide.warmup.consequences import judge
 from mailtide.warmup.contracts import DAY_MS
 from mailtide.warmup.ids import message_id
+from mailtide.warmup.settings import WarmupSettings
 from tests.integration.mail.conftest import World
 from tests.support.mail_servers import LoopThread, ScriptedServer
 

@@ -1,6 +1,7 @@
 """Access tokens by OAuth 2 refresh tokens (RFC 6749 section 6), kept until shortly before they expire."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,18 +20,32 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class KeptToken:
+    """An access token, and until when it serves, on the monotonic clock."""
+
     token: SecretStr
     until_s: float
+
+
+def make_http_client(tls_context: ssl.SSLContext, timeout_s: float) -> httpx.AsyncClient:
+    """A client for one event loop; close it with `async with`."""
+    return httpx.AsyncClient(verify=tls_context, timeout=timeout_s)
 
 
 class AccessTokens:
     """Fetches each mailbox's access token once in its life. For one event loop."""
 
-    def __init__(self, client: httpx.AsyncClient, *, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        kept: dict[str, KeptToken] | None = None,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """kept: where the tokens of this process are, by mailbox; it outlives the loop."""
         self._client = client
         self._now_s = now_s
-        self._kept: dict[str, _Kept] = {}
+        self._kept = {} if kept is None else kept
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def get(self, mailbox_id: str, token_url: str, credentials: Credentials) -> tuple[SecretStr, bool]:
@@ -46,7 +61,7 @@ class AccessTokens:
         """The mail server did not take the token."""
         self._kept.pop(mailbox_id, None)
 
-    async def _refresh(self, token_url: str, credentials: Credentials) -> _Kept:
+    async def _refresh(self, token_url: str, credentials: Credentials) -> KeptToken:
         if credentials.refresh_token is None or not _is_safe(token_url):
             raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth")
         form = {
@@ -66,7 +81,7 @@ class AccessTokens:
         return _read(answer, asked_s)
 
 
-def _read(answer: httpx.Response, asked_s: float) -> _Kept:
+def _read(answer: httpx.Response, asked_s: float) -> KeptToken:
     try:
         fields = answer.raise_for_status().json()
         token = fields["access_token"]
@@ -75,7 +90,7 @@ def _read(answer: httpx.Response, asked_s: float) -> _Kept:
         raise MailRefusedError(ReplyClass.TRANSIENT, "auth", answer.status_code) from None
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise MailRefusedError(ReplyClass.TRANSIENT, "auth", answer.status_code)
-    return _Kept(SecretStr(token), asked_s + life_s - EXPIRY_MARGIN_S)
+    return KeptToken(SecretStr(token), asked_s + life_s - EXPIRY_MARGIN_S)
 
 
 def _is_safe(url: str) -> bool:
