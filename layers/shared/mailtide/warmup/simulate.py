@@ -89,7 +89,7 @@ class Tally:
     closest_gap_ms: int = DAY_MS
     oldest_ms: int = 0
     """Longest that a visible mail waited for a sender."""
-    starts_by_user: Counter[str] = field(default_factory=Counter)
+    starts_by_user_day: Counter[tuple[str, int]] = field(default_factory=Counter)
     starts_by_user_hour: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def peak(self, halves: int) -> int:
@@ -278,7 +278,7 @@ class Simulation:
     def _count_start(self, flight: _Flight, begin_ms: int) -> None:
         tally, mail = self.tally, flight.mail
         tally.starts_by_half_minute[begin_ms // 30_000] += 1
-        tally.starts_by_user[mail.user_id] += 1
+        tally.starts_by_user_day[mail.user_id, begin_ms // DAY_MS] += 1
         tally.starts_by_user_hour[mail.user_id, begin_ms // 3_600_000] += 1
         last = self._last_start.get(mail.mailbox_id)
         if last is not None:
