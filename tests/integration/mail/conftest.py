@@ -112,8 +112,12 @@ class OpenClock(ServerClock):
 
     def __init__(self, hour: int) -> None:
         start_ms = day_start_ms(DAY) + hour * 3_600_000 + 12 * HALF_MINUTE_MS + 5_100
-        offset_ms = start_ms - monotonic_ms()
-        super().__init__(wall_ms=lambda: monotonic_ms() + offset_ms)
+        self._offset_ms = start_ms - monotonic_ms()
+        super().__init__(wall_ms=lambda: monotonic_ms() + self._offset_ms)
+
+    def skip_ms(self, passed_ms: int) -> None:
+        """Time passes, in whole minutes."""
+        self._offset_ms += passed_ms
 
 
 @dataclass
