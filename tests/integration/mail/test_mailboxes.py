@@ -1,0 +1,65 @@
+"""The mailboxes on DynamoDB."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mailtide.warmup.contracts import Mailbox, Standing
+from tests.integration.mail.conftest import World
+
+
+@pytest.fixture
+def world(world_at: Callable[..., World]) -> World:
+    return world_at(25)
+
+
+def test_what_goes_in_comes_out(world: World) -> None:
+    mailbox = world.mailbox(
+        "alpha", display_name="Ann O'Nym", not_before_ms=5, status="paused", status_reason="why not"
+    )
+    assert world.mailboxes.get_many([mailbox.mailbox_id, "nobody"]) == {mailbox.mailbox_id: mailbox}
+    assert world.mailboxes.standings([mailbox.mailbox_id, "nobody"]) == {
+        mailbox.mailbox_id: Standing(status="paused", not_before_ms=5)
+    }
+
+
+def test_many(world: World) -> None:
+    first = world.mailbox("one")
+    many = [first.model_copy(update={"mailbox_id": f"n{number}-{world.name}"}) for number in range(230)]
+    world.mailboxes.put_many([*many, many[0]])
+    found = world.mailboxes.get_many([mailbox.mailbox_id for mailbox in [*many, *many[:5]]])
+    assert list(found.values()) != []
+    assert {*found} == {mailbox.mailbox_id for mailbox in many}
+    assert [mailbox.mailbox_id for mailbox in world.mailboxes.of_user(first.user_id)] == sorted(
+        [first.mailbox_id, *found]
+    )
+    profiles = {profile.mailbox_id: profile for profile in world.mailboxes.profiles()}
+    assert {*found} <= {*profiles}
+    assert not isinstance(profiles[first.mailbox_id], Mailbox)
+    assert profiles[first.mailbox_id].address == first.address
+
+
+def test_statuses(world: World) -> None:
+    mailbox = world.mailbox("alpha")
+
+    def status() -> tuple[str, str]:
+        stored = world.mailboxes.get_many([mailbox.mailbox_id])[mailbox.mailbox_id]
+        return stored.status, stored.status_reason
+
+    assert not world.mailboxes.set_status("nobody", "paused", "")
+    assert world.mailboxes.set_status(mailbox.mailbox_id, "disconnected", "login refused")
+    assert status() == ("disconnected", "login refused")
+    assert world.mailboxes.set_status(mailbox.mailbox_id, "paused", "by a person")
+    for word in ("disconnected", "quarantined"):
+        assert world.mailboxes.set_status(mailbox.mailbox_id, word, "no")
+        assert status() == ("paused", "by a person")
+    assert world.mailboxes.set_status(mailbox.mailbox_id, "active", "")
+    assert status() == ("active", "")
+
+
+def test_parking_never_shortens(world: World) -> None:
+    mailbox = world.mailbox("alpha")
+    assert not world.mailboxes.park("nobody", 5, "")
+    for until_ms, expected in ((100, 100), (50, 100), (200, 200)):
+        assert world.mailboxes.park(mailbox.mailbox_id, until_ms, "parked")
+        assert world.mailboxes.standings([mailbox.mailbox_id])[mailbox.mailbox_id].not_before_ms == expected
