@@ -140,6 +140,22 @@ def test_months_of_cascade_end() -> None:
     assert outcome.notes["moved_by_daily_cap"] == 299
 
 
+def test_a_cascade_of_more_than_a_year_meets_the_windows_of_that_time() -> None:
+    from tests.property.rules.comparison import assert_same
+
+    as_of = date(2026, 12, 1)
+    contacts = [contact(number, "CA" if number % 2 else "TX", effective="2010-01-15") for number in range(450)]
+    tables = Tables(contacts=contacts, campaign_types=[campaign_type("all", target_all_contacts=True)])
+    tables.instances = [instance(1, "all", "2026-12-01")]
+    text = "aep_dates: []\ndaily_cap_fraction: 0.0001\npre_window_extension_days: 0\neffective_date_days_before: 0\n"
+    text += "states: {CA: [{kind: effective_date, before: 30, after: 10, valid_from: 2027-06-01}]}\n"
+    assert_same(tables, text, as_of)
+    rows = [row for row in run_product(tables, text, as_of)[0] if row["email_type"] == "campaign_all"]
+    per_day = Counter(row["scheduled_send_date"] for row in rows)
+    assert per_day[date(2027, 12, 15)] > 20  # California's window of January 2028 begins the day after
+    assert max(per_day) > date(2028, 1, 5)
+
+
 @pytest.mark.parametrize("as_of", [date(1, 1, 1), date(1, 12, 31), date(9999, 1, 1), date(9999, 12, 31)])
 def test_the_ends_of_the_calendar(as_of: date) -> None:
     from tests.property.rules.comparison import assert_same

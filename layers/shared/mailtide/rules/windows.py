@@ -166,7 +166,7 @@ class StateWindows:
         for index, windows in self._dated.items():
             rows = np.flatnonzero(state == index)
             for dated in windows if len(rows) else []:
-                for shift in (-1, 0, 1, 2):
+                for shift in (0, 1, 2):
                     start = self._starts(dated, contact[rows], years[rows] + np.int16(shift))
                     ahead = (start > day[rows]) & (start <= until[rows])
                     until[rows] = np.where(ahead, start - 1, until[rows])
