@@ -154,8 +154,8 @@ class LocalCloud:
         self.logs.mkdir(parents=True, exist_ok=True)
         home = self._make_home()
         tool = sam.Sam(ROOT, self.logs, self._keep)
-        self.on_phase("build")
-        with tool.alone():
+        with tool.alone(on_wait=lambda: self.on_phase("wait")):
+            self.on_phase("build")
             began = time.monotonic()
             build = tool.build()
             with self._phase("start"):

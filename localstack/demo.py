@@ -26,6 +26,7 @@ FOLDER = STATE / "demo"
 RUN_TIMEOUT_S = 180.0
 WIDTH_IN_A_FILE = 120
 PHASES = {
+    "wait": "waiting until another local cloud of this checkout is deployed",
     "build": "building the functions and their layers (the first time takes longest)",
     "start": "starting MiniStack and the Fly Machines server",
     "deploy": "deploying template.yaml",

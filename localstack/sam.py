@@ -23,11 +23,18 @@ class Sam:
         self._work = root / ".local" / "sam"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the build folder: a second local cloud of the same checkout waits here until this one is deployed."""
+    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Hold the build folder: a second local cloud of the same checkout waits here until this one is deployed.
+
+        on_wait: called when there is another to wait for.
+        """
         self._work.mkdir(parents=True, exist_ok=True)
         with (self._work / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                on_wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
     def build(self) -> Child:
