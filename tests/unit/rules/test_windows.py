@@ -3,7 +3,7 @@
 import pytest
 
 from tests.reference.tables import Tables
-from tests.unit.rules.small import CALM, brief, contact, plan, scheduled
+from tests.unit.rules.small import CALM, brief, campaign_type, contact, instance, plan, scheduled, target
 
 
 def only(state: str, windows: str, extension: int = 60) -> str:
@@ -129,3 +129,21 @@ def test_a_post_window_mail_waits_366_days_and_no_longer(after: int, sent: list[
     text = only("MO", windows, 0) + "birthday_days_before: 0\n"
     rows = brief(plan(Tables(contacts=[contact(1, "MO", "1950-08-01", "2010-08-12")]), "2026-02-01", text))
     assert [row[2] for row in rows if row[0] == "post_window"] == sent
+
+
+@pytest.mark.parametrize(
+    ("trigger", "everybody"), [("2026-03-01", True), ("2026-03-01", False), ("2026-02-28", True), ("2026-02-28", False)]
+)
+def test_a_campaign_is_missed_only_after_its_trigger(trigger: str, everybody: bool) -> None:
+    # The window of 14 to 24 February holds the ideal date, ten days before the trigger; the run is on 1 March.
+    tables = Tables(contacts=[contact(1, "MO", None, "2010-02-20")], instances=[instance(1, "rate", trigger)])
+    tables.campaign_types = [campaign_type("rate", days_before_event=10, target_all_contacts=everybody)]
+    tables.targets = [] if everybody else [target(1, 1, trigger)]
+    text = only("MO", "{kind: effective_date, before: 6, after: 4}", 0) + "effective_date_days_before: 0\n"
+    tables.schedules = [scheduled(1, 1, "effective_date", "2026-02-20", "2026-02-20")]
+    tables.schedules.append(scheduled(2, 1, "effective_date", "2027-02-20", "2027-02-20", status="cancelled"))
+    rows = [row[:3] for row in brief(plan(tables, "2026-03-01", text)) if not row[0].startswith("followup_")]
+    if trigger == "2026-03-01":
+        assert rows == [("campaign_rate", "2026-03-01", "2026-03-01")]
+    else:
+        assert rows == [("post_window", "2026-02-24", "2026-03-01")]
