@@ -14,7 +14,7 @@ from tests.model.simulation.drive import ORG, settle, upload
 from tests.model.simulation.invariants import Monitor, at_rest, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
 from tests.model.simulation.steps import Fault
-from tests.model.simulation.world import World, Worker
+from tests.model.simulation.world import Worker, World
 from tests.support.memory_bucket import Version
 
 OTHER_DAY = date(2026, 1, 15)
@@ -29,7 +29,7 @@ def next_day(world: World) -> None:
     """The victim works on a timer run over a schedule that stands published."""
     upload(world, 1)
     to_rest(world)
-    world.clock.advance(24 * 3600)
+    world.clock.advance(28 * 3600)
     world.queues.send(TickMessage())
 
 
@@ -151,9 +151,11 @@ class Case:
     wakes: Fault
 
 
-def cases(beginning: str, story: str, *, wakes: tuple[Fault, ...] = (Fault.NONE,)) -> Iterator[Case]:
-    """Every port call from the beginning's first message to rest."""
-    for call in range(count_calls(beginning)):
+def cases(
+    beginning: str, story: str, *, wakes: tuple[Fault, ...] = (Fault.NONE,), first: int = 0, stride: int = 1
+) -> Iterator[Case]:
+    """Every port call, or every `stride`-th from `first` on, from the beginning's first message to rest."""
+    for call in range(first, count_calls(beginning), stride):
         for fault in wakes:
             yield Case(beginning, call, story, fault)
 
