@@ -1,0 +1,224 @@
+"""What a pool needs, whether the limits allow it, and what it costs (spec §7). Pure arithmetic."""
+
+from math import ceil
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mailtide.contracts import Contract
+from mailtide.warmup.contracts import DAY_MS
+from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.slots import most_mails
+
+DAY_S = 86_400
+SLOT_SHARE = 0.92
+"""The part of the day that slots are spread over."""
+DAYS_A_MONTH = 30
+
+
+class Prices(BaseModel):
+    """AWS list prices in dollars, US East, November 2026; functions on arm64, tables on demand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    write_units_million: float = 0.625
+    read_units_million: float = 0.125
+    queue_requests_million: float = 0.40
+    function_requests_million: float = 0.20
+    function_gb_s: float = 0.000_013_333_4
+    bucket_puts_thousand: float = 0.005
+    bucket_gets_thousand: float = 0.000_4
+    key_requests_10_thousand: float = 0.03
+    egress_gb: float = 0.09
+    origin_instance_month: float = 15.0
+    """One of the 100 t3.small instances that this replaces."""
+
+
+class Model(BaseModel):
+    """What the estimate assumes of one mail, one tick, one function."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ledger_write_units: float = 3.0
+    """Claim, data, result: one conditional update each, items of at most 1 KB."""
+    limit_write_units: float = 0.6
+    """Each wave one update of the system's item and about one for every four mails of users."""
+    mail_read_units: float = 1.5
+    """Sender and recipient (0.5 each), and the original of a reply (1, for about half of the mails at most)."""
+    standing_read_units: float = 0.5
+    ledger_item_kb: float = Field(default=0.6, description="Mean size of a ledger item over the day")
+    put_back_share: float = 0.05
+    """Messages that go back on the queue, of all."""
+    send_function_gb: float = 1.0
+    dispatch_s: float = 1.0
+    dispatch_gb: float = 1.0
+    mail_kb: float = 3.0
+
+
+class Capacity(Contract):
+    """The answer for users × mailboxes × mails."""
+
+    mailboxes: int
+    mails_a_day: int
+    needed_per_second: float
+    """Over the whole day."""
+    planned_per_minute: float
+    """While slots last: 92 % of the day."""
+    limit_per_day: int
+    limits_allow: bool
+    refusals: tuple[str, ...]
+    """Why they do not, one sentence each."""
+    share_of_limits: float
+    """Planned mails a minute of what the tighter of the global limits carries; the alarm is at 0.8."""
+    senders: int
+    """Concurrency of the sender function at the planned rate."""
+    senders_at_limit: int
+    """At the minute limit, after an outage."""
+    write_units_per_mail: float
+    write_units_per_day: int
+    read_units_per_day: int
+    queue_requests_per_day: int
+    dollars_a_day: dict[str, float]
+    """By service."""
+    dollars_a_month: float
+    origin_dollars_a_month: float
+    """100 instances of the worker mode that this replaces."""
+    note: str
+    """What a pool of this size calls for."""
+
+
+def capacity(
+    *,
+    users: int,
+    mailboxes_per_user: int,
+    mails_per_mailbox: int,
+    seconds_per_send: float,
+    settings: WarmupSettings,
+    prices: Prices | None = None,
+    model: Model | None = None,
+) -> Capacity:
+    """What so many users, mailboxes each and mails a mailbox a day need."""
+    prices, model = prices or Prices(), model or Model()
+    mailboxes = users * mailboxes_per_user
+    mails = mailboxes * mails_per_mailbox
+    a_minute = mails / (SLOT_SHARE * 1_440)
+    carried = min(settings.global_minute_limit, settings.global_hourly_limit / 60)
+    refusals = _refusals(users, mailboxes_per_user, mails_per_mailbox, settings)
+    writes = mails * (model.ledger_write_units + model.limit_write_units)
+    ticks = ceil(1_440 / settings.tick_minutes)
+    reads = mails * model.mail_read_units + ticks * mailboxes * (model.standing_read_units + model.ledger_item_kb / 4)
+    requests = _queue_requests(mails, ticks, settings, model)
+    dollars = _dollars(mails, writes, reads, requests, ticks, seconds_per_send, users, settings, prices, model)
+    return Capacity(
+        mailboxes=mailboxes,
+        mails_a_day=mails,
+        needed_per_second=round(mails / DAY_S, 2),
+        planned_per_minute=round(a_minute, 1),
+        limit_per_day=int(carried * 1_440),
+        limits_allow=not refusals,
+        refusals=refusals,
+        share_of_limits=round(a_minute / carried, 4),
+        senders=_senders(a_minute, seconds_per_send, settings),
+        senders_at_limit=_senders(carried, seconds_per_send, settings),
+        write_units_per_mail=round(writes / mails, 2) if mails else 0.0,
+        write_units_per_day=int(writes),
+        read_units_per_day=int(reads),
+        queue_requests_per_day=requests,
+        dollars_a_day={name: round(value, 2) for name, value in dollars.items()},
+        dollars_a_month=round(DAYS_A_MONTH * sum(dollars.values()), 2),
+        origin_dollars_a_month=100 * prices.origin_instance_month,
+        note=size_note(mailboxes),
+    )
+
+
+def _refusals(users: int, per_user: int, per_mailbox: int, settings: WarmupSettings) -> tuple[str, ...]:
+    found = []
+    a_minute = users * per_user * per_mailbox / (SLOT_SHARE * 1_440)
+    if a_minute > settings.global_minute_limit:
+        found.append(f"{a_minute:.0f} mails a minute are above WARMUP_GLOBAL_MINUTE_LIMIT.")
+    if a_minute * 60 > settings.global_hourly_limit:
+        found.append(f"{a_minute * 60:.0f} mails an hour are above WARMUP_GLOBAL_HOURLY_LIMIT.")
+    of_user = per_user * per_mailbox / (SLOT_SHARE * 24)
+    if of_user > settings.user_hourly_limit:
+        found.append(f"{of_user:.0f} mails an hour of one user are above WARMUP_USER_HOURLY_LIMIT.")
+    fits = most_mails(DAY_MS, settings.mailbox_cooldown_max_ms)
+    if per_mailbox > fits:
+        found.append(f"{fits} mails a mailbox are all that WARMUP_MAILBOX_COOLDOWN_MAX_MS lets through in a day.")
+    return tuple(found)
+
+
+def _senders(a_minute: float, seconds_per_send: float, settings: WarmupSettings) -> int:
+    """Rate × seconds per send ÷ sends in flight in one call of the sender."""
+    return ceil(a_minute / 60 * seconds_per_send / settings.max_concurrent)
+
+
+def _queue_requests(mails: int, ticks: int, settings: WarmupSettings, model: Model) -> int:
+    """Sends and deletes by ten, receives by ten, and put-backs; then three a tick and shard."""
+    messages = mails * (1 + model.put_back_share)
+    return int(3 * messages / 10 + 3 * ticks * settings.shards)
+
+
+def _dollars(
+    mails: int,
+    writes: float,
+    reads: float,
+    requests: int,
+    ticks: int,
+    seconds_per_send: float,
+    users: int,
+    settings: WarmupSettings,
+    prices: Prices,
+    model: Model,
+) -> dict[str, float]:
+    dispatches = ticks * settings.shards
+    send_s = mails * seconds_per_send / settings.max_concurrent
+    gb_s = send_s * model.send_function_gb + dispatches * model.dispatch_s * model.dispatch_gb
+    calls = mails / min(settings.batch_size, 100) + dispatches
+    senders = _senders(mails / 1_440, seconds_per_send, settings)
+    return {
+        "tables": (writes * prices.write_units_million + reads * prices.read_units_million) / 1e6,
+        "functions": gb_s * prices.function_gb_s + calls * prices.function_requests_million / 1e6,
+        "queues": requests * prices.queue_requests_million / 1e6,
+        "bucket": dispatches * (2 * prices.bucket_puts_thousand + 4 * prices.bucket_gets_thousand) / 1e3,
+        "keys": min(users * senders * 24, mails) * prices.key_requests_10_thousand / 1e4,
+        "egress": mails * model.mail_kb / 1e6 * prices.egress_gb,
+    }
+
+
+def size_note(mailboxes: int) -> str:
+    """What a pool of this size calls for: the thresholds at which the worker mode asked for more workers."""
+    if mailboxes < 500:
+        return "Any setting will do."
+    if mailboxes < 1_000:
+        return "From 500 mailboxes on, watch the metrics: quota completion and the age of the oldest message."
+    if mailboxes < 5_000:
+        return "From 1,000 mailboxes on (once 2 to 5 workers): nothing to start; check the limits with `capacity`."
+    if mailboxes < 10_000:
+        return (
+            "From 5,000 mailboxes on (once 10 workers): have the alarms on, and the sender's concurrency as computed."
+        )
+    return "From 10,000 mailboxes on (once 20 workers and more): raise the limits before the pool, and simulate a day first."
+
+
+class WorkerMode(Contract):
+    """The manual worker mode that this replaces."""
+
+    runs_a_day: float
+    mails_a_worker: int
+    mailboxes_a_worker: int
+    mails_a_day: int
+    mailboxes: int
+
+
+def worker_mode(
+    *, interval_minutes: float, batch_size: int, workers: int = 1, mails_per_mailbox: int = 30
+) -> WorkerMode:
+    """Runs a day = 1440/interval; mails a worker a day = runs × batch; mailboxes a worker = that ÷ 30."""
+    runs = 1_440 / interval_minutes
+    mails = int(runs * batch_size)
+    return WorkerMode(
+        runs_a_day=runs,
+        mails_a_worker=mails,
+        mailboxes_a_worker=mails // mails_per_mailbox,
+        mails_a_day=mails * workers,
+        mailboxes=mails * workers // mails_per_mailbox,
+    )

@@ -1,0 +1,174 @@
+"""What is measured (spec §6): from the summaries that the shards' dispatchers leave, without a look at any mailbox."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from datetime import date, timedelta
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+
+from mailtide.contracts import Contract
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import day_of
+from mailtide.warmup.health import HEALTH_VALUES, Health, health
+from mailtide.warmup.objects import QuotaCounts, RosterHeader, ShardSummary
+from mailtide.warmup.ports import Objects, QueueDepth
+from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.store import read
+
+HOUR_MS = 3_600_000
+
+
+class WarmupMetrics(Contract):
+    """The state of the warm-up as /api/warmup/metrics gives it."""
+
+    day: date
+    at_ms: int
+    total_mailboxes: int
+    active_mailboxes: int
+    planned_today: int
+    expected_by_now: float
+    emails_sent_today: int
+    emails_failed_today: int
+    emails_unknown_today: int
+    in_flight: int
+    throughput_per_hour: float
+    quota_completion_rate: float
+    """Sent of the day's planned mails, 0 … 1."""
+    quota_completion_rate_yesterday: float | None
+    """None when there was no roster yesterday."""
+    queue_depth: int
+    oldest_message_age_seconds: float
+    """How long the oldest due send has been waiting for somebody to take it."""
+    limit_share: float
+    """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
+    system_health: Health
+    quota: QuotaCounts
+    shards_reporting: int
+    shards: int
+    pairing: str
+    warnings: tuple[str, ...]
+
+
+GAUGES: dict[str, str] = {
+    "total_mailboxes": "Mailboxes in today's roster",
+    "active_mailboxes": "Mailboxes of the roster that are active now",
+    "emails_sent_today": "Mails sent today (UTC)",
+    "emails_failed_today": "Mails that failed for good today",
+    "throughput_per_hour": "Mails sent an hour, over the last hour",
+    "quota_completion_rate": "Sent of today's planned mails",
+    "quota_completion_rate_yesterday": "Sent of yesterday's planned mails",
+    "queue_depth": "Messages on the send queue that are visible",
+    "oldest_message_age_seconds": "Age of the oldest due send that nobody has taken",
+    "limit_share": "Planned mails of today, of what the global limits carry in a day",
+    "system_health": "0 critical, 1 degraded, 2 healthy",
+}
+"""Field -> help; the gauge is called warmup_<field>."""
+
+
+def measure(
+    bucket: Objects,
+    *,
+    now_ms: int,
+    depth: QueueDepth,
+    settings: WarmupSettings,
+    executor: Executor | None = None,
+) -> WarmupMetrics | None:
+    """The metrics of now; None while today has no roster. executor: reads the summaries side by side."""
+    day = day_of(now_ms)
+    header = read(bucket, keys.roster(day), RosterHeader)
+    if header is None:
+        return None
+    summaries = read_summaries(bucket, day, header.shards, executor)
+    sent, failed = sum(each.sent for each in summaries), sum(each.failed for each in summaries)
+    expected = sum(each.expected for each in summaries)
+    oldest = min((each.oldest_due_ms for each in summaries if each.oldest_due_ms is not None), default=now_ms)
+    return WarmupMetrics(
+        day=day,
+        at_ms=now_ms,
+        total_mailboxes=header.mailboxes,
+        active_mailboxes=sum(each.active for each in summaries),
+        planned_today=header.planned,
+        expected_by_now=round(expected, 1),
+        emails_sent_today=sent,
+        emails_failed_today=failed,
+        emails_unknown_today=sum(each.unknown for each in summaries),
+        in_flight=sum(each.in_flight for each in summaries),
+        throughput_per_hour=round(sum(_an_hour(each) for each in summaries), 1),
+        quota_completion_rate=_rate(sent, header.planned),
+        quota_completion_rate_yesterday=_yesterday(bucket, day - timedelta(days=1), executor),
+        queue_depth=depth.visible,
+        oldest_message_age_seconds=max(0, now_ms - oldest) / 1000,
+        limit_share=_rate(header.planned, carried_a_day(settings)),
+        system_health=health(sent=sent, failed=failed, expected=expected),
+        quota=_add(summaries),
+        shards_reporting=len(summaries),
+        shards=header.shards,
+        pairing=header.case_note,
+        warnings=header.warnings,
+    )
+
+
+def carried_a_day(settings: WarmupSettings) -> int:
+    """Mails that the global limits let through in a day."""
+    return min(settings.global_minute_limit * 1_440, settings.global_hourly_limit * 24)
+
+
+def gauges(metrics: WarmupMetrics) -> dict[str, float]:
+    """Gauge -> value, without those that have none."""
+    values: dict[str, float | None] = {name: getattr(metrics, name) for name in GAUGES if name != "system_health"}
+    values["system_health"] = HEALTH_VALUES[metrics.system_health]
+    return {f"warmup_{name}": float(value) for name, value in values.items() if value is not None}
+
+
+def prometheus_text(metrics: WarmupMetrics) -> bytes:
+    """The gauges in Prometheus' text format. The only label is a quota status: never an address or an id."""
+    registry = CollectorRegistry()
+    values = gauges(metrics)
+    for name, help_text in GAUGES.items():
+        if f"warmup_{name}" in values:
+            Gauge(f"warmup_{name}", help_text, registry=registry).set(values[f"warmup_{name}"])
+    by_status = Gauge("warmup_mailboxes", "Mailboxes by quota status", ["status"], registry=registry)
+    for status, count in metrics.quota.model_dump().items():
+        by_status.labels(status=status).set(count)
+    return generate_latest(registry)
+
+
+def read_summaries(bucket: Objects, day: date, shards: int, executor: Executor | None = None) -> list[ShardSummary]:
+    """The summaries of a day that exist, by shard."""
+    names = (keys.summary(day, shard) for shard in range(shards))
+    found: Iterable[ShardSummary | None]
+    if executor is None:
+        found = (read(bucket, name, ShardSummary) for name in names)
+    else:
+        found = executor.map(lambda name: read(bucket, name, ShardSummary), names)
+    return [summary for summary in found if summary is not None]
+
+
+def _yesterday(bucket: Objects, day: date, executor: Executor | None) -> float | None:
+    header = read(bucket, keys.roster(day), RosterHeader)
+    if header is None:
+        return None
+    summaries = read_summaries(bucket, day, header.shards, executor)
+    return _rate(sum(each.sent for each in summaries), header.planned)
+
+
+def _rate(part: int, whole: int) -> float:
+    return round(part / whole, 6) if whole else 1.0
+
+
+def _an_hour(summary: ShardSummary) -> float:
+    """Mails an hour between the oldest and the newest entry of the history, which spans the last hour."""
+    history = summary.sent_history
+    if len(history) < 2:
+        return 0.0
+    (first_ms, first), (last_ms, last) = history[0], history[-1]
+    return (last - first) * HOUR_MS / (last_ms - first_ms) if last_ms > first_ms else 0.0
+
+
+def _add(summaries: Sequence[ShardSummary]) -> QuotaCounts:
+    return QuotaCounts(
+        complete=sum(each.quota.complete for each in summaries),
+        on_track=sum(each.quota.on_track for each in summaries),
+        behind=sum(each.quota.behind for each in summaries),
+        failing=sum(each.quota.failing for each in summaries),
+    )

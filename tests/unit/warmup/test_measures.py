@@ -1,0 +1,153 @@
+"""Quota status, health, metrics, Prometheus text, and looks at single mailboxes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from mailtide.warmup.health import health
+from mailtide.warmup.metrics import GAUGES, gauges, measure, prometheus_text
+from mailtide.warmup.open_time import OpenTime
+from mailtide.warmup.ports import QueueDepth
+from mailtide.warmup.queries import mailbox_day, quota_rows
+from mailtide.warmup.quota import day_progress, quota_status
+from mailtide.warmup.simulate import Simulation, World
+from tests.support.warmup_pools import DAY, END, pool_of, settings
+
+HOUR_MS = 3_600_000
+WHOLE_DAY = OpenTime.of(((0, 86_400),))
+
+
+def status(sent: int, target: int, hour: float, line: OpenTime = WHOLE_DAY) -> str:
+    moment = int(hour * HOUR_MS)
+    return quota_status(sent=sent, target=target, expected=target * day_progress(line, moment), moment_ms=moment)
+
+
+@pytest.mark.parametrize(
+    ("sent", "hour", "expected"),
+    [
+        (30, 1, "complete"),
+        (31, 23, "complete"),
+        (0, 0.1, "behind"),
+        (0, 0, "on_track"),
+        (0, 18.1, "failing"),
+        (0, 17.9, "behind"),
+        (1, 23.9, "behind"),
+        (14, 12.1, "behind"),
+        (15, 12.1, "on_track"),
+        (9, 11.9, "on_track"),
+        (8, 11.0, "on_track"),
+        (7, 11.9, "behind"),
+        (29, 23.9, "on_track"),
+    ],
+)
+def test_quota_status_through_a_whole_day(sent: int, hour: float, expected: str) -> None:
+    assert status(sent, 30, hour) == expected
+
+
+def test_a_window_that_opens_late_is_not_failing_before_it_opens() -> None:
+    evening = OpenTime.of(((20 * 3_600, 24 * 3_600),))
+    assert status(0, 10, 19, evening) == "on_track"
+    assert status(0, 10, 21, evening) == "failing"
+
+
+@given(sent=st.integers(0, 40), target=st.integers(0, 40), hour=st.floats(0, 23.99))
+def test_quota_status_follows_the_definition(sent: int, target: int, hour: float) -> None:
+    left, due = 24 - hour, target * min(1, hour / (24 * 0.92))
+    found = status(sent, target, hour)
+    if sent >= target:
+        assert found == "complete"
+    elif sent == 0 and left < 6:
+        assert found == "failing"
+    elif abs(sent - due / 2) > 1e-3:
+        assert found == ("behind" if sent < due / 2 or (sent < target / 2 and left < 12) else "on_track")
+
+
+@pytest.mark.parametrize(
+    ("sent", "failed", "expected", "word"),
+    [
+        (0, 0, 0.0, "healthy"),
+        (0, 0, 0.9, "healthy"),
+        (29, 0, 100.0, "critical"),
+        (30, 0, 100.0, "degraded"),
+        (59, 0, 100.0, "degraded"),
+        (60, 0, 100.0, "healthy"),
+        (90, 10, 100.0, "healthy"),
+        (89, 11, 100.0, "degraded"),
+        (80, 20, 80.0, "degraded"),
+        (79, 21, 80.0, "critical"),
+    ],
+)
+def test_health_compares_with_the_time_of_day(sent: int, failed: int, expected: float, word: str) -> None:
+    assert health(sent=sent, failed=failed, expected=expected) == word
+
+
+@pytest.fixture(scope="module")
+def half_a_day() -> Simulation:
+    simulation = Simulation(
+        pool_of([4] * 20),
+        day=DAY,
+        settings=settings(global_minute_limit=40, global_hourly_limit=900),
+        world=World(outages=((1_210, 1_440),)),
+    )
+    simulation.run()
+    simulation.clock.at_ms = END - 230 * 60_000
+    return simulation
+
+
+def test_metrics_add_up(half_a_day: Simulation) -> None:
+    services = half_a_day.services
+    depth = QueueDepth(visible=12, delayed=3, in_flight=0)
+    found = measure(services.bucket, now_ms=services.clock.now_ms(), depth=depth, settings=services.settings)
+    assert found is not None
+    assert (found.total_mailboxes, found.active_mailboxes, found.planned_today) == (80, 80, 2_400)
+    assert found.shards_reporting == found.shards == 4
+    assert abs(found.emails_sent_today - found.expected_by_now) < 60
+    assert found.quota_completion_rate == pytest.approx(found.emails_sent_today / 2_400, abs=1e-6)
+    assert 80 < found.throughput_per_hour < 140
+    assert (found.queue_depth, found.quota_completion_rate_yesterday) == (12, None)
+    assert found.system_health == "healthy"
+    assert sum(found.quota.model_dump().values()) == 80
+    assert found.limit_share == pytest.approx(2_400 / (900 * 24), abs=1e-6)
+    assert measure(services.bucket, now_ms=END, depth=depth, settings=services.settings) is None
+
+
+def test_prometheus_text_is_valid_and_names_nobody(half_a_day: Simulation) -> None:
+    services = half_a_day.services
+    depth = QueueDepth(visible=0, delayed=0, in_flight=0)
+    found = measure(services.bucket, now_ms=services.clock.now_ms(), depth=depth, settings=services.settings)
+    assert found is not None
+    text = prometheus_text(found).decode()
+    samples = {
+        (sample.name, *sample.labels.items()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert {name for name, *labels in samples if not labels} == set(gauges(found))
+    assert {name.removeprefix("warmup_") for name in gauges(found)} == set(GAUGES) - {"quota_completion_rate_yesterday"}
+    assert samples["warmup_system_health",] == 2
+    assert samples["warmup_emails_sent_today",] == found.emails_sent_today
+    assert {labels[0] for _, *labels in samples if labels} == {
+        ("status", word) for word in ("complete", "on_track", "behind", "failing")
+    }
+    assert "@" not in text
+    assert "u1" not in text
+
+
+def test_quota_rows_by_status_and_user(half_a_day: Simulation) -> None:
+    bucket = half_a_day.services.bucket
+    everyone = list(quota_rows(bucket, DAY))
+    assert len({row.mailbox_id for row in everyone}) == 80
+    assert {row.mailbox_id for row in quota_rows(bucket, DAY, user_id="u7")} == {f"u7-b{n}" for n in range(4)}
+    on_track = list(quota_rows(bucket, DAY, status="on_track"))
+    assert on_track == [row for row in everyone if row.status == "on_track"]
+
+
+def test_one_mailbox(half_a_day: Simulation) -> None:
+    services = half_a_day.services
+    found = mailbox_day(services.bucket, services.rosters, services.ledger, DAY, "u7-b2")
+    assert found is not None
+    assert (found.user_id, found.target, len(found.due_ms)) == ("u7", 30, 30)
+    assert len(found.rounds) >= 30
+    assert sum(letter in "sr" for letter in found.rounds) == found.sent > 20
+    assert mailbox_day(services.bucket, services.rosters, services.ledger, DAY, "nobody") is None
