@@ -17,9 +17,7 @@ EARLY_MS = 2_000
 def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepReport]:
     """Make sure that the day has a roster, and queue one message a shard for the tick. Safe to repeat."""
     now_ms = services.clock.now_ms()
-    moment_ms = now_ms + EARLY_MS if message.scheduled_ms is None else message.scheduled_ms
-    day = day_of(moment_ms)
-    start_ms, end_ms = tick_of(moment_ms, day_start_ms(day), services.settings.tick_ms)
+    day, start_ms, end_ms = _tick(services, message)
     if now_ms >= end_ms:
         return [StepReport("tick_over", details={"day": day.isoformat()})]
     reports = []
@@ -33,6 +31,18 @@ def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepRep
     ticks = [ShardTick(day=day, start_ms=start_ms, end_ms=end_ms, shard=shard) for shard in range(shards)]
     services.queue.send_ticks(ticks)
     return [*reports, StepReport("ticked", details={"day": day.isoformat(), "shards": shards})]
+
+
+def tick_start_ms(services: PlanningServices, message: WarmupTick) -> int:
+    """Start of the tick that a message stands for."""
+    return _tick(services, message)[1]
+
+
+def _tick(services: PlanningServices, message: WarmupTick) -> tuple[date, int, int]:
+    """Day, start and end of the tick: the scheduled one, or the present one."""
+    moment_ms = services.clock.now_ms() + EARLY_MS if message.scheduled_ms is None else message.scheduled_ms
+    day = day_of(moment_ms)
+    return day, *tick_of(moment_ms, day_start_ms(day), services.settings.tick_ms)
 
 
 def _make(services: PlanningServices, day: date, now_ms: int) -> RosterHeader:

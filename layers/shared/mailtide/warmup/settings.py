@@ -97,6 +97,7 @@ class WarmupResources(BaseSettings):
     mailboxes_table: str = Field(default="", description="Table of the mailboxes")
     ledger_table: str = Field(default="", description="Table of the ledger")
     limits_table: str = Field(default="", description="Table of the limits")
+    idempotency_table: str = Field(default="", description="Table of the ticks that were carried out")
     secrets_kms_key_id: str = Field(default="", description="KMS key that wraps the users' data keys")
 
 

@@ -1,0 +1,71 @@
+"""Planning and dispatch of the warm-up, wired once per process."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+from mailtide.adapters.dynamodb.clock import ServerClock
+from mailtide.adapters.dynamodb.ledger import DynamoLedger
+from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
+from mailtide.adapters.dynamodb.table import Table, make_dynamodb_client
+from mailtide.adapters.mail_queue import SqsMailQueue
+from mailtide.adapters.queues import make_sqs_client
+from mailtide.adapters.s3 import S3Bucket, make_client
+from mailtide.warmup.days import RosterStore
+from mailtide.warmup.metrics import WarmupMetrics, measure
+from mailtide.warmup.services import PlanningServices
+from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
+
+READERS = 16
+"""Summaries that are read side by side."""
+
+
+@cache
+def mailboxes() -> DynamoMailboxes:
+    """The table of the mailboxes. SettingsError."""
+    return DynamoMailboxes(Table(load_warmup_resources().mailboxes_table, make_dynamodb_client(), _clock()))
+
+
+@cache
+def _clock() -> ServerClock:
+    return ServerClock()
+
+
+def forget_time() -> None:
+    """The process may have been frozen since its last call: let its idea of the time start anew."""
+    _clock().forget()
+
+
+@cache
+def planning() -> PlanningServices:
+    """What plan_warmup, dispatch_shard and the looks at mailboxes are given. SettingsError."""
+    settings, resources = load_warmup_settings(), load_warmup_resources()
+    clock, client = _clock(), make_dynamodb_client()
+    bucket = S3Bucket(resources.bucket, make_client())
+    return PlanningServices(
+        bucket=bucket,
+        rosters=RosterStore(bucket),
+        mailboxes=DynamoMailboxes(Table(resources.mailboxes_table, client, clock)),
+        ledger=DynamoLedger(
+            Table(resources.ledger_table, client, clock), retention_days=settings.metrics_retention_days
+        ),
+        queue=SqsMailQueue(make_sqs_client(), resources),
+        clock=clock,
+        settings=settings,
+    )
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(READERS, thread_name_prefix="summaries")
+
+
+def measure_now() -> WarmupMetrics | None:
+    """The metrics of the deployed warm-up; None while today has no roster."""
+    own = planning()
+    return measure(
+        own.bucket,
+        now_ms=own.clock.now_ms(),
+        depth=own.queue.depth(),
+        settings=own.settings,
+        executor=_readers(),
+    )

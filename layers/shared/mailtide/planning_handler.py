@@ -1,0 +1,123 @@
+"""plan_warmup's and dispatch_shard's records: each tick is carried out once, and only failed ones return to the queue.
+
+Powertools' Idempotency keeps a repeated message from doing the work again; what it cannot promise (a function that dies on
+the way is run again) the use cases bear: the roster is created once, and the ledger lets each send through once.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
+
+from mailtide.planning import forget_time, measure_now, planning
+from mailtide.runs.services import StepReport
+from mailtide.warmup.contracts import WARMUP_MESSAGE, ShardTick, WarmupMessage, WarmupTick
+from mailtide.warmup.dispatch import dispatch_shard
+from mailtide.warmup.metrics import gauges
+from mailtide.warmup.plan import plan_warmup, tick_start_ms
+from mailtide.warmup.settings import load_warmup_resources
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+
+type Handler = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
+type Facts = list[dict[str, Any]]
+
+KEPT_S = 3_600
+"""How long a tick that was carried out is remembered."""
+
+
+def plan_ticks() -> Handler:
+    """The handler of plan_warmup: ticks of the schedule."""
+    return _handler(WarmupTick, _plan)
+
+
+def dispatch_ticks() -> Handler:
+    """The handler of dispatch_shard: ticks of one shard each."""
+    return _handler(ShardTick, _dispatch)
+
+
+def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
+    tick = cast("WarmupTick", message)
+    services = planning()
+
+    def carry_out(tick_key: str) -> Facts:  # noqa: ARG001 - the guard reads it
+        return _facts(plan_warmup(services, tick))
+
+    _write_down(_once(carry_out, f"plan/{tick_start_ms(services, tick)}", config))
+    found = measure_now()
+    for name, value in gauges(found).items() if found else ():
+        metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
+
+
+def _dispatch(message: WarmupMessage, config: IdempotencyConfig) -> None:
+    tick = cast("ShardTick", message)
+
+    def carry_out(tick_key: str) -> Facts:  # noqa: ARG001 - the guard reads it
+        return _facts([dispatch_shard(planning(), tick)])
+
+    _write_down(_once(carry_out, f"dispatch/{tick.start_ms}/{tick.shard}", config))
+
+
+def _once(carry_out: Callable[[str], Facts], tick_key: str, config: IdempotencyConfig) -> Facts:
+    """Carry a tick out, or give what it gave when it was carried out before."""
+    guarded = idempotent_function(carry_out, data_keyword_argument="tick_key", persistence_store=_seen(), config=config)
+    return cast("Facts", guarded(tick_key=tick_key))
+
+
+@cache
+def _seen() -> DynamoDBPersistenceLayer:
+    return DynamoDBPersistenceLayer(table_name=load_warmup_resources().idempotency_table)
+
+
+def _handler(
+    accepted: type[WarmupTick | ShardTick], work: Callable[[WarmupMessage, IdempotencyConfig], None]
+) -> Handler:
+    batch = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+    @logger.inject_lambda_context(clear_state=True)
+    @tracer.capture_lambda_handler(capture_response=False)
+    @metrics.log_metrics
+    def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+        forget_time()
+        config = IdempotencyConfig(expires_after_seconds=KEPT_S)
+        config.register_lambda_context(context)
+
+        def carry_out_one(record: SQSRecord) -> None:
+            try:
+                message = WARMUP_MESSAGE.validate_json(record.body)
+                if not isinstance(message, accepted):
+                    raise ValueError(f"This function takes no {message.kind!r} messages.")
+                work(message, config)
+            except Exception as error:
+                text = "poisoned" if isinstance(error, ValidationError) else "failed"
+                logger.exception(text, extra={"message_id": record.message_id, "error": type(error).__name__})
+                raise
+
+        return process_partial_response(event, carry_out_one, batch, context)
+
+    # The tracer's and the metrics' decorators are typed as returning Any.
+    return cast("Handler", handler)
+
+
+def _facts(reports: list[StepReport]) -> Facts:
+    return [{"action": report.action, **report.details} for report in reports]
+
+
+def _write_down(facts: Facts) -> None:
+    for fact in facts:
+        logger.info(fact["action"], extra={name: value for name, value in fact.items() if name != "action"})
+        metrics.add_metric(name=fact["action"], unit=MetricUnit.Count, value=1)
