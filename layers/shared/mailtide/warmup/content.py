@@ -18,7 +18,7 @@ from mailtide.warmup.ids import SendId, hash64
 
 MAX_FILE_BYTES = 256 * 1024
 MAX_DEPTH = 6
-_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\u2028\u2029]*")
+_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\x85\u2028\u2029]*")
 _PIECE = re.compile(r"[{|}]|[^{|}]+")
 _NAME = re.compile(r"\[\[(recipient|sender)\]\]")
 
