@@ -170,6 +170,9 @@ class World:
     name: str = field(default_factory=lambda: uuid4().hex[:8])
     limits: GlobalLimits = field(default_factory=lambda: GlobalLimits(hour=100_000, minute=10_000))
 
+    limits_client: Any = None
+    """In place of the cloud's."""
+
     def __post_init__(self) -> None:
         self.ledger = DynamoLedger(Table(self.cloud.ledger_table, self.cloud.client, ServerClock()), retention_days=30)
         self.mailboxes = DynamoMailboxes(Table(self.cloud.mailboxes_table, self.cloud.client, ServerClock()))
@@ -216,6 +219,11 @@ class World:
         }
         return SendMessage.model_validate(fields | changes)
 
+    def message_again(self, message: SendMessage) -> SendMessage:
+        """As the next tick offers it."""
+        now_ms = self.clock.now_ms()
+        return message.model_copy(update={"due_ms": now_ms, "tick_end_ms": now_ms + 600_000})
+
     def mailer(self, http: httpx.AsyncClient, *, host_concurrency: int = 50) -> SmtpMailer:
         return SmtpMailer(
             self.cloud.secrets,
@@ -232,7 +240,7 @@ class World:
             async with httpx.AsyncClient(verify=make_tls_context()) as http:
                 run_blocking = blocking_in(self.pool)
                 limits = DynamoLimits(
-                    Table(self.cloud.limits_table, self.cloud.client, ServerClock()),
+                    Table(self.cloud.limits_table, self.limits_client or self.cloud.client, ServerClock()),
                     self.limits,
                     user_hourly_limit=self.settings.user_hourly_limit,
                     executor=self.pool,

@@ -1,0 +1,164 @@
+"""Tables that fail or lose answers, clocks that are wrong, poisoned mailboxes: nothing twice, nothing above a limit."""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from mailtide.adapters.dynamodb.clock import ServerClock
+from mailtide.adapters.dynamodb.ledger import DynamoLedger
+from mailtide.adapters.dynamodb.table import Table
+from mailtide.warmup.contracts import LedgerKey
+from mailtide.warmup.limits import GlobalLimits
+from mailtide.warmup.ports import CLAIM_TTL_MS
+from tests.integration.mail.conftest import World
+from tests.support.mail_servers import LoopThread, RecordingServer
+
+
+class FaultyClient:
+    """A DynamoDB client whose requests fail, or are carried out while their answers are lost, by chance."""
+
+    def __init__(self, client: Any, seed: int, rate: float) -> None:  # noqa: ANN401 - boto3's own
+        self._client = client
+        self._chance = random.Random(seed)
+        self._lock = threading.Lock()
+        self.rate = rate
+        self.faults: Counter[str] = Counter()
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:  # noqa: ANN401 - boto3's own
+            with self._lock:
+                draw = self._chance.random()
+            if draw < self.rate / 3:
+                self.faults["throttled"] += 1
+                error: Any = {"Error": {"Code": "ProvisionedThroughputExceededException"}}
+                raise ClientError(error, operation)
+            if draw < self.rate * 2 / 3:
+                self.faults["not applied"] += 1
+                raise ConnectionClosedError(endpoint_url="http://127.0.0.1")
+            answer = getattr(self._client, operation)(**arguments)
+            if draw < self.rate:
+                self.faults["answer lost"] += 1
+                raise ConnectionClosedError(endpoint_url="http://127.0.0.1")
+            return answer
+
+        return call
+
+
+@pytest.fixture
+def server(loop: LoopThread) -> Iterator[RecordingServer]:
+    started = RecordingServer(loop)
+    yield started
+    started.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_ledger_that_fails_one_call_in_four(
+    server: RecordingServer, world_at: Callable[..., World], seed: int
+) -> None:
+    world = world_at(server.port)
+    recipient = world.mailbox("target")
+    messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(12)]
+    faulty = FaultyClient(world.cloud.client, seed, 0.25)
+    sound = world.ledger
+    world.ledger = DynamoLedger(Table(world.cloud.ledger_table, faulty, ServerClock()), retention_days=30)  # type: ignore[arg-type]
+    for _ in range(2):
+        world.send(*messages)
+    assert set(server.record.message_ids().values()) <= {1}
+    # All is well again, and what was left hanging has expired.
+    world.ledger = sound
+    world.clock.skip_ms(2 * CLAIM_TTL_MS)
+    later = [world.message_again(message) for message in messages]
+    world.send(*later)
+    for message in messages:
+        view = sound.read(LedgerKey(message.day, message.shard, message.mailbox_id))
+        assert view is not None
+        sound.expire(view, now_ms=world.clock.now_ms())
+    world.send(*later)
+    views = [world.view(message) for message in messages]
+    sent = server.record.message_ids()
+    assert set(sent.values()) == {1}
+    assert all(view.states in {"s", "u"} for view in views)
+    assert len(sent) >= sum(view.states == "s" for view in views)
+    assert sum(faulty.faults.values()) > 5
+    assert set(faulty.faults) == {"throttled", "not applied", "answer lost"}
+
+
+def test_limits_that_cannot_be_asked_send_nothing(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    world = world_at(server.port)
+    message = world.message(world.mailbox("alpha"), world.mailbox("beta"))
+    faulty = FaultyClient(world.cloud.client, 1, 1.0)
+    world.limits_client = faulty
+    assert world.send(message).counts() == {"given_back": 1}
+    assert server.record.mails == []
+    assert world.view(message).in_flight == 0
+    world.limits_client = None
+    assert world.send(message).counts() == {"sent": 1}
+
+
+def test_one_poisoned_mailbox_stops_nobody(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    world = world_at(server.port)
+    recipient = world.mailbox("target")
+    good = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(5)]
+    poisoned = world.mailbox("poisoned")
+    world.mailboxes.put_many(
+        [poisoned.model_copy(update={"auth": poisoned.auth.model_copy(update={"sealed": "nonsense"})})]
+    )
+    report = world.send(good[0], world.message(poisoned, recipient), *good[1:])
+    assert report.counts() == {"sent": 5, "given_back": 1}
+    assert report.failures() == []
+    assert world.status(poisoned) == "disconnected"
+
+
+def test_the_limit_holds_over_edges_and_senders(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    """Four senders at once through one edge of a half minute, in real time; every start is held against its window."""
+    limits = GlobalLimits(hour=1_000, minute=16)
+    worlds = [world_at(server.port, limits=limits, max_concurrent=10) for _ in range(4)]
+    clock = worlds[0].clock
+    # The window that is open closes soon: those who come late get tokens of the next one, and wait for it.
+    clock.skip_ms(15_500)
+    recipient = worlds[0].mailbox("target")
+    messages = [worlds[0].message(worlds[0].mailbox(f"s{number}"), recipient) for number in range(40)]
+    offset_ms = clock.now_ms() - clock.monotonic_ms()
+    ends: list[Counter[str]] = []
+    starts: list[int] = []
+    lock = threading.Lock()
+
+    def act(place: int) -> None:
+        worlds[place].clock = clock
+        report = worlds[place].send(*messages[place::4])
+        with lock:
+            ends.append(Counter(report.counts()))
+            starts.extend(
+                int(one.ending.started_s * 1000) + offset_ms
+                for one in report.handled
+                if one.ending.started_s is not None
+            )
+
+    threads = [threading.Thread(target=act, args=(place,)) for place in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    by_half = Counter(start // 30_000 for start in starts)
+    assert max(by_half.values()) <= 8
+    assert all(5_000 <= start % 30_000 < 25_000 for start in starts)
+    assert len(starts) == len(server.record.mails) >= 8
+    assert sum(ends, Counter())["put_back"] == 40 - len(starts)
+
+
+@pytest.mark.parametrize("wrong_by_ms", [-90_000, 90_000])
+def test_a_wrong_wall_clock_is_corrected_by_the_table_server(
+    server: RecordingServer, world_at: Callable[..., World], wrong_by_ms: int
+) -> None:
+    world = world_at(server.port)
+    clock = ServerClock(wall_ms=lambda: time.time() * 1000 + wrong_by_ms)
+    table = Table(world.cloud.ledger_table, world.cloud.client, clock)
+    assert abs(clock.now_ms() - time.time() * 1000 - wrong_by_ms) < 100
+    table.get({"p": "none", "m": "none"})
+    assert abs(clock.now_ms() - time.time() * 1000) < 1_100
