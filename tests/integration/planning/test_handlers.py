@@ -1,0 +1,181 @@
+"""plan_warmup and dispatch_shard as they are deployed: wired by their environment, handed what SQS delivers."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from mailtide.adapters.dynamodb.clock import ServerClock
+from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
+from mailtide.adapters.dynamodb.table import Table
+from mailtide.adapters.s3 import S3Bucket
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import (
+    WARMUP_MESSAGE,
+    Auth,
+    Mailbox,
+    MailServer,
+    SendMessage,
+    ShardTick,
+    WarmupTick,
+    day_of,
+)
+from mailtide.warmup.objects import RosterHeader, ShardSummary
+from mailtide.warmup.store import read
+from tests.support import dynamodb
+from tests.support.warmup_pools import LONG_AGO
+
+ROOT = Path(__file__).resolve().parents[3]
+CREDENTIALS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+MAILBOXES = 300
+
+
+class Deployed:
+    """Bucket, queues and tables of a small warm-up, and the environment of its functions."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.s3 = boto3.client("s3", endpoint_url=url, **CREDENTIALS)
+        self.sqs = boto3.client("sqs", endpoint_url=url, **CREDENTIALS)
+        client = dynamodb.client_of(url)
+        name = f"mailtide-{uuid4().hex[:8]}"
+        self.s3.create_bucket(Bucket=name)
+        self.bucket = S3Bucket(name, self.s3)
+        self.queues = {kind: self.sqs.create_queue(QueueName=f"{name}-{kind}")["QueueUrl"] for kind in QUEUES}
+        tables = {
+            "MAILTIDE_MAILBOXES_TABLE": dynamodb.create_mailboxes_table(client),
+            "MAILTIDE_LEDGER_TABLE": dynamodb.create_ledger_table(client),
+            "MAILTIDE_IDEMPOTENCY_TABLE": f"{name}-ticks",
+        }
+        client.create_table(
+            TableName=tables["MAILTIDE_IDEMPOTENCY_TABLE"],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        self.mailboxes = DynamoMailboxes(Table(tables["MAILTIDE_MAILBOXES_TABLE"], client, ServerClock()))
+        self.environment = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": url,
+            "POWERTOOLS_SERVICE_NAME": "mailtide",
+            "POWERTOOLS_METRICS_NAMESPACE": "Mailtide",
+            "POWERTOOLS_TRACE_DISABLED": "true",
+            "MAILTIDE_BUCKET": name,
+            "WARMUP_SHARDS": "3",
+            **{f"MAILTIDE_WARMUP_{kind.upper()}_QUEUE_URL": queue for kind, queue in self.queues.items()},
+            **tables,
+        }
+
+    def invoke(self, function: str, *bodies: str) -> tuple[list[str], str]:
+        """Message ids that return to the queue (their places as text), and everything that was logged."""
+        records = [{"messageId": str(place), "body": body} for place, body in enumerate(bodies)]
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.support.invoke_function", function],
+            input=json.dumps({"Records": records}),
+            text=True,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]], done.stdout + done.stderr
+
+    def received(self, kind: str) -> list[str]:
+        """Bodies on a queue, taken off it; delayed ones are not seen."""
+        bodies: list[str] = []
+        while True:
+            answer = self.sqs.receive_message(QueueUrl=self.queues[kind], MaxNumberOfMessages=10)
+            if not answer.get("Messages"):
+                return bodies
+            bodies += [message["Body"] for message in answer["Messages"]]
+            for message in answer["Messages"]:
+                self.sqs.delete_message(QueueUrl=self.queues[kind], ReceiptHandle=message["ReceiptHandle"])
+
+    def delayed(self, kind: str) -> int:
+        """Messages on a queue, visible or not."""
+        found = self.sqs.get_queue_attributes(QueueUrl=self.queues[kind], AttributeNames=["All"])["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesDelayed"])
+
+
+QUEUES = ("plan", "dispatch", "send")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    if not dynamodb.is_installed("ministack"):
+        pytest.skip("MiniStack is not set up (make setup)")
+    with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
+        made = Deployed(url)
+        made.mailboxes.put_many([mailbox(number) for number in range(MAILBOXES)])
+        yield made
+
+
+def mailbox(number: int) -> Mailbox:
+    return Mailbox(
+        mailbox_id=f"box-{number}",
+        user_id=f"user-{number // 3}",
+        address=f"m{number}@company{number // 3}.example",
+        first_day=LONG_AGO,
+        smtp=MailServer(host="127.0.0.1", port=2525, security="none"),
+        auth=Auth(kind="password", username="x", sealed="x"),
+    )
+
+
+def sample(name: str) -> Any:  # noqa: ANN401 - JSON
+    return json.loads((ROOT / "events" / name).read_text())["Records"][0]["body"]
+
+
+def test_the_samples_are_understood() -> None:
+    assert WARMUP_MESSAGE.validate_json(sample("plan_warmup.tick.json")) == WarmupTick()
+    tick = WARMUP_MESSAGE.validate_json(sample("dispatch_shard.tick.json"))
+    assert isinstance(tick, ShardTick)
+    assert day_of(tick.start_ms) == tick.day
+    assert tick.end_ms - tick.start_ms == 600_000
+
+
+def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:
+    left_s = 600 - time.time() % 600
+    if left_s < 60:
+        time.sleep(left_s + 1)
+    today = day_of(int(time.time() * 1000))
+    failed, log = deployed.invoke("plan_warmup", sample("plan_warmup.tick.json"), "no JSON", '{"kind":"send"}')
+    assert failed == ["1", "2"]
+    assert '"warmup_total_mailboxes"' in log
+    header = read(deployed.bucket, keys.roster(today), RosterHeader)
+    assert header is not None
+    assert (header.mailboxes, header.planned, header.shards) == (MAILBOXES, MAILBOXES * 30, 3)
+    ticks = deployed.received("dispatch")
+    assert sorted(WARMUP_MESSAGE.validate_json(body).shard for body in ticks) == [0, 1, 2]  # type: ignore[union-attr]  # shards only
+
+    assert deployed.invoke("plan_warmup", sample("plan_warmup.tick.json"))[0] == []
+    assert deployed.received("dispatch") == []
+
+    failed, log = deployed.invoke("dispatch_shard", *ticks)
+    assert failed == []
+    summaries = [read(deployed.bucket, keys.summary(today, shard), ShardSummary) for shard in range(3)]
+    offered = sum(summary.offered for summary in summaries if summary)
+    assert offered == deployed.delayed("send") > 0
+    assert sum(summary.active for summary in summaries if summary) == MAILBOXES
+    assert "@" not in log
+    assert "box-" not in log
+
+    before = deployed.delayed("send")
+    assert deployed.invoke("dispatch_shard", *ticks)[0] == []
+    assert deployed.delayed("send") == before
+    time.sleep(2)
+    for body in deployed.received("send")[:5]:
+        mail = SendMessage.model_validate_json(body)
+        assert mail.day == today
+        assert mail.recipient_id != mail.mailbox_id

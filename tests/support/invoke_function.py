@@ -1,0 +1,34 @@
+"""One invocation of a function in a process of its own: its name as argument, an event on standard input, its answer on the
+last line."""
+
+import importlib.util
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+
+
+@dataclass
+class Context:
+    """What Lambda hands to a function."""
+
+    function_name: str
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:any"
+    aws_request_id: str = "00000000-0000-4000-8000-000000000000"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+if __name__ == "__main__":
+    name = sys.argv[1]
+    spec = importlib.util.spec_from_file_location("app", FUNCTIONS / name / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    answer = module.handler(json.load(sys.stdin), Context(name))
+    print(json.dumps(answer))
