@@ -147,7 +147,8 @@ def _chunks(
 
 def _statement(source: Source, query: Query) -> str:
     """One row a chunk: count, highest rowid, all records, all texts."""
-    record = " || ".join([f"printf('%{INTEGER_WIDTH}d', r)", *(f"f{index}" for index in range(len(query.fields)))])
+    fields = "".join(f", f{index}" for index in range(len(query.fields)))
+    record = f"concat(printf('%{INTEGER_WIDTH}d', r){fields})"
     inner = [f"{query.table.rowid} AS r"]
     inner += [f"({sql}) AS f{index}" for index, (sql, _) in enumerate(query.fields.values())]
     inner += [f"({sql}) AS t{index}" for index, sql in enumerate(query.texts.values())]

@@ -117,11 +117,14 @@ class _Keys:
 class _Codes:
     """A few values as codes of six digits, in SQL and in Python: 0 for NULL, index + 1, _OTHER, or _SLOW."""
 
-    def __init__(self, values: list[Any]) -> None:
-        self.values = values
-        self._code = {value: index + 1 for index, value in enumerate(values)}
+    def __init__(self, values: list[Any], used: Int32) -> None:
+        """used: the indexes that rows have, -1 for NULL. Only those are told apart, the most frequent first."""
+        counts = np.bincount(used[used >= 0], minlength=len(values))
+        indexes = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
+        self.values = [values[index] for index in indexes]
+        self._code = {values[index]: index + 1 for index in indexes}
         # A literal cannot hold a NUL.
-        self._looked_up = len(values) > _MAX_BRANCHES or any("\0" in str(value) for value in values)
+        self._looked_up = len(indexes) > _MAX_BRANCHES or any("\0" in str(value) for value in self.values)
 
     def of(self, value: str | int | None) -> int:
         """The code of a value read slowly."""
@@ -168,11 +171,11 @@ class _Comparison:
         priorities = np.unique(desired.priority)
         self._priority = (np.searchsorted(priorities, desired.priority) + 1).astype(np.int32)
         self._codes = {
-            "type": _Codes(desired.types),
-            "reason": _Codes(desired.reasons),
-            "priority": _Codes(priorities.tolist()),
-            "email_template": _Codes(desired.templates),
-            "sms_template": _Codes(desired.templates),
+            "type": _Codes(desired.types, desired.email_type),
+            "reason": _Codes(desired.reasons, desired.skip_reason),
+            "priority": _Codes(priorities.tolist(), self._priority - 1),
+            "email_template": _Codes(desired.templates, desired.email_template),
+            "sms_template": _Codes(desired.templates, desired.sms_template),
         }
         self._columns = [table.column(name) for name in _READ]
         self.query = self._query()
@@ -195,7 +198,7 @@ class _Comparison:
             "send": fields.date(column("scheduled_send_date")),
             "time": (same_time, 1),
             "status": (case_of(status, {name: str(code) for code, name in enumerate(PLANNED_STATUSES)}, "'!'"), 1),
-            "campaign": integer_or_slow(column("campaign_instance_id"), 0),
+            "campaign": _mostly_zero(column("campaign_instance_id")),
         }
         where = f"{status} COLLATE BINARY NOT IN ({others})" if status else "0"
         return Query(self._table, wanted, {}, where, self._prepare)
@@ -266,6 +269,14 @@ class _Comparison:
             & (columns["sms_template"] == desired.sms_template[at] + 1)
         )
         return _Rows(row_id, match, equal)
+
+
+def _mostly_zero(column: str | None) -> tuple[str, int]:
+    """`integer_or_slow` with 0 for NULL, and no formatting of zeros."""
+    general, width = integer_or_slow(column, 0)
+    if column is None:
+        return general, width
+    return f"CASE WHEN typeof({column}) = 'integer' AND {column} = 0 THEN '{0:{width}d}' ELSE {general} END", width
 
 
 def compare(source: Source, schema: Schema, ids: Int64, desired: Desired, send_time: str, threads: int) -> Differences:
