@@ -42,6 +42,8 @@ QUEUES = ("plan", "launch", "collect", "finish", "watch")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
     "RetryAfterS": "15",
+    # Each further process of a function unpacks its layers and starts cold: two is what SQS allows at least.
+    "Scale": "small",
     # No X-Ray daemon listens here.
     "Tracing": "PassThrough",
     "FlyApp": FLY_APP,
@@ -162,6 +164,7 @@ class LocalCloud:
                 self._start_ministack(home)
                 self._start_fly(home)
             sam.finish(build, sam.BUILD_TIMEOUT_S)
+            tool.slim()
             self.phases["build"] = time.monotonic() - began
             with self._phase("deploy"):
                 self._deploy(tool)

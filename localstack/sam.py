@@ -11,6 +11,7 @@ from localstack.processes import LOOPBACK, Child, LocalCloudError
 
 BUILD_TIMEOUT_S = 600.0
 DEPLOY_TIMEOUT_S = 180.0
+LAYERS = ("DepsLayer", "SharedLayer")
 
 
 class Sam:
@@ -42,6 +43,13 @@ class Sam:
         folders = ["--build-dir", str(self._work / "build"), "--cache-dir", str(self._work / "cache")]
         parameters = ["--parameter-overrides", f"Architecture={_architecture()}"]
         return self._start("build", "--cached", "--parallel", *folders, *parameters)
+
+    def slim(self) -> None:
+        """Make the built layers start faster, in the build folder and in SAM's cache, from which the next build comes."""
+        cached = (self._work / "cache").glob("*/python")
+        layers = [*(self._work / "build" / name for name in LAYERS), *(folder.parent for folder in cached)]
+        line = [str(self._root / ".venv/bin/python"), str(self._root / "layers/slim.py"), *map(str, layers)]
+        finish(self._keep(Child("slim", line, env={}, log=self._logs / "slim.log", cwd=self._root)), BUILD_TIMEOUT_S)
 
     def deploy(self, stack: str, bucket: str, parameters: Mapping[str, str], environment: Mapping[str, str]) -> Child:
         """Start `sam deploy` of what was built. bucket: an existing one for the artifacts."""
