@@ -145,7 +145,8 @@ class Ledger(Protocol):
     def begin_data(self, claim: Claim, *, now_ms: int, next_ok_ms: int) -> bool:
         """`sending` → `data`: renews the expiry, and raises next_ok to at least `next_ok_ms`.
 
-        True also when it was applied before with this token. False: the claim was lost, the mail must not be sent.
+        True also when it was applied before with this token. False: the claim was lost, or a claim made after it still has
+        its cooldown running (then next_ok is neither one's own nor past; give the claim back); the mail must not be sent.
         """
 
     def finish(self, claim: Claim, outcome: Outcome, *, mark: Mark | None = None) -> bool:
