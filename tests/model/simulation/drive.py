@@ -29,14 +29,14 @@ class Drive:
     def run(self) -> list[Call]:
         """Until all is at rest. Returns the port calls that were made; Violation when it never comes to rest."""
         while len(self.calls) < MAX_CALLS:
-            if not self._one() and at_rest(self.world) is None:
+            if not self.one() and at_rest(self.world) is None:
                 self._late_effects()
                 if at_rest(self.world) is None:
                     return self.calls
             self.monitor.raise_if_failed()
         raise Violation(f"no rest after {MAX_CALLS} calls: {at_rest(self.world)}")
 
-    def _one(self) -> bool:
+    def one(self) -> bool:
         """One thing; False when there is nothing to do before the next watch."""
         world = self.world
         if world.workers:
