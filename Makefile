@@ -5,7 +5,7 @@ MAKEFLAGS += --no-print-directory
 
 SETUP := sh localstack/setup.sh
 UV := UV_NO_CONFIG=1 .tools/uv/bin/uv
-PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
+PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp .tools/dynalite/.stamp
 # SAM builds with the first python3.13 on the PATH; the one beside it has pip.
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
@@ -68,3 +68,6 @@ clean:  ## remove everything that the other targets made
 
 .tools/runtime/.stamp: .tools/python313
 	@$(SETUP) runtime && touch $@
+
+.tools/dynalite/.stamp: localstack/tools/dynalite/package-lock.json localstack/setup.sh
+	@$(SETUP) dynalite && touch $@

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts one part of the tool set in place: uv, python, venv, sam, ministack or runtime. `make setup` calls it for each that is missing or out of date.
+# Puts one part of the tool set in place: uv, python, venv, sam, ministack, runtime or dynalite. `make setup` calls it for each that is missing or out of date.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -80,7 +80,16 @@ runtime)
     # An empty environment: the emulator runs functions with its own interpreter, and they must see nothing but their layers.
     tool_venv "$1"
     ;;
+dynalite)
+    # A second opinion on DynamoDB's conditions; its tests are skipped where Node.js is missing.
+    mkdir -p "$tools/dynalite"
+    if command -v npm >/dev/null 2>&1; then
+        cp localstack/tools/dynalite/package.json localstack/tools/dynalite/package-lock.json "$tools/dynalite/"
+        quietly "cannot install dynalite; is the npm registry in reach?" \
+            npm ci --prefix "$tools/dynalite" --ignore-scripts --no-audit --no-fund
+    fi
+    ;;
 *)
-    die "usage: localstack/setup.sh uv|python|venv|sam|ministack|runtime"
+    die "usage: localstack/setup.sh uv|python|venv|sam|ministack|runtime|dynalite"
     ;;
 esac
