@@ -17,6 +17,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
     "orgs": ("mailtide.cli.orgs:orgs", "Add organisations and list them."),
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
+    "mailboxes": (
+        "mailtide.cli.mailboxes:mailboxes",
+        "Import, export, list, pause and resume the mailboxes of the warm-up.",
+    ),
+    "warmup": (
+        "mailtide.cli.warmup:warmup",
+        "How the warm-up stands, what it can carry, a simulated day, a tick by hand.",
+    ),
     "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""

@@ -80,7 +80,10 @@ class Tally:
     forfeited: int = 0
     transient: int = 0
     permanent: int = 0
+    arrived: int = 0
+    """Mails that a server accepted; each beyond what the ledger counts as sent came twice."""
     duplicates: int = 0
+    """Rounds that arrived twice; counted only with `check_pairs`, as the next two."""
     repeated_pairs: int = 0
     own_mail: int = 0
     replies: int = 0
@@ -315,6 +318,7 @@ class Simulation:
 
     def _arrive(self, flight: _Flight) -> None:
         mail = flight.mail
+        self.tally.arrived += 1
         self.ledger.finish(flight.claim, "sent_reply" if flight.is_reply else "sent")
         self.tally.replies += flight.is_reply
         if self._pairs is None:

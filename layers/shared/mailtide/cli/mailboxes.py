@@ -1,0 +1,191 @@
+"""`mailtide mailboxes`: import, export, list, pause and resume the mailboxes of the warm-up."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from mailtide.cli.cloud import cloud_command
+from mailtide.errors import InputError
+
+if TYPE_CHECKING:
+    from mailtide.warmup.contracts import Mailbox, MailboxProfile
+    from mailtide.warmup.import_mailboxes import ImportReport
+
+SHOWN_REFUSALS = 20
+
+
+@click.group()
+def mailboxes() -> None:
+    """Import, export, list, pause and resume the mailboxes of the warm-up."""
+
+
+@mailboxes.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--from", "first_day", help="First day of new mailboxes' ramps (YYYY-MM-DD); tomorrow if left out.")
+@click.option("--refused", type=click.Path(path_type=Path), help="Write every refused line and why into this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@cloud_command
+def import_command(file: Path, first_day: str | None, refused: Path | None, as_json: bool) -> None:
+    """Put the mailboxes of the CSV file FILE into the pool, one a line.
+
+    The first line names the columns: user_id, address and smtp_host; password, or refresh_token with token_url; and as you
+    like mailbox_id, display_name, smtp_port, smtp_security, imap_host, imap_port, imap_security, auth, username, client_id,
+    client_secret, start_count, increase_by, max_daily, timezone, window (09:00-17:30), weekdays (mon tue wed), first_day. A bad
+    line is refused with its number and the reason (exit code 2); the good ones go in.
+    """
+    from mailtide.adapters.kms import KmsSecrets, make_kms_client
+    from mailtide.planning import mailboxes as table
+    from mailtide.warmup.import_mailboxes import import_mailboxes
+    from mailtide.warmup.mailbox_csv import read_lines
+    from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
+
+    day = _day(first_day)
+    secrets = KmsSecrets(make_kms_client(), load_warmup_resources().secrets_kms_key_id)
+    store = table()
+    with _open(file) as text, Progress(console=Console(stderr=True), transient=True) as bar:
+        total = sum(1 for _ in text) - 1
+        text.seek(0)
+        task = bar.add_task("mailboxes", total=max(total, 1))
+        lines = read_lines(text, settings=load_warmup_settings(), first_day=day)
+        report = import_mailboxes(lines, store, secrets, lambda done: bar.update(task, completed=done))
+    _say(report, refused, as_json=as_json)
+    if report.refused:
+        sys.exit(2)
+
+
+def _day(text: str | None) -> date:
+    try:
+        return date.fromisoformat(text) if text else datetime.now(UTC).date() + timedelta(days=1)
+    except ValueError:
+        raise InputError(f"{text!r} is no day like 2026-11-21.") from None
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as text:
+            yield text
+    except (OSError, UnicodeDecodeError):
+        raise InputError(f"The file {path} cannot be read as UTF-8 text.") from None
+
+
+def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:
+    refused = [f"line {refusal.number}: {refusal.reason}" for refusal in report.refused]
+    if file is not None:
+        file.write_text("".join(f"{line}\n" for line in refused), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({"imported": report.imported, "refused": refused}))
+        return
+    for line in refused[:SHOWN_REFUSALS]:
+        click.echo(f"mailtide: {line}", err=True)
+    if len(refused) > SHOWN_REFUSALS:
+        click.echo(f"mailtide: and {len(refused) - SHOWN_REFUSALS} more (--refused FILE lists all)", err=True)
+    click.echo(f"{report.imported} mailboxes imported, {len(refused)} lines refused.")
+
+
+@mailboxes.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--user", help="Only this user's mailboxes; all if left out.")
+@cloud_command
+def export(file: Path, user: str | None) -> None:
+    """Write the mailboxes into the CSV file FILE (- for standard output), without their secrets."""
+    from mailtide.warmup.mailbox_csv import write_lines
+
+    if str(file) == "-":
+        write_lines(sys.stdout, _whole(user))
+        return
+    if file.exists():
+        raise InputError(f"The file {file} exists already.")
+    try:
+        with file.open("w", encoding="utf-8", newline="") as text:
+            count = write_lines(text, _whole(user))
+    except OSError:
+        raise InputError(f"The file {file} cannot be written.") from None
+    click.echo(f"{count} mailboxes written to {file}.")
+
+
+def _whole(user: str | None) -> "Iterator[Mailbox]":
+    from itertools import batched
+
+    from mailtide.planning import mailboxes as table
+
+    if user is not None:
+        yield from table().of_user(user)
+        return
+    for chunk in batched((profile.mailbox_id for profile in table().profiles()), 500, strict=False):
+        yield from table().get_many(chunk).values()
+
+
+@mailboxes.command(name="list")
+@click.option("--user", help="Only this user's mailboxes; all if left out.")
+@click.option(
+    "--status", type=click.Choice(["active", "paused", "disconnected", "quarantined"]), help="Only those of one status."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of a table.")
+@cloud_command
+def list_mailboxes(user: str | None, status: str | None, as_json: bool) -> None:
+    """The mailboxes of the pool."""
+    table = Table("mailbox", "user", "address", "status", "ramp", "first day")
+    for profile in _profiles(user):
+        if status not in {None, profile.status}:
+            continue
+        if as_json:
+            click.echo(profile.model_dump_json(include=_SHOWN))
+            continue
+        ramp = f"{profile.ramp.start_count} + {profile.ramp.increase_by} to {profile.ramp.max_daily}"
+        table.add_row(
+            profile.mailbox_id, profile.user_id, profile.address, profile.status, ramp, str(profile.first_day)
+        )
+    if not as_json:
+        Console().print(table)
+
+
+_SHOWN = {"mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day"}
+
+
+def _profiles(user: str | None) -> "Iterator[MailboxProfile]":
+    from mailtide.planning import mailboxes as table
+
+    yield from table().profiles() if user is None else table().of_user(user)
+
+
+@mailboxes.command()
+@click.argument("mailbox_ids", nargs=-1, required=True)
+@click.option("--reason", default="paused by a person", show_default=True, help="Why, for those who look later.")
+@cloud_command
+def pause(mailbox_ids: tuple[str, ...], reason: str) -> None:
+    """Pause MAILBOX_IDS: nothing is sent from them any more, from now on."""
+    _set(mailbox_ids, "paused", reason)
+
+
+@mailboxes.command()
+@click.argument("mailbox_ids", nargs=-1, required=True)
+@cloud_command
+def resume(mailbox_ids: tuple[str, ...]) -> None:
+    """Make MAILBOX_IDS active again, whatever they were: today if they stand in today's roster, else tomorrow."""
+    _set(mailbox_ids, "active", "")
+
+
+def _set(mailbox_ids: tuple[str, ...], status: str, reason: str) -> None:
+    from typing import cast
+
+    from mailtide.planning import mailboxes as table
+    from mailtide.warmup.contracts import MailboxStatus
+
+    missing = [
+        mailbox_id
+        for mailbox_id in mailbox_ids
+        if not table().set_status(mailbox_id, cast("MailboxStatus", status), reason)
+    ]
+    click.echo(f"{len(mailbox_ids) - len(missing)} mailboxes are {status}.")
+    if missing:
+        raise InputError(f"There is no mailbox {', '.join(missing)}.")

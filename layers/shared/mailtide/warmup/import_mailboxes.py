@@ -1,0 +1,74 @@
+"""Import: lines of mailboxes into the table, a few hundred at a time; refused lines are listed, the good ones go in."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import batched
+
+from mailtide.warmup.contracts import Mailbox
+from mailtide.warmup.mail_ports import Secrets
+from mailtide.warmup.mailbox_csv import Line, Refusal
+from mailtide.warmup.ports import MailboxStore
+
+CHUNK = 500
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of a file."""
+
+    imported: int = 0
+    refused: list[Refusal] = field(default_factory=list)
+
+
+def import_mailboxes(
+    lines: Iterable[Line | Refusal],
+    store: MailboxStore,
+    secrets: Secrets,
+    progress: Callable[[int], None] | None = None,
+) -> ImportReport:
+    """Put mailboxes into the table. Fine to repeat: a mailbox that exists keeps its status and the earlier first
+    day; without a secret in its line also its secret. `progress` gets the number of lines so far."""
+    report = ImportReport()
+    beside: dict[str, str] = {}
+    done = 0
+    for chunk in batched(lines, CHUNK, strict=False):
+        good = [line for line in chunk if isinstance(line, Line)]
+        report.refused += [line for line in chunk if isinstance(line, Refusal)]
+        known = store.get_many(line.mailbox.mailbox_id for line in good)
+        mailboxes = list(_merge(good, known, secrets, beside, report))
+        store.put_many(mailboxes)
+        report.imported += len(mailboxes)
+        done += len(chunk)
+        if progress:
+            progress(done)
+    report.refused.sort(key=lambda refusal: refusal.number)
+    return report
+
+
+def _merge(
+    lines: Iterable[Line], known: dict[str, Mailbox], secrets: Secrets, beside: dict[str, str], report: ImportReport
+) -> Iterator[Mailbox]:
+    for line in lines:
+        mailbox, old = line.mailbox, known.get(line.mailbox.mailbox_id)
+        if old is not None and old.user_id != mailbox.user_id:
+            report.refused.append(Refusal(line.number, f"mailbox {mailbox.mailbox_id} belongs to another user"))
+            continue
+        if line.credentials is not None:
+            sealed = secrets.seal(
+                mailbox.user_id, mailbox.mailbox_id, line.credentials, beside=beside.get(mailbox.user_id)
+            )
+            beside[mailbox.user_id] = sealed
+        elif old is not None and old.auth.kind == mailbox.auth.kind:
+            sealed = old.auth.sealed
+        else:
+            report.refused.append(Refusal(line.number, "it holds no password or refresh_token, and the mailbox is new"))
+            continue
+        changes: dict[str, object] = {"auth": mailbox.auth.model_copy(update={"sealed": sealed})}
+        if old is not None:
+            changes |= {
+                "status": old.status,
+                "status_reason": old.status_reason,
+                "not_before_ms": old.not_before_ms,
+                "first_day": min(old.first_day, mailbox.first_day),
+            }
+        yield mailbox.model_copy(update=changes)
