@@ -94,11 +94,24 @@ def test_limits_that_cannot_be_asked_send_nothing(server: RecordingServer, world
     message = world.message(world.mailbox("alpha"), world.mailbox("beta"))
     faulty = FaultyClient(world.cloud.client, 1, 1.0)
     world.limits_client = faulty
-    assert world.send(message).counts() == {"given_back": 1}
+    assert world.send(message).counts() == {"put_back": 1}
     assert server.record.mails == []
-    assert world.view(message).in_flight == 0
+    view = world.view(message)
+    assert (view.in_flight, view.tries) == (0, {})
     world.limits_client = None
     assert world.send(message).counts() == {"sent": 1}
+
+
+def test_a_busy_host_costs_no_try(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    server.handler.delay_s = 12.0
+    world = world_at(server.port, smtp_timeout_ms=20_000)
+    recipient = world.mailbox("target")
+    messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(2)]
+    report = world.send(*messages, host_concurrency=1)
+    assert report.counts() == {"sent": 1, "put_back": 1}
+    [(waiting, _)] = world.queue.mails
+    view = world.view(waiting)
+    assert (view.in_flight, view.tries, view.next_ok_ms) == (0, {}, 0)
 
 
 def test_one_poisoned_mailbox_stops_nobody(server: RecordingServer, world_at: Callable[..., World]) -> None:

@@ -12,6 +12,7 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from mailtide.adapters.oauth2 import AccessTokens
+from mailtide.errors import TransientError
 from mailtide.warmup.classify import MailRefusedError, OutcomeUnknownError, Phase, ReplyClass
 from mailtide.warmup.contracts import Mailbox
 from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
@@ -20,6 +21,8 @@ IDLE_CHECK_S = 5.0
 """A connection that was idle for longer is asked whether it still lives."""
 IDLE_MAX_S = 120.0
 QUIT_TIMEOUT_S = 2.0
+HOST_WAIT_S = 10.0
+"""How long a send waits for its turn at a host."""
 
 type OpenSecret = Callable[[Mailbox], Awaitable[Credentials]]
 type _Key = tuple[str, str, int]
@@ -100,7 +103,11 @@ class SmtpMailer:
     async def connect(self, mailbox: Mailbox) -> SmtpSession:
         """See mailtide.warmup.mail_ports.Mailer."""
         host = self._hosts.setdefault(mailbox.smtp.host, asyncio.Semaphore(self._host_concurrency))
-        await host.acquire()
+        try:
+            async with asyncio.timeout(HOST_WAIT_S):
+                await host.acquire()
+        except TimeoutError:
+            raise TransientError("All connections that the host may have are in use.") from None
         try:
             client = await self._reused(mailbox) or await self._opened(mailbox)
         except BaseException:

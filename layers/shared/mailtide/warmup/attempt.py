@@ -23,6 +23,8 @@ from mailtide.warmup.settings import WarmupSettings
 FORFEITS_PER_SEND = 2
 """Tokens that one handling may let go out of date before it goes back to the queue."""
 RESULT_TRIES = 4
+UNAVAILABLE_MS = 20_000
+"""Until a send comes back for which limits, tables or connections were not to be had."""
 SPREAD_S = 10.0
 """Those refused by a limit come back spread over this, not all at once."""
 
@@ -94,7 +96,7 @@ class Attempt:
         except MailRefusedError as refused:
             return await self._refused(refused, envelope)
         except TransientError:
-            return await self._give_back("tables", None)
+            return await self._give_back("unavailable", services.clock.now_ms() + UNAVAILABLE_MS)
 
     def _take_claim(self, now_ms: int) -> ClaimAnswer:
         message = self._message

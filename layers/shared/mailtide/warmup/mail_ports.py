@@ -34,7 +34,7 @@ class Mailer(Protocol):
     """Opens sessions, never more at once to one host than it may."""
 
     async def connect(self, mailbox: Mailbox) -> MailSession:
-        """A session of this mailbox, new or reused. MailRefusedError."""
+        """A session of this mailbox, new or reused. MailRefusedError; TransientError when the host has no connection free."""
 
     async def close(self) -> None:
         """End all idle connections. Never raises."""
