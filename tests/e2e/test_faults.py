@@ -172,5 +172,5 @@ def test_nothing_ended_in_a_dead_letter_queue(cloud: LocalCloud) -> None:
     sqs = cloud.client("sqs")
     for name in ("plan", "collect", "finish", "watch"):
         url = cloud.stack.dead_letters_url(name)
-        left = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        left = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=0).get("Messages", [])
         assert [json.loads(message["Body"]) for message in left] == [], name
