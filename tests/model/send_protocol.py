@@ -125,14 +125,14 @@ def explore(mutation: Mutation = "", *, max_states: int = 3_000_000) -> Explored
     while waiting:
         state = waiting.popleft()
         for label, reached in successors(state, mutation):
-            broken = broken_invariant(reached)
             after = _canonical(reached)
+            if after in seen:
+                continue
+            seen[after] = (state, label)
+            waiting.append(after)
+            broken = broken_invariant(after)
             if broken:
-                seen.setdefault(after, (state, label))
                 return Explored(len(seen), Violation(broken, _trace(seen, state, label)))
-            if after not in seen:
-                seen[after] = (state, label)
-                waiting.append(after)
         if len(seen) > max_states:
             raise AssertionError("the state space is larger than it should be")
     return Explored(len(seen), None)
@@ -165,8 +165,8 @@ def successors(state: State, mutation: Mutation) -> Iterator[tuple[str, State]]:
         if worker.step == "idle":
             yield from _receive(state, number, mutation)
             continue
-        yield f"{number} dies", _with(state, number, Worker(), queued=state.queued + 1)
-        yield from ((f"{number} {label}", after) for label, after in STEPS[worker.step](state, number, mutation))
+        yield "dies", _with(state, number, Worker(), queued=state.queued + 1)
+        yield from STEPS[worker.step](state, number, mutation)
     yield from _time_passes(state, mutation)
 
 
@@ -189,7 +189,7 @@ def _receive(state: State, number: int, mutation: Mutation) -> Iterator[tuple[st
         return
     token = 1 if mutation == "token_from_message" else state.handlings + 1
     received = state._replace(queued=state.queued - 1, handlings=state.handlings + 1)
-    yield f"{number} receives", _with(received, number, Worker("claim", token))
+    yield "receives", _with(received, number, Worker("claim", token))
 
 
 def _claim(state: State, number: int, mutation: Mutation) -> Iterator[tuple[str, State]]:
@@ -350,9 +350,9 @@ def _expired(held: Round) -> Round:
 
 
 def _with(state: State, number: int, worker: Worker, *, queued: int | None = None) -> State:
-    first, second = state.workers
+    item, (first, second), waiting, *rest = state
     workers = (worker, second) if number == 0 else (first, worker)
-    return state._replace(workers=workers, queued=state.queued if queued is None else queued)
+    return State(item, workers, waiting if queued is None else queued, *rest)
 
 
 def _canonical(state: State) -> State:
