@@ -47,12 +47,20 @@ def test_a_machine_that_never_delivers_a_database_fails_the_run(behaviour: Behav
     assert world.bucket.objects[SOURCE].body == database(1)
 
 
-def test_a_delivery_that_is_written_over_before_it_is_published_fails_the_run() -> None:
-    world = World(behaviour=lambda _: Behaviour.OVERWRITES, loses_event=lambda key: "result" in key)
-    upload(world, 1)
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_delivery_that_is_lost_before_it_is_published_fails_the_run(gone: bool) -> None:
+    world = World()
+    drive_until(world, "stage_copy", "contacts.db")
+    delivered = next(key for key in world.bucket.objects if key.endswith("/tasks/whole/1/contacts.db"))
+    if gone:
+        world.bucket.delete(delivered)
+    else:
+        world.bucket.put(delivered, b"no longer what it was")
+    world.run(world.workers[0])
     rest(world)
-    assert [done.status for done in ended(world)] == ["failed"]
+    assert [(done.status, done.published_etag) for done in ended(world)] == [("failed", None)]
     assert world.bucket.objects[SOURCE].body == database(1)
+    check_quiet(world)
 
 
 def test_a_restored_version_gets_a_run_of_its_own() -> None:

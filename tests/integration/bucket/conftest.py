@@ -89,7 +89,7 @@ class S3Others:
             )["ETag"]
             for number, at in enumerate(range(0, len(body), PART_BYTES), start=1)
         ]
-        parts: Sequence["CompletedPartTypeDef"] = [
+        parts: Sequence[CompletedPartTypeDef] = [
             {"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, start=1)
         ]
         self.client.complete_multipart_upload(
