@@ -9,7 +9,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from tests.model.protocol import Broken, Process, Protocol, State, first_state
+from tests.model.protocol import Protocol
+from tests.model.protocol_state import Broken, Process, State, first_state
 
 MAX_ROUNDS = 12
 

@@ -11,76 +11,24 @@ What is left out, and left to the simulation of the real code: queues, machines 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-type Content = str
-"""Of an object: a customer's, or "A>0" for what run 0 computed from "A". Equal content has equal ETags."""
-type Version = tuple[Content, int]
-"""Content, and when it was written."""
-
-
-class Latest(NamedTuple):
-    """latest.json. etag: a number that no two writes share."""
-
-    etag: int = 0
-    handled: Version | None = None
-    run: int | None = None
-    status: str | None = None
-    published: Content | None = None
-    intent: tuple[int, int] | None = None
-    """Run and upload id."""
-
-
-class Run(NamedTuple):
-    """A run's objects. published: whether its output ever stood over the source."""
-
-    source: Version
-    timer: bool
-    marker: bool = False
-    planned: bool = False
-    result: str | None = None
-    done: str | None = None
-    published: bool = False
-
-
-class Process(NamedTuple):
-    """One call at work.
-
-    seen: latest.json as it read it. upload: the one it staged or settles. back: where it goes on after settling.
-    """
-
-    at: str
-    run: int
-    seen: Latest | None = None
-    upload: int = -1
-    source: Version | None = None
-    ending: str = ""
-    back: str = ""
-    rounds: int = 0
-    writes: int = 0
-    """Of the source, when the lock was taken."""
-
-
-class State(NamedTuple):
-    """Everything. uploads: (run, state) by id; state is open, aborted or completed."""
-
-    source: Version
-    writes: int
-    """Of the source: the date of the last."""
-    latest: Latest
-    owner: int | None
-    runs: tuple[Run, ...]
-    uploads: tuple[tuple[int, str], ...]
-    processes: tuple[Process | None, ...]
-    starts: int
-    customer: int
-    thefts: int
-    timers: int
-
-
-class Broken(AssertionError):  # noqa: N818 - the word of the field
-    """A promise is broken."""
-
+from tests.model.protocol_state import (
+    Broken,
+    Latest,
+    Process,
+    Run,
+    State,
+    Version,
+    abort,
+    expected_output,
+    output,
+    release_lock,
+    take_lock,
+    with_process,
+    with_run,
+    with_upload,
+    write_latest,
+)
 
 MAX_ROUNDS = 3
 MUTATIONS = (
@@ -101,23 +49,6 @@ MUTATIONS = (
 """Rules that a protocol may break, to show that the search would see it."""
 
 
-def first_state(*, processes: int = 2, starts: int = 4, uploads: int = 2, thefts: int = 1, timers: int = 1) -> State:
-    """The customer's first upload stands; nothing else does."""
-    return State(("A", 1), 1, Latest(), None, (), (), (None,) * processes, starts, uploads, thefts, timers)
-
-
-def finishing_state(*, processes: int = 2, starts: int = 2, uploads: int = 2, timers: int = 0) -> State:
-    """The customer's first upload is planned, and its machine has delivered."""
-    state = first_state(processes=processes, starts=starts, uploads=uploads, thefts=0, timers=timers)
-    run = Run(state.source, timer=False, marker=True, planned=True, result="output")
-    return state._replace(runs=(run,), owner=0)
-
-
-def output(run: int, source: Version) -> Content:
-    """What a run computes."""
-    return f"{source[0]}>{run}"
-
-
 class Protocol:
     """The transitions. mutation: a rule that this protocol breaks, by one of MUTATIONS."""
 
@@ -133,7 +64,7 @@ class Protocol:
                 yield from self._starts(state, slot)
             else:
                 yield from self.step(state, slot, process)
-                yield _put(state, slot, None)
+                yield with_process(state, slot, None)
 
     def _surroundings(self, state: State) -> Iterator[State]:
         if state.customer:
@@ -144,22 +75,22 @@ class Protocol:
         for number, run in enumerate(state.runs):
             if run.planned and run.result is None and run.done is None:
                 for result in ("output", "unchanged", "failure"):
-                    yield _with_run(state, number, result=result)
+                    yield with_run(state, number, result=result)
 
     def _starts(self, state: State, slot: int) -> Iterator[State]:
         if not state.starts or slot != state.processes.index(None):
             return
         fewer = state._replace(starts=state.starts - 1)
-        yield _put(fewer, slot, Process("plan: source", -1))
+        yield with_process(fewer, slot, Process("plan: source", -1))
         for number, run in enumerate(state.runs):
             if run.result is not None and (run.marker or run.done is None):
-                yield _put(fewer, slot, Process("finish", number))
+                yield with_process(fewer, slot, Process("finish", number))
             if run.marker and not run.planned and run.done is None:
-                yield _put(fewer, slot, Process("plan: before", number))
+                yield with_process(fewer, slot, Process("plan: before", number))
             if run.marker and run.done is not None and run.result is None:
-                yield _put(fewer, slot, Process("finish", number))
+                yield with_process(fewer, slot, Process("finish", number))
         if state.latest.intent is not None:
-            yield _put(fewer, slot, Process("watch", -1))
+            yield with_process(fewer, slot, Process("watch", -1))
 
     def step(self, state: State, slot: int, process: Process) -> Iterator[State]:
         """The next request of one process, with everything that it may meet."""
@@ -169,47 +100,47 @@ class Protocol:
     def _plan(self, state: State, slot: int, p: Process) -> Iterator[State]:
         match p.at:
             case "plan: source":
-                yield _put(state, slot, p._replace(at="plan: latest", source=state.source))
+                yield with_process(state, slot, p._replace(at="plan: latest", source=state.source))
             case "plan: latest":
                 yield from self._choose_run(state, slot, p)
             case "plan: before":
-                yield _put(state, slot, p._replace(at="plan: look", seen=state.latest))
+                yield with_process(state, slot, p._replace(at="plan: look", seen=state.latest))
             case "plan: look":
                 run = state.runs[p.run]
                 assert p.seen is not None
                 stands = state.source == run.source and (run.timer or not self.handled(state, p.seen, state.source))
-                yield _put(state, slot, p._replace(at="plan: lock" if stands else "plan: supersede"))
+                yield with_process(state, slot, p._replace(at="plan: lock" if stands else "plan: supersede"))
             case "plan: supersede":
                 if not state.runs[p.run].planned and state.latest == p.seen:
-                    yield _put(state, slot, p._replace(at="finish: done", ending="superseded"))
+                    yield with_process(state, slot, p._replace(at="finish: done", ending="superseded"))
                 else:
-                    yield _put(state, slot, None)
+                    yield with_process(state, slot, None)
             case _:
                 yield from self._plan_locked(state, slot, p, state.runs[p.run])
 
     def _plan_locked(self, state: State, slot: int, p: Process, run: Run) -> Iterator[State]:
         match p.at:
             case "plan: lock":
-                for locked in _lock(state, p.run):
-                    yield _put(locked, slot, p._replace(at="plan: look again", writes=state.writes))
-                yield _put(state, slot, None)
+                for locked in take_lock(state, p.run):
+                    yield with_process(locked, slot, p._replace(at="plan: look again", writes=state.writes))
+                yield with_process(state, slot, None)
             case "plan: look again":
                 same = state.source == run.source and state.latest == p.seen and run.done is None
                 if same or self.mutation == "no second look after the lock":
-                    yield _put(state, slot, p._replace(at="plan: create"))
+                    yield with_process(state, slot, p._replace(at="plan: create"))
                 else:
-                    yield _put(_release(state, p.run), slot, None)
+                    yield with_process(release_lock(state, p.run), slot, None)
             case "plan: create":
                 if state.source != run.source and state.writes == p.writes and not run.planned:
                     raise Broken("a run is planned, though its version was gone when the lock was taken")
-                yield _put(_with_run(state, p.run, planned=True), slot, None)
+                yield with_process(with_run(state, p.run, planned=True), slot, None)
 
     def _choose_run(self, state: State, slot: int, p: Process) -> Iterator[State]:
         """The run of the version that was read, and its marker."""
         assert p.source is not None
         handled = self.handled(state, state.latest, p.source)
-        if handled and (not state.timers or p.source[0] == _expected(state, state.latest)):
-            yield _put(state, slot, None)
+        if handled and (not state.timers or p.source[0] == expected_output(state, state.latest)):
+            yield with_process(state, slot, None)
             return
         if not handled and ">" in p.source[0] and p.source == state.source:
             raise Broken("our own output starts a run")
@@ -220,31 +151,31 @@ class Protocol:
             and alike
             and (handled or state.source != p.source or self.handled(state, state.latest, p.source))
         ):
-            yield _put(state, slot, None)
+            yield with_process(state, slot, None)
             return
         if number is None:
             number = len(state.runs)
             runs = (*state.runs, Run(p.source, timer=handled, marker=True))
             state = state._replace(runs=runs, timers=state.timers - handled)
         after = None if state.runs[number].planned else p._replace(at="plan: before", run=number, source=None)
-        yield _put(_with_run(state, number, marker=True), slot, after)
+        yield with_process(with_run(state, number, marker=True), slot, after)
 
     def handled(self, state: State, latest: Latest, source: Version) -> bool:
         if self.mutation == "does not know its own output":
             return latest.handled == source
-        return source[0] in {latest.published, _expected(state, latest)} or latest.handled == source
+        return source[0] in {latest.published, expected_output(state, latest)} or latest.handled == source
 
     def _finish(self, state: State, slot: int, p: Process) -> Iterator[State]:
         run = state.runs[p.run]
         match p.at:
             case "finish":
-                yield _put(state, slot, self._begin(run, p))
+                yield with_process(state, slot, self._begin(run, p))
             case "finish: lock":
-                for locked in _lock(state, p.run):
-                    yield _put(locked, slot, p._replace(at="finish: latest"))
-                yield _put(state, slot, None)
+                for locked in take_lock(state, p.run):
+                    yield with_process(locked, slot, p._replace(at="finish: latest"))
+                yield with_process(state, slot, None)
             case "finish: latest":
-                yield _put(state, slot, self._decide(state, p))
+                yield with_process(state, slot, self._decide(state, p))
             case "finish: done" | "finish: record late":
                 yield from self._finish_done(state, slot, p, run)
             case "finish: look" | "finish: replaced?" | "finish: fence":
@@ -257,11 +188,11 @@ class Protocol:
             case "finish: done":
                 ended = state if run.done is not None else self._end(state, p)
                 if self.mutation == "closes the marker first" and run.marker:
-                    yield _put(_with_run(state, p.run, marker=False), slot, p)
+                    yield with_process(with_run(state, p.run, marker=False), slot, p)
                     return
-                yield _put(ended, slot, p._replace(at="finish: record late" if p.back == "late" else "tail"))
+                yield with_process(ended, slot, p._replace(at="finish: record late" if p.back == "late" else "tail"))
             case "finish: record late":
-                yield _put(_write(state, p, self._record(run, p)) or state, slot, p._replace(at="tail"))
+                yield with_process(write_latest(state, p, self._record(run, p)) or state, slot, p._replace(at="tail"))
 
     def _begin(self, run: Run, p: Process) -> Process | None:
         """What a call that was told to finish a run finds to do."""
@@ -292,26 +223,28 @@ class Protocol:
             raise Broken("done.json says published, and it never was")
         if p.ending != "published" and state.source[0] == output(p.run, run.source) and run.published:
             raise Broken(f"a schedule stands published, and its run ends as {p.ending}")
-        return _with_run(state, p.run, done=p.ending)
+        return with_run(state, p.run, done=p.ending)
 
     def _look(self, state: State, slot: int, p: Process, run: Run) -> Iterator[State]:
         careless = self.mutation == "supersedes after one look"
         match p.at:
             case "finish: look":
-                yield _put(
+                yield with_process(
                     state, slot, p._replace(at="finish: ended?" if state.source == run.source else "finish: replaced?")
                 )
             case "finish: replaced?":
                 same = careless or state.latest == p.seen
                 ending = "failed" if run.result == "failure" else "superseded"
-                yield _put(state, slot, p._replace(at="finish: fence" if same else "finish: latest", ending=ending))
+                yield with_process(
+                    state, slot, p._replace(at="finish: fence" if same else "finish: latest", ending=ending)
+                )
             case "finish: fence":
                 if careless or self.mutation == "supersedes without writing latest.json":
-                    yield _put(state, slot, p._replace(at="finish: done"))
+                    yield with_process(state, slot, p._replace(at="finish: done"))
                     return
                 assert p.seen is not None
-                fenced = _write(state, p, p.seen)
-                yield _put(fenced or state, slot, p._replace(at="finish: done") if fenced else None)
+                fenced = write_latest(state, p, p.seen)
+                yield with_process(fenced or state, slot, p._replace(at="finish: done") if fenced else None)
 
     def _publish(self, state: State, slot: int, p: Process, run: Run) -> Iterator[State]:
         match p.at:
@@ -319,20 +252,22 @@ class Protocol:
                 ended = run.done is not None and self.mutation != "forgets to look for done.json"
                 after = "finish: stage" if run.result == "output" else "finish: previous"
                 ending = "failed" if run.result == "failure" else "published"
-                yield _put(state, slot, None if ended else p._replace(at=after, ending=ending))
+                yield with_process(state, slot, None if ended else p._replace(at=after, ending=ending))
             case "finish: stage":
                 staged = state._replace(uploads=(*state.uploads, (p.run, "open")))
-                yield _put(staged, slot, p._replace(at="finish: intent", upload=len(state.uploads)))
+                yield with_process(staged, slot, p._replace(at="finish: intent", upload=len(state.uploads)))
             case "finish: intent":
                 assert p.seen is not None
-                written = _write(state, p, p.seen._replace(intent=(p.run, p.upload)))
-                yield _put(written or state, slot, p._replace(at="finish: latest" if written else "finish: abort"))
+                written = write_latest(state, p, p.seen._replace(intent=(p.run, p.upload)))
+                yield with_process(
+                    written or state, slot, p._replace(at="finish: latest" if written else "finish: abort")
+                )
             case "finish: abort":
-                yield _put(_abort(state, p.upload), slot, p._replace(at="finish: latest"))
+                yield with_process(abort(state, p.upload), slot, p._replace(at="finish: latest"))
             case "finish: complete":
                 yield from self._complete(state, slot, p, run)
             case "finish: previous":
-                yield _put(self._end_previous(state, p), slot, p._replace(at="finish: record"))
+                yield with_process(self._end_previous(state, p), slot, p._replace(at="finish: record"))
             case "finish: record":
                 yield from self._record_latest(state, slot, p, run)
 
@@ -340,21 +275,21 @@ class Protocol:
         kind = state.uploads[p.upload][1]
         published = p._replace(at="finish: previous", ending="published")
         if kind == "completed":
-            yield _put(state, slot, published)
+            yield with_process(state, slot, published)
         if kind == "open" and (state.source[0] == run.source[0] or self.mutation == "publishes without If-Match"):
             if state.source[0] != run.source[0]:
                 raise Broken("published over a version that it was not computed from")
             new = state._replace(
                 source=(output(p.run, run.source), state.writes + 1),
                 writes=state.writes + 1,
-                uploads=_settled(state, p.upload, "completed"),
+                uploads=with_upload(state, p.upload, "completed"),
             )
             if run.done not in {None, "published"}:
                 raise Broken(f"published for a run that has ended as {run.done}")
-            yield _put(_with_run(new, p.run, published=True), slot, published)
+            yield with_process(with_run(new, p.run, published=True), slot, published)
         else:
             # Refused, aborted, or completed so long ago that nobody remembers.
-            yield _put(state, slot, p._replace(at="settle", back="finish: own"))
+            yield with_process(state, slot, p._replace(at="settle", back="finish: own"))
 
     def _end_previous(self, state: State, p: Process) -> State:
         """The run whose ending latest.json holds gets its done.json before that is written over."""
@@ -362,17 +297,17 @@ class Protocol:
         number = p.seen.run
         if number is None or state.runs[number].done is not None or self.mutation == "writes over an unfinished record":
             return state
-        return _with_run(state, number, done=p.seen.status)
+        return with_run(state, number, done=p.seen.status)
 
     def _record_latest(self, state: State, slot: int, p: Process, run: Run) -> Iterator[State]:
         if self.mutation == "done.json before latest.json" and p.ending == "published":
-            yield _put(state, slot, p._replace(at="finish: done", back="late"))
+            yield with_process(state, slot, p._replace(at="finish: done", back="late"))
             return
         if self.mutation == "does not record failures" and p.ending == "failed":
-            yield _put(state, slot, p._replace(at="finish: done"))
+            yield with_process(state, slot, p._replace(at="finish: done"))
             return
-        written = _write(state, p, self._record(run, p))
-        yield _put(written or state, slot, p._replace(at="finish: done") if written else None)
+        written = write_latest(state, p, self._record(run, p))
+        yield with_process(written or state, slot, p._replace(at="finish: done") if written else None)
 
     def _record(self, run: Run, p: Process) -> Latest:
         assert p.seen is not None
@@ -387,49 +322,39 @@ class Protocol:
         run = state.runs[number]
         match p.at:
             case "settle":
-                aborted = state if self.mutation == "settles without aborting" else _abort(state, p.upload)
-                yield _put(aborted, slot, p._replace(at="settle: look"))
+                aborted = state if self.mutation == "settles without aborting" else abort(state, p.upload)
+                yield with_process(aborted, slot, p._replace(at="settle: look"))
             case "settle: look":
-                yield _put(state, slot, _after_settling(p, was_published=state.source[0] == output(number, run.source)))
+                yield with_process(
+                    state, slot, _after_settling(p, was_published=state.source[0] == output(number, run.source))
+                )
             case "settle: done":
-                ended = state if run.done is not None else _with_run(state, number, done="published")
-                yield _put(ended, slot, p._replace(at="settle: previous"))
+                ended = state if run.done is not None else with_run(state, number, done="published")
+                yield with_process(ended, slot, p._replace(at="settle: previous"))
             case "settle: previous":
-                yield _put(self._end_previous(state, p), slot, p._replace(at="settle: latest"))
+                yield with_process(self._end_previous(state, p), slot, p._replace(at="settle: latest"))
             case "settle: latest":
                 record = Latest(0, run.source, number, "published", output(number, run.source))
-                yield _put(_write(state, p, record) or state, slot, _back(p))
+                yield with_process(write_latest(state, p, record) or state, slot, _back(p))
             case "settle: drop":
                 assert p.seen is not None
-                yield _put(_write(state, p, p.seen._replace(intent=None)) or state, slot, _back(p))
+                yield with_process(write_latest(state, p, p.seen._replace(intent=None)) or state, slot, _back(p))
 
     def _watch(self, state: State, slot: int, p: Process) -> Iterator[State]:
         intent = state.latest.intent
         left = intent is not None and not state.runs[intent[0]].marker and state.runs[intent[0]].done is not None
         if intent is None or not left:
-            yield _put(state, slot, None)
+            yield with_process(state, slot, None)
         else:
-            yield _put(state, slot, p._replace(at="settle", seen=state.latest, upload=intent[1], back="watch: end"))
+            yield with_process(
+                state, slot, p._replace(at="settle", seen=state.latest, upload=intent[1], back="watch: end")
+            )
 
     def _tail(self, state: State, slot: int, p: Process) -> Iterator[State]:
         if p.at == "tail":
-            yield _put(_release(state, p.run), slot, p._replace(at="tail: marker"))
+            yield with_process(release_lock(state, p.run), slot, p._replace(at="tail: marker"))
         else:
-            yield _put(_with_run(state, p.run, marker=False), slot, None)
-
-
-def _expected(state: State, latest: Latest) -> Content | None:
-    """What the intent's upload will make of the source."""
-    if latest.intent is None:
-        return None
-    number = latest.intent[0]
-    return output(number, state.runs[number].source)
-
-
-def _is_superseding(p: Process | None) -> bool:
-    """Whether a process has seen that its version is gone, and has not yet written so."""
-    steps = {"plan: supersede", "finish: replaced?", "finish: fence"}
-    return p is not None and (p.at in steps or (p.at == "finish: done" and p.ending == "superseded"))
+            yield with_process(with_run(state, p.run, marker=False), slot, None)
 
 
 def _after_settling(p: Process, *, was_published: bool) -> Process:
@@ -446,42 +371,7 @@ def _back(p: Process) -> Process | None:
     return p._replace(at="finish: latest", back="", upload=-1)
 
 
-def _put(state: State, slot: int, process: Process | None) -> State:
-    return state._replace(processes=(*state.processes[:slot], process, *state.processes[slot + 1 :]))
-
-
-def _with_run(state: State, number: int, **changes: object) -> State:
-    run = state.runs[number]._replace(**changes)  # type: ignore[arg-type]  # checked by the tuple's own names
-    return state._replace(runs=(*state.runs[:number], run, *state.runs[number + 1 :]))
-
-
-def _write(state: State, p: Process, wanted: Latest) -> State | None:
-    """latest.json, conditionally; None when somebody else was first."""
-    assert p.seen is not None
-    if state.latest.etag != p.seen.etag:
-        return None
-    return state._replace(latest=wanted._replace(etag=state.latest.etag + 1))
-
-
-def _lock(state: State, run: int) -> Iterator[State]:
-    """With the lock taken, if it can be; an expired one is there for the taking."""
-    owner = state.owner
-    if owner is None or owner == run or state.runs[owner].done is not None:
-        yield state._replace(owner=run)
-    elif state.thefts:
-        yield state._replace(owner=run, thefts=state.thefts - 1)
-
-
-def _release(state: State, run: int) -> State:
-    return state._replace(owner=None) if state.owner == run else state
-
-
-def _settled(state: State, upload: int, kind: str) -> tuple[tuple[int, str], ...]:
-    run = state.uploads[upload][0]
-    return (*state.uploads[:upload], (run, kind), *state.uploads[upload + 1 :])
-
-
-def _abort(state: State, upload: int) -> State:
-    if state.uploads[upload][1] != "open":
-        return state
-    return state._replace(uploads=_settled(state, upload, "aborted"))
+def _is_superseding(p: Process | None) -> bool:
+    """Whether a process has seen that its version is gone, and has not yet written so."""
+    steps = {"plan: supersede", "finish: replaced?", "finish: fence"}
+    return p is not None and (p.at in steps or (p.at == "finish: done" and p.ending == "superseded"))

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.model.exploration import explore
-from tests.model.protocol import MUTATIONS, Protocol, State, finishing_state, first_state
+from tests.model.protocol import MUTATIONS, Protocol
+from tests.model.protocol_state import State, finishing_state, first_state
 from tests.model.thorough import THOROUGH
 
 LIMIT = 2_000_000
