@@ -342,3 +342,50 @@ def test_shares_add_up_to_the_budget_and_every_shard_gets_its_due() -> None:
     assert shard_share(7, [0, 0], 0, START) == 0
     assert tick_budget(settings(), TICK_MS) == 25_000
     assert tick_budget(settings(global_hourly_limit=600), TICK_MS) == 100
+
+
+@pytest.mark.parametrize(("boost", "first"), [(1.0, "late"), (2.0, "behind")])
+def test_the_boost_puts_mailboxes_behind_before_those_that_have_just_begun(boost: float, first: str) -> None:
+    """At 11:00 some have sent 7 of 30 when 15 were due, others begin: weights 23/30 × boost and 1."""
+    begins_at_11 = SendWindow(opens_min=660, closes_min=1_020)
+    late = [profile(f"late-{n}", f"late-{n}", window=begins_at_11) for n in range(200)]
+    behind = [profile(f"behind-{n}", f"behind-{n}") for n in range(60)]
+    bench = Bench([*late, *behind], global_minute_limit=2, quota_priority_boost=boost)
+    bench.clock.at_ms = START
+    plan_warmup(bench.services, WarmupTick())
+    for number in range(60):
+        for round_ in range(7):
+            key = LedgerKey(DAY, 0, f"behind-{number}")
+            claim = Claim(key, bench.member(f"behind-{number}").in_order[round_], new_token())
+            bench.ledger.claim(claim, target=30, now_ms=START, next_ok_ms=START, day_end_ms=END)
+            bench.ledger.begin_data(claim, now_ms=START, next_ok_ms=START)
+            bench.ledger.finish(claim, "sent")
+    mails = bench.tick(66)
+    assert len(mails) == 20
+    assert {mail.mailbox_id.partition("-")[0] for mail in mails} == {first}
+
+
+def test_settings_of_replies_and_of_the_daily_cap_reach_the_messages() -> None:
+    def day(**values: object) -> list[SendMessage]:
+        bench = Bench(pool_of([2] * 50), **values)
+        return [mail for number in range(0, 144, 8) for mail in bench.tick(number)]
+
+    assert all(mail.reply_to is None for mail in day(reply_rate=0))
+    often, seldom = (sum(mail.reply_to is not None for mail in day(reply_rate=rate)) for rate in (0.45, 0.1))
+    assert often > 3 * seldom > 0
+    assert {mail.user_day_limit for mail in day()} == {72}
+    assert {mail.user_day_limit for mail in day(user_daily_cap=1.5)} == {90}
+
+
+def test_a_longer_delay_makes_later_replies() -> None:
+    def waits(**values: object) -> list[int]:
+        bench = Bench(pool_of([1] * 60), **values)
+        mails = [mail for number in range(144) for mail in bench.tick(number) if mail.reply_to]
+        originals = {mail.send_id: SendId.parse(mail.reply_to or "") for mail in mails}
+        return [
+            bench.member(reply.mailbox_id).due[reply.round] - bench.member(original.mailbox_id).due[original.round]
+            for reply, original in originals.items()
+        ]
+
+    assert min(waits(reply_delay_min=120, reply_delay_max=130)) >= 120 * 60_000
+    assert min(waits(reply_delay_min=0, reply_delay_max=1)) < 20 * 60_000

@@ -213,3 +213,11 @@ def test_every_window_and_name_survives_the_way_there_and_back(window: SendWindo
     (back,) = lines(out.getvalue())
     assert isinstance(back, Line)
     assert back.mailbox == box
+
+
+def test_the_ramp_of_a_new_mailbox_comes_from_the_settings() -> None:
+    own = settings(start_count=5, increase_by=2, max_daily=40)
+    (line,) = read_lines(io.StringIO(HEAD + "u,a@b.example,smtp.b.example,x\n"), settings=own, first_day=TOMORROW)
+    assert isinstance(line, Line)
+    ramp = line.mailbox.ramp
+    assert (ramp.start_count, ramp.increase_by, ramp.max_daily) == (5, 2, 40)
