@@ -68,24 +68,25 @@ class _Rows:
     equal: Bool
 
 
-class _Keys:
+class Keys:
     """Finds a key among the desired rows: the parts of a key packed into one integer, sorted."""
 
-    def __init__(self, desired: Desired, ids: Int64) -> None:
+    def __init__(self, desired: Desired, ids: Int64, max_bits: int = 62) -> None:
+        """ids: contact ids, ascending. max_bits: of a packed key; with more, all but the contact is ranked first."""
         self._ids = ids
         self._campaigns = np.unique(desired.campaign[desired.campaign != 0])
         self._first_event = int(desired.event.min()) if len(desired) else 0
         last = int(desired.event.max()) if len(desired) else 0
         self._event_bits = (last - self._first_event).bit_length()
-        self._type_bits = len(desired.types).bit_length()
         self._campaign_bits = (len(self._campaigns) + 1).bit_length()
-        bits = len(ids).bit_length() + self._type_bits + self._event_bits + self._campaign_bits
-        # Contacts are int32 indexes; the rest fits unless a file has millions of campaigns over centuries.
-        if bits > 62:
-            raise OverflowError("more contacts, types and campaigns than fit one key")
-        packed = self._pack(desired.contact, desired.email_type, desired.event, self._rank(desired.campaign))
-        self._is_sorted = bool((packed[1:] > packed[:-1]).all())
-        self._order = None if self._is_sorted else np.argsort(packed, kind="stable")
+        tail = self._tail(desired.email_type, desired.event, self._rank(desired.campaign))
+        self._tail_bits = len(desired.types).bit_length() + self._event_bits + self._campaign_bits
+        self._tails: Int64 | None = None
+        if len(ids).bit_length() + self._tail_bits > max_bits:
+            self._tails, tail = np.unique(tail, return_inverse=True)
+            self._tail_bits = len(self._tails).bit_length()
+        packed = desired.contact.astype(np.int64) << self._tail_bits | tail
+        self._order = None if bool((packed[1:] > packed[:-1]).all()) else np.argsort(packed, kind="stable")
         self._packed = packed if self._order is None else packed[self._order]
 
     def _rank(self, campaign: Int64) -> Int64:
@@ -95,9 +96,8 @@ class _Keys:
         at = np.minimum(np.searchsorted(self._campaigns, campaign), len(self._campaigns) - 1)
         return np.where(campaign == 0, 0, np.where(self._campaigns[at] == campaign, at + 1, -1)).astype(np.int64)
 
-    def _pack(self, contact: Int32, email_type: Int32, event: Int32, rank: Int64) -> Int64:
-        packed = contact.astype(np.int64) << self._type_bits | email_type
-        packed = packed << self._event_bits | (event.astype(np.int64) - self._first_event)
+    def _tail(self, email_type: Int32, event: Int32, rank: Int64) -> Int64:
+        packed = email_type.astype(np.int64) << self._event_bits | (event.astype(np.int64) - self._first_event)
         return packed << self._campaign_bits | rank
 
     def find(self, contact_id: Int64, email_type: Int32, event: Int32, campaign: Int64) -> Int32:
@@ -107,7 +107,12 @@ class _Keys:
         contact, rank = contact_index(self._ids, contact_id), self._rank(campaign)
         offset = event.astype(np.int64) - self._first_event
         possible = (contact >= 0) & (email_type >= 0) & (rank >= 0) & (offset >= 0) & (offset < 1 << self._event_bits)
-        packed = self._pack(contact, email_type, event, rank)
+        tail = self._tail(email_type, event, rank)
+        if self._tails is not None:
+            at = np.minimum(np.searchsorted(self._tails, tail), len(self._tails) - 1)
+            possible &= self._tails[at] == tail
+            tail = at
+        packed = contact.astype(np.int64) << self._tail_bits | tail
         at = np.minimum(np.searchsorted(self._packed, packed), len(self._packed) - 1)
         found = possible & (self._packed[at] == packed)
         index = at if self._order is None else self._order[at]
@@ -167,7 +172,7 @@ class _Comparison:
     def __init__(self, source: Source, table: Table, ids: Int64, desired: Desired, send_time: str) -> None:
         self._source, self._table, self._desired = source, table, desired
         self._send_time = send_time
-        self._keys = _Keys(desired, ids)
+        self._keys = Keys(desired, ids)
         priorities = np.unique(desired.priority)
         self._priority = (np.searchsorted(priorities, desired.priority) + 1).astype(np.int32)
         self._codes = {

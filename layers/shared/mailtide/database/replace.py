@@ -12,7 +12,7 @@ from mailtide.database.locked import LockedFile
 from mailtide.database.untrusted import clear_errors, harden
 
 _COPY_BYTES = 64 << 20
-_COPY_CACHE_MB = 64
+_COPY_CACHE_MB = 48
 _VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
 
 type Write = Callable[[apsw.Connection], None]

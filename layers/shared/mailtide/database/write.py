@@ -169,11 +169,10 @@ class _RowWriter:
             return
         rows = self._desired
         columns = [
-            rows.skip_reason[wanted] != NO_CODE, rows.send[wanted], rows.email_type[wanted], rows.event[wanted],
-            rows.skip_reason[wanted], rows.priority[wanted], rows.campaign[wanted], rows.email_template[wanted],
-            rows.sms_template[wanted],
+            rows.skip_reason != NO_CODE, rows.send, rows.email_type, rows.event, rows.skip_reason, rows.priority,
+            rows.campaign, rows.email_template, rows.sms_template,
         ]  # fmt: skip
-        order, starts = _grouped(columns)
+        order, starts = _grouped(columns, wanted)
         ends = [*starts[1:].tolist(), len(order)]
         for start, end in zip(starts.tolist(), ends, strict=True):
             members = order[start:end]
@@ -204,27 +203,34 @@ def _template(rows: Desired, code: int) -> str | None:
     return None if code == NO_CODE else rows.templates[code]
 
 
-def _grouped(columns: list[Any]) -> tuple[Int64, Int64]:
-    """A stable order that brings equal rows together, sorted by the columns from the first on, and where groups start."""
-    packed = np.zeros(len(columns[0]), np.int64)
+def _grouped(columns: list[Any], wanted: Int32) -> tuple[Int64, Int64]:
+    """Positions in `wanted`, so that equal rows lie together, sorted by the columns from the first on; and each group's start.
+
+    columns: arrays over all rows. wanted: the rows meant. The order is stable.
+    """
+    packed = np.zeros(len(wanted), np.int64)
     bits = 0
-    for column in columns:
+    for whole in columns:
+        column = whole[wanted]
         low, high = int(column.min()), int(column.max())
         if high - low > 1 << 20:
-            values, codes = np.unique(column, return_inverse=True)
-            low, high, column = 0, len(values) - 1, codes  # noqa: PLW2901 - the same column, as ranks
+            values, column = np.unique(column, return_inverse=True)
+            low, high = 0, len(values) - 1
         width = (high - low).bit_length()
         bits += width
         packed = packed << width | (column.astype(np.int64) - low)
     if bits > _SORT_BITS:
-        order = np.lexsort(columns[::-1])
-        changed = np.zeros(len(order) - 1, np.bool_)
-        for column in columns:
-            changed |= column[order[1:]] != column[order[:-1]]
-    else:
-        order = np.argsort(packed, kind="stable")
-        ordered = packed[order]
-        changed = ordered[1:] != ordered[:-1]
+        return _grouped_slowly([column[wanted] for column in columns])
+    order = np.argsort(packed, kind="stable")
+    packed = packed[order]
+    return order, np.concatenate(([0], np.flatnonzero(packed[1:] != packed[:-1]) + 1))
+
+
+def _grouped_slowly(columns: list[Any]) -> tuple[Int64, Int64]:
+    order = np.lexsort(columns[::-1])
+    changed = np.zeros(len(order) - 1, np.bool_)
+    for column in columns:
+        changed |= column[order[1:]] != column[order[:-1]]
     return order, np.concatenate(([0], np.flatnonzero(changed) + 1))
 
 
