@@ -95,7 +95,7 @@ async def _send(own: Process, messages: Sequence[SendMessage], time_left_s: floa
             own.secrets,
             AccessTokens(http, own.access_tokens),
             timeout_s=timeout_s,
-            host_concurrency=max(1, own.settings.max_concurrent // 2),
+            host_concurrency=max(1, own.settings.max_concurrent * 4 // 5),
             run_blocking=run_blocking,
         )
         services = SendServices(

@@ -170,6 +170,7 @@ class World:
     name: str = field(default_factory=lambda: uuid4().hex[:8])
     limits: GlobalLimits = field(default_factory=lambda: GlobalLimits(hour=100_000, minute=10_000))
 
+    host_wait_s: float = 25.0
     limits_client: Any = None
     """In place of the cloud's."""
 
@@ -230,6 +231,7 @@ class World:
             AccessTokens(http),
             timeout_s=self.settings.smtp_timeout_ms / 1000,
             host_concurrency=host_concurrency,
+            host_wait_s=self.host_wait_s,
             tls_context=self.authority.client_context() if self.authority else None,
         )
 

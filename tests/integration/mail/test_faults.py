@@ -103,8 +103,9 @@ def test_limits_that_cannot_be_asked_send_nothing(server: RecordingServer, world
 
 
 def test_a_busy_host_costs_no_try(server: RecordingServer, world_at: Callable[..., World]) -> None:
-    server.handler.delay_s = 12.0
+    server.handler.delay_s = 3.0
     world = world_at(server.port, smtp_timeout_ms=20_000)
+    world.host_wait_s = 1.0
     recipient = world.mailbox("target")
     messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(2)]
     report = world.send(*messages, host_concurrency=1)

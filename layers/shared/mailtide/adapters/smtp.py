@@ -21,8 +21,8 @@ IDLE_CHECK_S = 5.0
 """A connection that was idle for longer is asked whether it still lives."""
 IDLE_MAX_S = 120.0
 QUIT_TIMEOUT_S = 2.0
-HOST_WAIT_S = 10.0
-"""How long a send waits for its turn at a host."""
+HOST_WAIT_S = 25.0
+"""How long a send waits for its turn at a host: those before it may be waiting for a window of the limits to open."""
 
 type OpenSecret = Callable[[Mailbox], Awaitable[Credentials]]
 type _Key = tuple[str, str, int]
@@ -86,6 +86,7 @@ class SmtpMailer:
         host_concurrency: int,
         max_idle: int = 10,
         tls_context: ssl.SSLContext | None = None,
+        host_wait_s: float = HOST_WAIT_S,
         run_blocking: Callable[[Callable[[], Credentials]], Awaitable[Credentials]] = asyncio.to_thread,
     ) -> None:
         """timeout_s: of each command. host_concurrency: sessions to one host at once. max_idle: connections
@@ -95,6 +96,7 @@ class SmtpMailer:
         self._timeout_s = timeout_s
         self._host_concurrency = host_concurrency
         self._max_idle = max_idle
+        self._host_wait_s = host_wait_s
         self._tls_context = tls_context or make_tls_context()
         self._run_blocking = run_blocking
         self._hosts: dict[str, asyncio.Semaphore] = {}
@@ -104,7 +106,7 @@ class SmtpMailer:
         """See mailtide.warmup.mail_ports.Mailer."""
         host = self._hosts.setdefault(mailbox.smtp.host, asyncio.Semaphore(self._host_concurrency))
         try:
-            async with asyncio.timeout(HOST_WAIT_S):
+            async with asyncio.timeout(self._host_wait_s):
                 await host.acquire()
         except TimeoutError:
             raise TransientError("All connections that the host may have are in use.") from None
