@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo cloud test lint format check-layers pins clean
+.PHONY: help setup demo cloud test lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: setup  ## let ruff mend what it can
 
 check-layers: setup
 	@$(UV) $(EXPORT) | cmp -s - layers/deps/requirements.txt || { echo 'mailtide: layers/deps/requirements.txt does not fit uv.lock; run: make pins' >&2; exit 1; }
+
+reference: setup  ## write the pages of the documentation that come from the code
+	@.venv/bin/python -m mailtide.cli.reference docs
 
 pins: setup  ## write the pinned requirements anew from uv.lock and localstack/tools/*.in
 	@$(UV) $(EXPORT) --output-file layers/deps/requirements.txt

@@ -12,7 +12,7 @@ from mailtide.settings import SIZE_TABLE, Settings
 
 def commands_page() -> str:
     """Every command with its help, as Markdown."""
-    context = click.Context(cli, info_name="mailtide")
+    context = click.Context(cli, info_name="mailtide", help_option_names=["-h", "--help"], terminal_width=100)
     parts = ["# Commands\n\nMade from the code by `make reference`. Exit codes: 0 done, 1 failed, 2 bad input.\n"]
     for name in COMMANDS:
         command = cli.get_command(context, name)
