@@ -95,8 +95,9 @@ def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:
 @mailboxes.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--user", help="Only this user's mailboxes; all if left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
-def export(file: Path, user: str | None) -> None:
+def export(file: Path, user: str | None, as_json: bool) -> None:
     """Write the mailboxes into the CSV file FILE (- for standard output), without their secrets."""
     from mailtide.warmup.mailbox_csv import write_lines
 
@@ -110,7 +111,7 @@ def export(file: Path, user: str | None) -> None:
             count = write_lines(text, _whole(user))
     except OSError:
         raise InputError(f"The file {file} cannot be written.") from None
-    click.echo(f"{count} mailboxes written to {file}.")
+    click.echo(json.dumps({"written": count}) if as_json else f"{count} mailboxes written to {file}.")
 
 
 def _whole(user: str | None) -> "Iterator[Mailbox]":
@@ -161,21 +162,23 @@ def _profiles(user: str | None) -> "Iterator[MailboxProfile]":
 @mailboxes.command()
 @click.argument("mailbox_ids", nargs=-1, required=True)
 @click.option("--reason", default="paused by a person", show_default=True, help="Why, for those who look later.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
-def pause(mailbox_ids: tuple[str, ...], reason: str) -> None:
+def pause(mailbox_ids: tuple[str, ...], reason: str, as_json: bool) -> None:
     """Pause MAILBOX_IDS: nothing is sent from them any more, from now on."""
-    _set(mailbox_ids, "paused", reason)
+    _set(mailbox_ids, "paused", reason, as_json=as_json)
 
 
 @mailboxes.command()
 @click.argument("mailbox_ids", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
-def resume(mailbox_ids: tuple[str, ...]) -> None:
+def resume(mailbox_ids: tuple[str, ...], as_json: bool) -> None:
     """Make MAILBOX_IDS active again, whatever they were: today if they stand in today's roster, else tomorrow."""
-    _set(mailbox_ids, "active", "")
+    _set(mailbox_ids, "active", "", as_json=as_json)
 
 
-def _set(mailbox_ids: tuple[str, ...], status: str, reason: str) -> None:
+def _set(mailbox_ids: tuple[str, ...], status: str, reason: str, *, as_json: bool) -> None:
     from typing import cast
 
     from mailtide.planning import mailboxes as table
@@ -186,6 +189,7 @@ def _set(mailbox_ids: tuple[str, ...], status: str, reason: str) -> None:
         for mailbox_id in mailbox_ids
         if not table().set_status(mailbox_id, cast("MailboxStatus", status), reason)
     ]
-    click.echo(f"{len(mailbox_ids) - len(missing)} mailboxes are {status}.")
+    count = len(mailbox_ids) - len(missing)
+    click.echo(json.dumps({status: count}) if as_json else f"{count} mailboxes are {status}.")
     if missing:
         raise InputError(f"There is no mailbox {', '.join(missing)}.")

@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",
-        "Import, export, list, pause and resume the mailboxes of the warm-up.",
+        "Import, export, list, pause and resume mailboxes.",
     ),
     "warmup": (
         "mailtide.cli.warmup:warmup",

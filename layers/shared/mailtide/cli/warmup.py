@@ -45,18 +45,19 @@ def status(as_json: bool) -> None:
 
 
 @warmup.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
-def trigger() -> None:
+def trigger(as_json: bool) -> None:
     """Queue a tick now: plans the day if that has not happened, and offers what is due."""
     from mailtide.planning import planning
     from mailtide.warmup.contracts import WarmupTick
 
     planning().queue.send_plan(WarmupTick())
-    click.echo("A tick is queued.")
+    click.echo(json.dumps({"queued": 1}) if as_json else "A tick is queued.")
 
 
 @warmup.command()
-@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True)
+@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True, help="Owners of mailboxes.")
 @click.option("--mailboxes", type=click.IntRange(min=1), default=100, show_default=True, help="Of each user.")
 @click.option("--mails", type=click.IntRange(min=1), default=30, show_default=True, help="Of each mailbox a day.")
 @click.option("--send-s", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="Seconds per send.")
@@ -101,7 +102,7 @@ def capacity(
 
 
 @warmup.command()
-@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True)
+@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True, help="Owners of mailboxes.")
 @click.option("--mailboxes", type=click.IntRange(min=1), default=100, show_default=True, help="Of each user.")
 @click.option("--mails", type=click.IntRange(min=1, max=999), default=30, show_default=True, help="Of each mailbox.")
 @click.option("--send-s", type=click.FloatRange(min=0.1), default=8.0, show_default=True, help="Seconds per send.")
