@@ -110,7 +110,7 @@ NOTHING_TO_DO = {
 """What each function says of its samples, by name, while nothing stands in the bucket."""
 
 
-@pytest.mark.parametrize("function", sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py")))
+@pytest.mark.parametrize("function", sorted(NOTHING_TO_DO))
 def test_a_handler_takes_its_samples(cloud: Cloud, function: str) -> None:
     samples = [sample(path.name) for path in SAMPLES if path.name.startswith(f"{function}.")]
     answers, records = cloud.invoke(function, *samples)
