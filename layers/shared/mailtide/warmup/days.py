@@ -15,7 +15,7 @@ from mailtide.warmup.pairing import Pairing
 from mailtide.warmup.pool import Pool, ShardMembers
 from mailtide.warmup.ports import Objects
 from mailtide.warmup.roster import Roster
-from mailtide.warmup.slots import slots
+from mailtide.warmup.slots import slot, slots
 from mailtide.warmup.store import create_once, read
 
 KEPT_SHARDS = 256
@@ -55,6 +55,17 @@ class PoolDay:
             self.header.cooldown_max_ms,
         )
 
+    def slot(self, index: int, number: int) -> int:
+        """When one mail of a mailbox is due, `number` below its target."""
+        return slot(
+            self.header.day,
+            self.pool.mailbox_ids[index],
+            number,
+            self.pool.targets[index],
+            self.open_time(index),
+            self.header.cooldown_max_ms,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -66,6 +77,8 @@ class Member:
     user_planned: int
     """Mails of the day of all mailboxes of its user."""
     target: int
+    window: int
+    """Place of its open time among the day's."""
     open_time: OpenTime
     due: "array[int]"
     """Of each round: milliseconds after 00:00 UTC, shape (target,)."""
@@ -101,6 +114,7 @@ def make_shard_day(day: PoolDay, number: int, shares: ShardMembers) -> ShardDay:
                 user_id=shares.user_ids[user],
                 user_planned=shares.user_planned[user],
                 target=day.pool.targets[index],
+                window=day.pool.windows[index],
                 open_time=day.open_time(index),
                 due=due,
                 in_order=array("H", sorted(range(len(due)), key=due.__getitem__)),

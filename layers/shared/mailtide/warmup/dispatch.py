@@ -14,7 +14,6 @@ from mailtide.warmup.days import Member, ShardDay
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.objects import QuotaRow, ShardSummary
 from mailtide.warmup.offers import Offer, Rules, Tick, member_offers
-from mailtide.warmup.open_time import OpenTime
 from mailtide.warmup.pool import user_day_limit
 from mailtide.warmup.ports import MAX_DELAY_S, nothing_yet
 from mailtide.warmup.quota import day_progress, quota_status
@@ -76,7 +75,7 @@ class _Dispatch:
         self.rows: list[QuotaRow] = []
         self.in_flight = 0
         self.expected = 0.0
-        self.progress: dict[OpenTime, float] = {}
+        self.progress = [day_progress(line, self.tick.now_ms) for line in shard.day.open_times]
         self.active = 0
         self.share = shard_share(
             tick_budget(settings, message.end_ms - message.start_ms),
@@ -123,10 +122,7 @@ class _Dispatch:
         return view
 
     def _count(self, member: Member, view: LedgerView) -> QuotaRow:
-        progress = self.progress.get(member.open_time)
-        if progress is None:
-            progress = self.progress[member.open_time] = day_progress(member.open_time, self.tick.now_ms)
-        expected = member.target * progress
+        expected = member.target * self.progress[member.window]
         self.expected += expected
         self.in_flight += view.in_flight
         row = QuotaRow(

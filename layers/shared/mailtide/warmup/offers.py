@@ -60,10 +60,12 @@ def member_offers(
 
     earliest_ms: no send before (parked, or cooling down from yesterday). No two are closer than the largest cooldown.
     """
+    late, due = _open_rounds(shard, member, view, tick)
+    if not (late or due) and _FAILED not in view.states:
+        return []
     begin_ms = max(tick.now_ms, tick.start_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
     used = view.sent + view.unknown + view.in_flight
     is_behind = status in {"behind", "failing"}
-    late, due = _open_rounds(shard, member, view, tick)
     extra: list[int] = []
     if _FAILED in view.states and _extras_open(member, tick, behind=is_behind):
         extra = _extra_rounds(shard, member, view, used)

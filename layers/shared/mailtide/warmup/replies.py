@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mailtide.warmup.days import Member, ShardDay
-from mailtide.warmup.ids import SendId, unit
-from mailtide.warmup.slots import slot
+from mailtide.warmup.ids import hasher
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,25 +30,20 @@ def planned_replies(shard: ShardDay, member: Member) -> dict[int, tuple[int, int
 
 
 def _answered(shard: ShardDay, member: Member) -> Iterator[_Ready]:
+    """The originals to this mailbox that are to be answered."""
     header, pool, pairing = shard.day.header, shard.day.pool, shard.day.pairing
+    answer, delay = hasher(f"answer|{header.day}/"), hasher(f"delay|{header.day}/")
+    limit = int(header.reply_rate * 2**64)
     low_ms, high_ms = header.reply_delay_ms
     for number in range(header.max_target):
         for sender in pairing.senders(member.index, number):
-            if pool.targets[sender] <= number:
+            original = f"{pool.mailbox_ids[sender]}/{number}"
+            if pool.targets[sender] <= number or answer(original) >= limit:
                 continue
-            original = SendId(header.day, pool.mailbox_ids[sender], number)
-            if unit("answer", original) >= header.reply_rate or pairing.repeats(member.index, sender, member.target):
+            if pairing.repeats(member.index, sender, member.target):
                 continue
-            due = slot(
-                header.day,
-                original.mailbox_id,
-                number,
-                pool.targets[sender],
-                shard.day.open_time(sender),
-                header.cooldown_max_ms,
-            )
-            delay = low_ms + int(unit("delay", original) * (high_ms - low_ms))
-            yield _Ready(due + delay, sender, number)
+            wait_ms = low_ms + (high_ms - low_ms) * (delay(original) >> 11) // 2**53
+            yield _Ready(shard.day.slot(sender, number) + wait_ms, sender, number)
 
 
 def _match(member: Member, originals: list[_Ready]) -> dict[int, tuple[int, int]]:
