@@ -14,7 +14,8 @@ of the UTF-8 text "purpose|part|…" (parts in their usual text form, days as YY
 | step, base | day                    | a and b of the shifts (and b of the pairing around a large party)        |
 | side       | day, round             | whether a shift is s (even) or N − s (odd)                               |
 | answer     | send id                | the original is answered when hash64 is below WARMUP_REPLY_RATE · 2^64   |
-| delay      | send id                | the reply's delay: unit over [WARMUP_REPLY_DELAY_MIN, _MAX) minutes      || spread     | day, ms, mailbox,      | where in a tick (its start: ms after 00:00) a slot of an earlier one is  |
+| delay      | send id                | the reply's delay: unit over [WARMUP_REPLY_DELAY_MIN, _MAX) minutes      |
+| spread     | day, ms, mailbox,      | where in a tick (its start: ms after 00:00) a slot of an earlier one is  |
 |            | round                  | offered                                                                  |
 | share      | ms since 1970          | which shards' shares of a tick (its start) are rounded up                |
 | partition  | mailbox                | where the table of mailboxes keeps it                                    |
