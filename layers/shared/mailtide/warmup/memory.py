@@ -285,7 +285,7 @@ class MemoryLimits:
         day_ms = window.start_ms - window.start_ms % DAY_MS
         of_day = part.day_limit - self._users[user, DAY_MS, day_ms]
         of_hour = self._user_hourly_limit - self._users[user, HOUR_MS, window.hour_start_ms]
-        retry_ms = day_ms + DAY_MS if of_day <= 0 else window.hour_start_ms + HOUR_MS
+        retry_ms = day_ms + DAY_MS if of_day <= of_hour else window.hour_start_ms + HOUR_MS
         return max(0, min(of_day, of_hour)), retry_ms + EDGE_MS
 
     def _forget(self, minute_ms: int) -> None:
