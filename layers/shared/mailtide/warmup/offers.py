@@ -6,12 +6,15 @@ Moments are milliseconds after 00:00 UTC of the day.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mailtide.warmup.contracts import LedgerView, RoundState
+from mailtide.warmup.contracts import DAY_MS, LedgerView, RoundState
 from mailtide.warmup.days import Member, ShardDay
 from mailtide.warmup.ids import unit
 from mailtide.warmup.objects import QuotaStatus
 from mailtide.warmup.replies import planned_replies
 from mailtide.warmup.slots import span_ms
+
+LAST_CALL_MS = 360_000
+"""Before the day's end: a largest cooldown of 5 minutes, and one to send."""
 
 _FREE = RoundState.UNTAKEN.value
 _SENDING = RoundState.SENDING.value
@@ -141,9 +144,11 @@ def _place(
     placed = [(number, member.due[number]) for number in due if member.due[number] >= begin_ms]
     pushed = [number for number in due if member.due[number] < begin_ms]
     taken = [moment for _, moment in placed] + list(_next_due(member, tick.end_ms))
+    # What is refused in the day's last minutes finds no later tick: leave time for another try.
+    spread_ms = tick.end_ms - begin_ms - (LAST_CALL_MS if tick.end_ms == DAY_MS else 0)
     for number in (*waiting, *pushed):
         spread = unit("spread", shard.day.header.day, tick.start_ms, member.mailbox_id, number)
-        moment = _free(member, begin_ms + int(spread * (tick.end_ms - begin_ms)), taken, tick.end_ms, gap_ms)
+        moment = _free(member, begin_ms + int(spread * max(0, spread_ms)), taken, tick.end_ms, gap_ms)
         if moment is None:
             moment = _free(member, begin_ms, taken, tick.end_ms, gap_ms)
         if moment is not None:
