@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schedule": ("mailtide.cli.schedule:schedule", "Bring the mail schedule of a database up to date."),
     "generate": ("mailtide.cli.generate:generate", "Make a database of realistic, invented contacts."),
     "db-info": ("mailtide.cli.db_info:db_info", "Say what is in a database, and what is wrong with it."),
+    "diff": ("mailtide.cli.diff:diff", "Compare the planned mails of two databases."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
     "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),

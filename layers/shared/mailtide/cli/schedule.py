@@ -1,16 +1,23 @@
 """`mailtide schedule`: one pass over a local database."""
 
+import json
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from mailtide.cli.changes import show_changes
 from mailtide.cli.files import naming, rules_from
 from mailtide.errors import SettingsError
 from mailtide.machine.report import PassReport, Profile
+
+if TYPE_CHECKING:
+    from mailtide.rules.config import Rules
 
 
 @click.command()
@@ -26,8 +33,15 @@ from mailtide.machine.report import PassReport, Profile
     help="highperf writes a copy and puts it in the file's place at the end; reliable writes into the file through "
     "SQLite's write-ahead log. The rows are the same, and a crash leaves the old schedule or the new one.",
 )  # fmt: skip
+@click.option(
+    "--dry-run", "dry", is_flag=True,
+    help="Only say what would change, by type and by day, from a private copy among the temporary files; DATABASE stays "
+    "byte for byte as it is.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def schedule(database: Path, as_of: str | None, rules: str, threads: int, profile: Profile, *, as_json: bool) -> None:
+def schedule(
+    database: Path, as_of: str | None, rules: str, threads: int, profile: Profile, *, dry: bool, as_json: bool
+) -> None:
     """Bring the mail schedule of DATABASE up to date, in place, and say what changed.
 
     DATABASE is an SQLite file with a table `contacts` (id, email, zip_code or state, birth_date, effective_date,
@@ -37,18 +51,37 @@ def schedule(database: Path, as_of: str | None, rules: str, threads: int, profil
 
     Example: mailtide schedule contacts.db --as-of 2026-11-21
     """
-    from mailtide.machine.schedule_pass import run_pass
-
     effective = rules_from(rules)
     started_at = datetime.now(UTC)
-    day = _day(as_of) if as_of else started_at.astimezone(ZoneInfo(effective.timezone)).date()
+    day = _day(as_of) if as_of is not None else started_at.astimezone(ZoneInfo(effective.timezone)).date()
     run_id = f"local-{started_at:%Y%m%dT%H%M%S%fZ}"
+    if dry:
+        _dry_run(database, day, effective, run_id, started_at, threads, as_json=as_json)
+        return
+    from mailtide.machine.schedule_pass import run_pass
+
     with naming(database):
         report = run_pass(database, day, effective, run_id, started_at, threads, profile)
     if as_json:
         click.echo(report.model_dump_json(indent=2))
     else:
         show_report(report, Console(highlight=False, soft_wrap=True))
+
+
+def _dry_run(
+    database: Path, day: date, rules: "Rules", run_id: str, started_at: datetime, threads: int, *, as_json: bool
+) -> None:
+    from mailtide.machine.dry_run import dry_run
+
+    with naming(database):
+        report, changes = dry_run(database, day, rules, run_id, started_at, threads)
+    if as_json:
+        click.echo(json.dumps({"report": report.model_dump(mode="json"), "changes": asdict(changes)}, indent=2))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    show_report(report, console)
+    show_changes(changes, console)
+    console.print("This was a dry run: nothing was written.")
 
 
 def _day(text: str) -> date:

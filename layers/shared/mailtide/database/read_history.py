@@ -70,7 +70,7 @@ def read_history(source: Source, schema: Schema, ids: Int64, threads: int) -> tu
     parts: list[_Part] = []
     slow: list[SlowRow] = []
     if table is not None:
-        types += _sampled_types(source, table, types)
+        types += sampled_types(source, table, types)
         query = _query(source, table, types)
         columns = [table.column(name) for name in _READ]
 
@@ -87,7 +87,7 @@ def read_history(source: Source, schema: Schema, ids: Int64, threads: int) -> tu
     return types, *_split(parts, ids)
 
 
-def _sampled_types(source: Source, table: Table, known: list[str]) -> list[str]:
+def sampled_types(source: Source, table: Table, known: list[str]) -> list[str]:
     """Types that the first rows have, so that the bulk path knows them; which it knows changes no result."""
     column = table.column("email_type")
     if column is None:
