@@ -38,6 +38,7 @@ REGION = "us-east-1"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
 TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
+IN_MEMORY_FROM_BYTES = 6_000_000_000
 QUEUES = ("plan", "launch", "collect", "finish", "watch")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
@@ -50,6 +51,15 @@ PARAMETERS = {
     "FlyTokenSecret": TOKEN_SECRET,
     "MachineImage": IMAGE,
 }
+
+
+def homes_folder() -> Path:
+    """Where clouds keep their files while they are up: in memory where there is plenty, since each process of a function
+    unpacks thousands of small files, which must go again at the end; otherwise on disk."""
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= IN_MEMORY_FROM_BYTES:
+        return memory / f"mailtide-{os.getuid()}"
+    return STATE / "clouds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +185,7 @@ class LocalCloud:
 
     def _make_home(self) -> Path:
         """A folder for this cloud alone, gone with it; those of clouds that were killed are swept away first."""
-        homes = STATE / "clouds"
+        homes = homes_folder()
         homes.mkdir(parents=True, exist_ok=True)
         for old in homes.iterdir():
             if not Path(f"/proc/{old.name.partition('-')[0]}").exists():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from localstack.cloud import ROOT, STATE
+from localstack.cloud import ROOT, homes_folder
 from localstack.processes import LOOPBACK
 
 START = [sys.executable, "-m", "localstack"]
@@ -66,7 +66,7 @@ def test_nothing_is_left_running(moment: str, number: signal.Signals) -> None:
             time.sleep(0.1)
         assert not [pid for pid in started if _running(pid)]
     if number is not signal.SIGKILL:
-        assert not list((STATE / "clouds").glob(f"{cloud.pid}-*"))
+        assert not list(homes_folder().glob(f"{cloud.pid}-*"))
 
 
 def test_a_taken_port_is_one_line() -> None:
