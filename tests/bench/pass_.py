@@ -1,0 +1,221 @@
+"""`make bench`: how long the pass takes beside SQLite writing the same rows alone; a table, and a JSON file in .local/bench.
+
+Every figure is the median of several runs, each in a process of its own; pass and floor take turns.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+OUT = Path(__file__).parents[2] / ".local" / "bench"
+DAY, NEXT_DAY = "2026-11-21", "2026-11-22"
+MAIN_THREADS = 2
+START_UP_CONTACTS = 10_000
+FIRST, NEXT, SAME, START_UP = "first run", "next day", "no change", "first run, 10,000 contacts, with start-up"
+MAX_RATIO = {FIRST: 1.2, NEXT: 0.4}
+MAX_PEAK_MB = 600
+MAX_START_UP_S = 0.5
+
+type Result = dict[str, Any]
+type Work = tuple[str, Callable[[], Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The databases that the runs start from."""
+
+    contacts: Path
+    scheduled: Path
+    prepared: Path
+    few: Path
+    work: Path
+
+
+@dataclass(slots=True)
+class Results:
+    """The results of each kind of run, in the order in which they came."""
+
+    runs: defaultdict[str, list[Result]] = field(default_factory=lambda: defaultdict(list))
+
+    def middle(self, name: str, figure: str) -> float:
+        return float(median(run[figure] for run in self.runs[name]))
+
+    def ratio(self, name: str) -> float:
+        return self.middle(name, "seconds") / self.middle("floor", "seconds")
+
+
+def child(*arguments: object) -> Result:
+    command = [sys.executable, "-m", "tests.bench.child", *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    result: Result = json.loads(done.stdout)
+    return result
+
+
+def mailtide(*arguments: object) -> Result:
+    start = datetime.now(UTC)
+    command = [str(Path(sys.executable).with_name("mailtide")), *map(str, arguments)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return {"seconds": (datetime.now(UTC) - start).total_seconds()}
+
+
+def make_files(work: Path, contacts: int) -> Files:
+    files = Files(work / "contacts.db", work / "scheduled.db", work / "prepared.db", work / "few.db", work)
+    mailtide("generate", files.contacts, "--contacts", contacts)
+    mailtide("generate", files.few, "--contacts", START_UP_CONTACTS)
+    shutil.copyfile(files.contacts, files.scheduled)
+    child("pass", files.scheduled, "--as-of", DAY)
+    child("prepare", files.scheduled, files.prepared)
+    return files
+
+
+def floor(files: Files) -> Result:
+    return child("floor", files.contacts, files.prepared, "--threads", MAIN_THREADS)
+
+
+def measured_pass(files: Files, start: Path, as_of: str, threads: int) -> Result:
+    """One run over a fresh copy of `start`, already on disk so that its writing back does not count."""
+    database = files.work / "run.db"
+    shutil.copyfile(start, database)
+    with database.open("rb+") as copy:
+        os.fsync(copy.fileno())
+    before = database.stat()
+    result = child("pass", database, "--as-of", as_of, "--threads", threads)
+    after = database.stat()
+    untouched = (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
+    database.unlink()
+    return result | {"untouched": untouched}
+
+
+def start_up(files: Files) -> Result:
+    database = files.work / "few_run.db"
+    shutil.copyfile(files.few, database)
+    result = mailtide("schedule", database, "--as-of", DAY)
+    database.unlink()
+    return result
+
+
+def name_of(kind: str, threads: int) -> str:
+    return kind if threads == MAIN_THREADS else f"{kind}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def works(files: Files, threads: list[int]) -> list[Work]:
+    """What one round does, in its order."""
+    planned: list[Work] = [("floor", partial(floor, files))]
+    for count in threads:
+        for kind, start, day in ((FIRST, files.contacts, DAY), (NEXT, files.scheduled, NEXT_DAY)):
+            planned.append((name_of(kind, count), partial(measured_pass, files, start, day, count)))
+    planned.append((SAME, partial(measured_pass, files, files.scheduled, DAY, MAIN_THREADS)))
+    planned.append((START_UP, partial(start_up, files)))
+    return planned
+
+
+def measure(contacts: int, runs: int, threads: list[int], console: Console) -> Results:
+    results = Results()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    OUT.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=OUT) as folder,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
+        task = progress.add_task(f"{contacts:,} contacts are made and scheduled", total=None)
+        planned = works(make_files(Path(folder), contacts), threads)
+        progress.update(task, total=runs * len(planned))
+        for number in range(runs):
+            for name, work in planned:
+                progress.update(task, description=f"round {number + 1}: {name}")
+                results.runs[name].append(work())
+                progress.advance(task)
+    return results
+
+
+def bar_of(results: Results, name: str) -> str:
+    """The bar of a figure and whether it was met; empty where there is none."""
+    if name in MAX_RATIO:
+        return f"≤ {MAX_RATIO[name]} × floor: {_met(results.ratio(name) <= MAX_RATIO[name])}"
+    if name == SAME:
+        return f"file untouched: {_met(all(run['untouched'] for run in results.runs[SAME]))}"
+    if name == START_UP:
+        return f"≤ {MAX_START_UP_S} s: {_met(results.middle(START_UP, 'seconds') <= MAX_START_UP_S)}"
+    return ""
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "missed"
+
+
+def table_of(results: Results, contacts: int, runs: int) -> Table:
+    rows = int(results.middle(FIRST, "rows"))
+    title = f"{contacts:,} contacts, {rows:,} rows; medians of {runs} runs, {MAIN_THREADS} threads where none are named"
+    table = Table("", title=title)
+    for heading in ("seconds", "× floor", "peak MB", "differences"):
+        table.add_column(heading, justify="right")
+    table.add_column("bar")
+    for name, found in results.runs.items():
+        peak = f"{results.middle(name, 'peak_mb'):,.0f}" if "peak_mb" in found[0] else ""
+        differences = f"{found[0]['differences']:,}" if "differences" in found[0] else ""
+        ratio = "" if name == START_UP else f"{results.ratio(name):.2f}"
+        table.add_row(name, f"{results.middle(name, 'seconds'):.2f}", ratio, peak, differences, bar_of(results, name))
+    return table
+
+
+def peak_line(results: Results) -> str:
+    peak = max(run.get("peak_mb", 0) for name, runs in results.runs.items() if name != "floor" for run in runs)
+    return f"Highest peak of a pass: {peak:,.0f} MB (bar for 1,000,000 contacts: {MAX_PEAK_MB} MB)"
+
+
+def steps_line(results: Results, kind: str) -> str:
+    steps = results.runs[kind][0]["steps"]
+    middle = {step: median(run["steps"].get(step, 0) for run in results.runs[kind]) for step in steps}
+    return f"Seconds by step, {kind}: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in middle.items())
+
+
+def save(results: Results, contacts: int, runs: int) -> Path:
+    now = datetime.now(UTC)
+    path = OUT / f"pass-{now:%Y%m%dT%H%M%SZ}.json"
+    medians = {
+        name: {figure: results.middle(name, figure) for figure in ("seconds", "peak_mb") if figure in found[0]}
+        | {"ratio": results.ratio(name), "bar": bar_of(results, name)}
+        for name, found in results.runs.items()
+    }
+    machine = {"cpus": os.cpu_count(), "load_average": os.getloadavg(), "platform": platform.platform()}
+    facts = {"at": now.isoformat(), "machine": machine, "contacts": contacts, "rounds": runs}
+    path.write_text(json.dumps({**facts, "medians": medians, "runs": results.runs}, indent=2), encoding="utf-8")
+    return path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.pass_", description=__doc__)
+    parser.add_argument("--contacts", type=int, default=1_000_000, help="contacts to invent (default 1,000,000)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each kind (default 5)")
+    parser.add_argument(
+        "--threads", default="2,1,4", help=f"thread counts (default 2,1,4; {MAIN_THREADS} is always in)"
+    )
+    given = parser.parse_args()
+    threads = [MAIN_THREADS, *sorted({int(count) for count in given.threads.split(",")} - {MAIN_THREADS})]
+    console = Console(highlight=False)
+    results = measure(given.contacts, given.runs, threads, console)
+    console.print(table_of(results, given.contacts, given.runs))
+    for line in (peak_line(results), steps_line(results, FIRST), steps_line(results, NEXT)):
+        console.print(line, soft_wrap=True)
+    console.print(f"Every run: {save(results, given.contacts, given.runs)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()
