@@ -5,7 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,14 @@ class Organisation:
         found = [key for key in self.listed(f"{keys.RUNS}{self.name}/") if key.endswith("/done.json")]
         return sorted((Done.model_validate_json(self.read(key)) for key in found), key=lambda done: done.finished_at)
 
-    def expected_rows(self, as_of: object) -> list[tuple[object, ...]]:
+    def expected_rows(self, as_of: date | None) -> list[tuple[object, ...]]:
         """The schedule that the pass makes of what was uploaded, on a file of this test."""
         path = self.folder / f"{self.name}-expected.db"
         path.write_bytes(self.uploaded)
-        done_on = as_of
+        assert as_of is not None, "a planned run has a day"
         run_pass(
             path,
-            as_of=done_on,  # type: ignore[arg-type]  # done.json holds a date whenever a run was planned
+            as_of=as_of,
             rules=load_rules(None),
             run_id="expected",
             started_at=datetime.now(UTC),
