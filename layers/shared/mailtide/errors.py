@@ -3,6 +3,7 @@
 MailtideError
 ├── InputError            what a person gave is wrong; the text is one clear sentence, safe to show (exit code 2)
 │   ├── DatabaseError     the uploaded database (also named BadDatabase in error.json)
+│   │   └── DatabaseMemoryError   there was too little memory for it; also a MemoryError
 │   ├── RulesError        the rules file
 │   └── SettingsError     the environment or the command line
 ├── StaleWriteError       a conditional write lost: the object changed, exists already, or is gone
@@ -26,6 +27,10 @@ class InputError(MailtideError):
 
 class DatabaseError(InputError):
     """The uploaded or named database cannot be used as it is."""
+
+
+class DatabaseMemoryError(DatabaseError, MemoryError):
+    """The database needs more memory than there is or is allowed; a machine with more of it may do."""
 
 
 class RulesError(InputError):

@@ -49,7 +49,7 @@ class Bucket(Protocol):
         """None when there is no such object."""
 
     def get(self, key: str) -> StoredObject | None:
-        """The whole object, at most 32 MiB; None when there is none."""
+        """The whole object; None when there is none. BudgetExceededError when it is larger than 32 MiB."""
 
     def get_range(self, key: str, offset: int, length: int, *, etag: str) -> bytes:
         """`length` bytes (fewer at the end). SourceChangedError when the object no longer has this ETag."""

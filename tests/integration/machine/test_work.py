@@ -214,6 +214,19 @@ def test_want_of_memory_is_told_so_that_the_next_try_gets_more(bucket: FaultBuck
     assert not task.error().failure.is_final
 
 
+def test_want_of_memory_within_sqlite_is_no_fault_of_the_database(
+    bucket: FaultBucket, contacts: bytes, said: list[str]
+) -> None:
+    task = Task(bucket, contacts)
+    standing = apsw.hard_heap_limit(1 << 18)
+    try:
+        assert not carry_out(task, said).ok
+    finally:
+        apsw.hard_heap_limit(standing)
+    failure = task.error().failure
+    assert (failure.kind, failure.is_final) == ("out_of_memory", False)
+
+
 def test_an_error_that_stands_already_is_left_as_it_is(bucket: FaultBucket, said: list[str]) -> None:
     task = Task(bucket, NOT_A_DATABASE)
     bucket.put(f"{TRY}/error.json", b"the watcher's")

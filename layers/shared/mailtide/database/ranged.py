@@ -89,7 +89,7 @@ def open_ranged(cache: BlockCache, *, deadline_s: float = 60.0) -> Iterator[apsw
                 yield connection
             finally:
                 connection.close()
-    except (apsw.Error, MailtideError):
+    except (apsw.Error, MailtideError, OSError):
         if vfs.failure is not None:
             raise vfs.failure from None
         raise

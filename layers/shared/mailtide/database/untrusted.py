@@ -3,6 +3,8 @@
 No numpy. SQLite's advice: https://www.sqlite.org/security.html.
 """
 
+import errno
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from mailtide.errors import DatabaseError
+from mailtide.errors import DatabaseError, DatabaseMemoryError
 
 MAX_VALUE_BYTES = 64 << 20
 DEADLINE_S = 900.0
@@ -116,11 +118,12 @@ def one_line(text: object, limit: int = 200) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
+_SYSTEM_ERRORS: tuple[tuple[type[apsw.Error], int], ...] = ((apsw.FullError, errno.ENOSPC), (apsw.IOError, errno.EIO))
+
 _SENTENCES: tuple[tuple[type[apsw.Error], str], ...] = (
     (apsw.NotADBError, "The file is not an SQLite database (or it is encrypted)."),
     (apsw.CorruptError, "The database is damaged: {0}."),
     (apsw.TooBigError, f"The database holds a value longer than {MAX_VALUE_BYTES >> 20} MiB."),
-    (apsw.NoMemError, "The database needs more memory than is allowed."),
     (apsw.InterruptError, "The database took longer to read than is allowed."),
     (apsw.BusyError, "The database is in use by another program; try again when it is closed."),
     (apsw.LockedError, "The database is in use by another program; try again when it is closed."),
@@ -136,11 +139,16 @@ _SENTENCES: tuple[tuple[type[apsw.Error], str], ...] = (
 
 @contextmanager
 def clear_errors() -> Iterator[None]:
-    """Turn SQLite's errors about the file into DatabaseError; others (disk full, I/O) pass through."""
+    """Turn SQLite's errors about the file into DatabaseError, a full disk and failed I/O into OSError; others pass through."""
     try:
         yield
+    except apsw.NoMemError as error:
+        raise DatabaseMemoryError("The database needs more memory than is allowed.") from error
     except apsw.Error as error:
         for kind, sentence in _SENTENCES:
             if isinstance(error, kind):
                 raise DatabaseError(sentence.format(one_line(error))) from error
+        for kind, number in _SYSTEM_ERRORS:
+            if isinstance(error, kind):
+                raise OSError(number, os.strerror(number)) from error
         raise

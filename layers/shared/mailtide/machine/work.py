@@ -133,12 +133,12 @@ def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[D
 def _failure(error: Exception) -> Failure:
     """What error.json says. Only sentences of our own tree and of the system are shown; anything else is named
     by its class."""
+    if isinstance(error, MemoryError):
+        return Failure(kind="out_of_memory", message="The machine ran out of memory.")
     if isinstance(error, InputError):
         return Failure(kind="bad_input", message=str(error))
     if isinstance(error, SourceChangedError):
         return Failure(kind="source_changed", message=str(error))
-    if isinstance(error, MemoryError):
-        return Failure(kind="out_of_memory", message="The machine ran out of memory.")
     return Failure(kind="internal", message=f"The machine failed: {_detail(error)}.")
 
 
