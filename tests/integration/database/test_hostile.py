@@ -12,6 +12,7 @@ import pytest
 from mailtide.database.estimate import inspect_database
 from mailtide.database.local_reader import LocalReader
 from mailtide.errors import BudgetExceededError, DatabaseError
+from mailtide.machine.report import Profile
 from mailtide.machine.schedule_pass import run_pass
 from mailtide.rules.config import load_rules
 from tests.integration.pass_.rows import execute, fingerprint, query
@@ -155,6 +156,18 @@ def test_the_wrong_schema(tmp_path: Path, sql: str, sentence: str) -> None:
     execute(path, sql)
     execute(path, "PRAGMA user_version = 1")
     assert_refused(path, sentence)
+
+
+@pytest.mark.parametrize("profile", ["highperf", "reliable"])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_row_that_is_refused_late_leaves_every_byte(database: Path, profile: Profile, mode: str) -> None:
+    execute(database, SCHEDULES.format("CHECK (contact_id < 200)") + f"; PRAGMA journal_mode = {mode}")
+    before = database.read_bytes()
+    with pytest.raises(DatabaseError, match="CHECK constraint failed: contact_id < 200"):
+        run_pass(database, date(2026, 11, 21), RULES, "run-1", STARTED, 2, profile)
+    assert database.read_bytes() == before
+    assert [path.name for path in database.parent.iterdir()] == [database.name]
+    assert query(database, "PRAGMA integrity_check") == [("ok",)]
 
 
 def test_what_stands_beside_is_never_run(database: Path) -> None:

@@ -4,6 +4,7 @@ POSIX locks belong to the process, and closing any descriptor of a file drops th
 SQLite's own is opened before the lock and closed after it, and nothing else may open the file with `open` meanwhile.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -24,7 +25,10 @@ _BUSY_TIMEOUT_MS = 3_000
 
 @dataclass(frozen=True, slots=True)
 class LockedFile:
-    """A database that nobody else can read or write until the lock is released. `path` has no symbolic links."""
+    """A database that nobody else can read or write until the lock is released. `path` has no symbolic links.
+
+    descriptor: may be read, and written where the file may be; it must not be closed.
+    """
 
     path: Path
     descriptor: int
@@ -76,10 +80,13 @@ def resolved(path: Path) -> Path:
 
 
 def _opened(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except PermissionError as error:
-        raise DatabaseError(f"{path} may not be read.") from error
+    for access in (os.O_RDWR, os.O_RDONLY):
+        try:
+            return os.open(path, access | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+    raise DatabaseError(f"{path} may not be read.")
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import apsw
 
+from mailtide.database.header import HEADER_BYTES
 from mailtide.database.locked import LockedFile
 from mailtide.database.untrusted import clear_errors, harden
 
@@ -108,18 +109,44 @@ def _sync_folder(folder: Path) -> None:
 
 
 def change_in_place(locked: LockedFile, write: Write) -> None:
-    """Write through a WAL with full synchronisation, and leave the journal mode as it was.
+    """Write through a WAL with full synchronisation, and leave the journal mode as it was; a refused write leaves every byte.
 
     A crash at any instant leaves a file, with its -wal or journal, that opens as the old or the new one.
     """
     connection = locked.connection
+    head = os.pread(locked.descriptor, HEADER_BYTES, 0)
     with clear_errors():
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
         connection.pragma("cache_size", -_COPY_CACHE_MB * 1024)
         try:
-            write(connection)
+            with _refusals_undone(locked, head):
+                write(connection)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         finally:
-            if not locked.header.is_wal:
-                connection.pragma("journal_mode", "delete")
+            _leave_wal(locked)
+
+
+@contextmanager
+def _refusals_undone(locked: LockedFile, head: bytes) -> Iterator[None]:
+    """See to it that a write that fails leaves every byte as it was: changing the journal mode counts in the header."""
+    commits: list[int] = []
+
+    def note(_: apsw.Connection, __: str, pages: int) -> int:
+        commits.append(pages)
+        return apsw.SQLITE_OK
+
+    locked.connection.set_wal_hook(note)
+    try:
+        yield
+    except Exception:
+        # After a commit the old header would not fit the pages.
+        if not locked.header.is_wal and not commits:
+            _leave_wal(locked)
+            os.pwrite(locked.descriptor, head, 0)
+        raise
+
+
+def _leave_wal(locked: LockedFile) -> None:
+    if not locked.header.is_wal and locked.connection.pragma("journal_mode") == "wal":
+        locked.connection.pragma("journal_mode", "delete")
