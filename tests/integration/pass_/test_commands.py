@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apsw
 import pytest
 
 from mailtide.machine.report import PassReport
@@ -88,6 +89,32 @@ def test_a_refused_file_is_named_in_one_line(database: Path) -> None:
     for command in ("schedule", "db-info"):
         assert mailtide(command, database, code=2) == f"mailtide: {database}: contacts has no column email."
     assert fingerprint(database) == before
+
+
+def test_rows_that_stand_only_in_the_wal_are_spoken_of_as_they_are(database: Path, tmp_path: Path) -> None:
+    execute(database, "PRAGMA journal_mode = wal")
+    assert "came without its -wal file" in mailtide("db-info", database)
+    live = apsw.Connection(str(database))
+    live.execute("UPDATE contacts SET state = 'TX' WHERE id = 1")
+    link = tmp_path / "link.db"
+    link.symlink_to(database)
+    for path in (database, link):
+        said = mailtide("db-info", path)
+        assert "came without" not in said
+        assert "what stands only in its -wal file is not looked at here" in said
+    live.close()
+
+
+def test_a_plan_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "small.db"
+    mailtide("generate", "--contacts", "300", path)
+    said = mailtide("plan", path).splitlines()
+    assert [line.split(":")[0] for line in said] == ["contacts", "database", "machine", "expected"]
+    assert said[0].startswith("contacts: about 300, estimated from ")
+    assert said[1].endswith(" kB")
+    assert "shared-cpu-1x, 1024 MB, 1 thread" in said[2]
+    assert " s and $0.000" in said[3]
+    assert mailtide("plan", "--contacts", "2000000").startswith("contacts: 2,000,000\ndatabase: 200.0 MB\n")
 
 
 def test_other_rules(database: Path, tmp_path: Path) -> None:

@@ -119,6 +119,54 @@ def test_the_sentence_names_the_file(
     assert name in run(*command.split(), name, **CLOUD).err
 
 
+def test_an_empty_day_is_not_today(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    done = run("schedule", "good.db", "--as-of", "")
+    assert (done.code, done.out) == (2, "")
+    assert_one_sentence(done.err)
+    assert "--as-of" in done.err
+
+
+def test_a_name_of_two_lines_is_told_in_one(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    done = run("db-info", "no\nsuch\x1b[31m.db")
+    assert (done.code, done.err) == (2, "mailtide: There is no file no such?[31m.db.\n")
+
+
+LIMITED = """
+import resource, sys
+import mailtide.machine.schedule_pass
+import mailtide.cli.generate
+import mailtide.database.invented
+from mailtide.cli.main import main
+kind, limit = sys.argv.pop(1), int(sys.argv.pop(1))
+if kind == "RLIMIT_AS":
+    limit += int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(getattr(resource, kind), (limit, limit))
+main()
+"""
+"""A command in a process that may have only so much more memory, or write only files of such a size, in bytes."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("limit", "line", "word"),
+    [
+        ("RLIMIT_AS 8000000", "generate big.db --contacts 300000", "memory"),
+        ("RLIMIT_FSIZE 8192", "schedule good.db --as-of 2026-11-21 --profile reliable", "Input/output error"),
+        ("RLIMIT_FSIZE 8192", "schedule good.db --as-of 2026-11-21 --profile highperf", "File too large"),
+    ],
+)
+def test_want_of_memory_or_disk_is_one_sentence(folder: Path, limit: str, line: str, word: str) -> None:
+    before = content(folder)
+    command = [sys.executable, "-c", LIMITED, *limit.split(), *line.split()]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, ""), done.stderr
+    assert_one_sentence(done.stderr)
+    assert word in done.stderr
+    assert content(folder) == before
+
+
 @pytest.mark.parametrize(
     ("line", "environment", "word"),
     [

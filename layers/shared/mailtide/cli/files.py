@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
-from mailtide.errors import DatabaseError, RulesError
+from mailtide.errors import DatabaseError, RulesError, SettingsError
 from mailtide.rules.config import Rules, load_rules, packaged_rules
 
 PACKAGED = ("default", "origin")
@@ -20,6 +21,27 @@ def naming(path: Path) -> Iterator[None]:
     except DatabaseError as error:
         text = str(error)
         raise DatabaseError(text if str(path) in text else f"{path}: {text}") from error
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: `1 read`, `2,000 reads`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def size_in_words(size_bytes: int) -> str:
+    """A size for people, in kB or MB."""
+    return f"{size_bytes / 1e3:.0f} kB" if size_bytes < 1_000_000 else f"{size_bytes / 1e6:,.1f} MB"
+
+
+def day_of(option: str, text: str) -> date:
+    """The day that an option gives. Raises SettingsError."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != 10 or not 1900 <= day.year <= 2100:
+        raise SettingsError(f"{option} is {text!r}; it must be a day of the years 1900 to 2100, like 2026-11-21.")
+    return day
 
 
 def rules_from(name: str) -> Rules:

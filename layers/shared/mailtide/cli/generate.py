@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mailtide.cli.files import counted, size_in_words
 from mailtide.errors import SettingsError
 
 
@@ -39,6 +40,6 @@ def generate(out: Path, contacts: int, seed: int, bad_fraction: float, *, force:
         return
     click.echo(
         f"{out}: {made.contacts:,} contacts ({made.bad_contacts:,} with something wrong or unusual), "
-        f"{made.suppressions:,} suppressions, {made.size_bytes / 1e6:.1f} MB"
+        f"{counted(made.suppressions, 'suppression')}, {size_in_words(made.size_bytes)}"
     )
     click.echo(f"Now try: mailtide schedule {out} --as-of 2026-11-21")

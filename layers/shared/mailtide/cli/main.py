@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("mailtide.cli.generate:generate", "Make a database of realistic, invented contacts."),
     "db-info": ("mailtide.cli.db_info:db_info", "Say what is in a database, and what is wrong with it."),
     "diff": ("mailtide.cli.diff:diff", "Compare the planned mails of two databases."),
+    "due": ("mailtide.cli.due:due", "Hand over the mails that are due on a day."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
     "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
@@ -82,12 +83,11 @@ def main() -> None:
     except MailtideError as error:
         _leave(2 if isinstance(error, InputError) else 1, str(error))
     except OSError as error:
-        what = f"{error.filename} cannot be used" if error.filename else "The command could not be carried out"
-        _leave(2 if isinstance(error, UNUSABLE_FILE) else 1, f"{what}: {error.strerror}.")
+        _leave(2 if isinstance(error, UNUSABLE_FILE) else 1, _of_the_system(error))
+    except MemoryError:
+        _leave(1, "There is not enough memory for this.")
     except ModuleNotFoundError as error:
-        if error.name != "numpy":
-            raise
-        _leave(1, "This command needs numpy: install mailtide[machine].")
+        _leave(1, _of_a_module(error))
 
 
 def _in_words(error: click.ClickException) -> str:
@@ -97,6 +97,19 @@ def _in_words(error: click.ClickException) -> str:
     return error.format_message()
 
 
+def _of_the_system(error: OSError) -> str:
+    what = f"{error.filename} cannot be used" if error.filename else "The command could not be carried out"
+    return f"{what}: {error.strerror}."
+
+
+def _of_a_module(error: ModuleNotFoundError) -> str:
+    if error.name != "numpy":
+        raise error
+    return "This command needs numpy: install mailtide[machine]."
+
+
 def _leave(code: int, sentence: str) -> NoReturn:
-    click.echo(f"mailtide: {sentence}", err=True)
+    # A name of a file may hold a line feed or worse.
+    line = "".join(char if char.isprintable() else "?" for char in " ".join(sentence.split()))
+    click.echo(f"mailtide: {line}", err=True)
     sys.exit(code)

@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from mailtide.cli.files import naming
+from mailtide.cli.files import counted, naming, size_in_words
 from mailtide.errors import InputError
 
 BYTES_A_CONTACT = 100
@@ -16,8 +15,10 @@ BYTES_A_CONTACT = 100
 
 @click.command()
 @click.argument("db", required=False, type=click.Path(path_type=Path))
-@click.option("--contacts", type=click.IntRange(min=0), help="Plan for this many contacts, without a database.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option(
+    "--contacts", type=click.IntRange(0, 100_000_000), help="Plan for this many contacts, without a database."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
     """Say which machine a run of the database DB (or of --contacts N) would get, and what time and money it would take.
 
@@ -28,7 +29,7 @@ def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
 
     if (db is None) == (contacts is None):
         raise InputError("Name a database or give --contacts, one of the two.")
-    facts: dict[str, object] = {}
+    facts: dict[str, Any] = {}
     if db is not None:
         contacts, size_bytes, facts = _inspect(db)
     else:
@@ -50,11 +51,15 @@ def _inspect(db: Path) -> tuple[int, int, dict[str, object]]:
     return read.contacts_estimate, read.size_bytes, {**facts}
 
 
-def _print(facts: dict[str, object], as_json: bool) -> None:
+def _print(facts: dict[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
-    table = Table(show_header=False, box=None)
-    for name, value in facts.items():
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    Console().print(table)
+    contacts = f"{facts['contacts']:,}"
+    if "contacts_are" in facts:
+        read = f"{facts['inspection_bytes']:,} bytes in {counted(facts['inspection_requests'], 'read')}"
+        contacts = f"about {contacts}, estimated from {read}"
+    click.echo(f"contacts: {contacts}")
+    click.echo(f"database: {size_in_words(facts['size_bytes'])}")
+    click.echo(f"machine:  {facts['machine']}, {counted(facts['threads'], 'thread')}")
+    click.echo(f"expected: {facts['expected_s']:.1f} s and ${facts['expected_usd']:.4f}")

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mailtide.cli.changes import show_changes
-from mailtide.cli.files import naming, rules_from
-from mailtide.errors import SettingsError
+from mailtide.cli.files import day_of, naming, rules_from
 from mailtide.machine.report import PassReport, Profile
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def schedule(
     """
     effective = rules_from(rules)
     started_at = datetime.now(UTC)
-    day = _day(as_of) if as_of is not None else started_at.astimezone(ZoneInfo(effective.timezone)).date()
+    day = day_of("--as-of", as_of) if as_of is not None else started_at.astimezone(ZoneInfo(effective.timezone)).date()
     run_id = f"local-{started_at:%Y%m%dT%H%M%S%fZ}"
     if dry:
         _dry_run(database, day, effective, run_id, started_at, threads, as_json=as_json)
@@ -82,16 +81,6 @@ def _dry_run(
     show_report(report, console)
     show_changes(changes, console)
     console.print("This was a dry run: nothing was written.")
-
-
-def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        day = None
-    if day is None or len(text) != 10 or not 1900 <= day.year <= 2100:
-        raise SettingsError(f"--as-of is {text!r}; it must be a day of the years 1900 to 2100, like 2026-11-21.")
-    return day
 
 
 def show_report(report: PassReport, console: Console) -> None:
