@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from datetime import date
 from pathlib import Path
 from typing import Literal, cast
 
