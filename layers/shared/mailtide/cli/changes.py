@@ -37,9 +37,9 @@ def show_changes(changes: "ScheduleChanges", console: Console) -> None:
         console.print(f"… and {len(changes.by_day) - MAX_DAYS:,} more days; --json has them all.")
 
 
-def printable(text: str) -> Text:
+def printable(text: str, limit: int = 80) -> Text:
     """A text from a file of somebody's, without anything that a terminal would obey."""
-    return Text("".join(char if char.isprintable() else "?" for char in text[:80]))
+    return Text("".join(char if char.isprintable() else "?" for char in text[:limit]))
 
 
 def _table(title: str, counts: dict[str, dict[str, int]], kinds: dict[str, str]) -> Table:

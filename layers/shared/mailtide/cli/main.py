@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "db-info": ("mailtide.cli.db_info:db_info", "Say what is in a database, and what is wrong with it."),
     "diff": ("mailtide.cli.diff:diff", "Compare the planned mails of two databases."),
     "due": ("mailtide.cli.due:due", "Hand over the mails that are due on a day."),
+    "explain": ("mailtide.cli.explain:explain", "Say why each mail of a contact stands where it stands."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
     "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
