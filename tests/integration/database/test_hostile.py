@@ -101,7 +101,7 @@ def test_a_page_of_garbage(database: Path, filling: str) -> None:
         before = fingerprint(database)
         sentence = outcome(run, database)
         refused += sentence is not None
-        assert sentence is None or fingerprint(database) == before
+        assert sentence is None or (fingerprint(database) == before and "***" not in sentence)
     assert refused == pages
 
 

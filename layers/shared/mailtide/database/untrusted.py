@@ -19,6 +19,7 @@ MAX_VALUE_BYTES = 64 << 20
 DEADLINE_S = 900.0
 HEAP_LIMIT_BYTES = 4 << 30
 _OPERATIONS_PER_CHECK = 200_000
+_HEADING = "*** in database main ***\n"
 _LIMITS = {
     apsw.SQLITE_LIMIT_LENGTH: MAX_VALUE_BYTES,
     apsw.SQLITE_LIMIT_SQL_LENGTH: 1_000_000,
@@ -98,7 +99,7 @@ def quick_check(connection: apsw.Connection, tables: list[str]) -> None:
                 if problem != "ok" and not re.match(
                     r"(NULL value in|CHECK constraint failed in|.* value in) ", problem
                 ):
-                    raise DatabaseError(f"The database is damaged: {one_line(problem)}.")
+                    raise DatabaseError(f"The database is damaged: {one_line(problem.removeprefix(_HEADING))}.")
 
 
 def quoted(name: str) -> str:
