@@ -28,7 +28,7 @@ OUT = Path(__file__).parents[2] / ".local" / "bench"
 DAY, NEXT_DAY = "2026-11-21", "2026-11-22"
 MAIN_THREADS = 2
 START_UP_CONTACTS = 10_000
-FIRST, NEXT, SAME, START_UP = "first run", "next day", "no change", "first run, 10,000 contacts, with start-up"
+FIRST, NEXT, SAME, START_UP = "first run", "next day", "no change", "10,000, with start-up"
 MAX_RATIO = {FIRST: 1.2, NEXT: 0.4}
 MAX_PEAK_MB = 600
 MAX_START_UP_S = 0.5
@@ -148,7 +148,7 @@ def measure(contacts: int, runs: int, threads: list[int], console: Console) -> R
 def bar_of(results: Results, name: str) -> str:
     """The bar of a figure and whether it was met; empty where there is none."""
     if name in MAX_RATIO:
-        return f"≤ {MAX_RATIO[name]} × floor: {_met(results.ratio(name) <= MAX_RATIO[name])}"
+        return f"≤ {MAX_RATIO[name]} ×: {_met(results.ratio(name) <= MAX_RATIO[name])}"
     if name == SAME:
         return f"file untouched: {_met(all(run['untouched'] for run in results.runs[SAME]))}"
     if name == START_UP:
@@ -163,10 +163,11 @@ def _met(met: bool) -> str:
 def table_of(results: Results, contacts: int, runs: int) -> Table:
     rows = int(results.middle(FIRST, "rows"))
     title = f"{contacts:,} contacts, {rows:,} rows; medians of {runs} runs, {MAIN_THREADS} threads where none are named"
-    table = Table("", title=title)
-    for heading in ("seconds", "× floor", "peak MB", "differences"):
+    table = Table(title=title)
+    table.add_column(no_wrap=True)
+    for heading in ("seconds", "× floor", "peak MB", "changes"):
         table.add_column(heading, justify="right")
-    table.add_column("bar")
+    table.add_column("bar", no_wrap=True)
     for name, found in results.runs.items():
         peak = f"{results.middle(name, 'peak_mb'):,.0f}" if "peak_mb" in found[0] else ""
         differences = f"{found[0]['differences']:,}" if "differences" in found[0] else ""
