@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mailtide.cli.changes import show_changes
-from mailtide.cli.files import day_of, naming, rules_from
+from mailtide.cli.files import counted, day_of, naming, rules_from
 from mailtide.machine.report import PassReport, Profile
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def show_report(report: PassReport, console: Console) -> None:
     changes = ", ".join(f"{getattr(report, name):,} {name}" for name in ("inserted", "updated", "deleted", "unchanged"))
     console.print(f"Changes: {changes}" + ("" if report.changed else " (nothing was written)"))
     steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in report.seconds.items() if name != "total")
-    console.print(f"Seconds: {report.seconds['total']:.2f} ({steps}; {report.profile}, {report.threads} threads)")
+    console.print(f"Seconds: {report.seconds['total']:.2f} ({steps})")
+    console.print(f"Computed: {report.profile}, {counted(report.threads, 'thread')}")
 
 
 def _rows_table(report: PassReport) -> Table:
