@@ -84,11 +84,8 @@ def _after_failure(services: Services, plan: Plan, paths: keys.TryKeys, failure:
         launch = LaunchMessage(org=plan.org, run=plan.run, task=paths.task, attempt=paths.attempt + 1)
         services.queues.send(launch)
         return StepReport("next_try", plan.org, plan.run, facts)
-    message = (
-        failure.message
-        if failure.is_final
-        else f"{failure.message} ({paths.attempt} {'try' if paths.attempt == 1 else 'tries'})"
-    )
+    times = f" ({paths.attempt} tries)" if paths.attempt > 1 and not failure.is_final else ""
+    message = failure.message + times
     decide(services, plan, Failure(kind=failure.kind, message=message), None, paths.attempt)
     return StepReport("gave_up", plan.org, plan.run, facts)
 
