@@ -157,8 +157,8 @@ def test_lanes_and_hosts_bound_what_is_open_at_once(server: RecordingServer, wor
     recipient = world.mailbox("target")
     messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(20)]
     assert world.send(*messages, host_concurrency=3).counts() == {"sent": 20}
-    # Three in use, and those that wait for another mail of their mailbox.
-    assert server.record.most_connections <= 3 + 10 + 1
+    # Three in use, those that wait for another mail of their mailbox, and a few whose end the server has not noticed yet.
+    assert server.record.most_connections <= 3 + 10 + 4
     assert max(server.record.message_ids().values()) == 1
 
 
