@@ -66,7 +66,7 @@ def test_a_ledger_that_fails_one_call_in_four(
     messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(12)]
     faulty = FaultyClient(world.cloud.client, seed, 0.25)
     sound = world.ledger
-    world.ledger = DynamoLedger(Table(world.cloud.ledger_table, faulty, ServerClock()), retention_days=30)  # type: ignore[arg-type]
+    world.ledger = DynamoLedger(Table(world.cloud.ledger_table, faulty, ServerClock()), retention_days=30)  # type: ignore[arg-type]  # stands in for the client
     for _ in range(2):
         world.send(*messages)
     assert set(server.record.message_ids().values()) <= {1}

@@ -174,7 +174,7 @@ def test_starts_in_a_lane_are_staggered(server: RecordingServer, world_at: Calla
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
 def test_tls(loop: LoopThread, world_at: Callable[..., World], authority: Authority, security: str) -> None:
-    server = RecordingServer(loop, security=security, tls=authority.server_context("127.0.0.1"))  # type: ignore[arg-type]
+    server = RecordingServer(loop, security=security, tls=authority.server_context("127.0.0.1"))  # type: ignore[arg-type]  # a parameter is a plain str
     world = world_at(server.port, authority=authority)
     message = world.message(world.mailbox("alpha", security=security), world.mailbox("beta"))
     assert world.send(message).counts() == {"sent": 1}
@@ -187,7 +187,7 @@ def test_tls(loop: LoopThread, world_at: Callable[..., World], authority: Author
 def test_a_wrong_certificate_gets_no_password(
     loop: LoopThread, world_at: Callable[..., World], authority: Authority, security: str, host: str, days: int
 ) -> None:
-    server = RecordingServer(loop, security=security, tls=authority.server_context(host, days=days))  # type: ignore[arg-type]
+    server = RecordingServer(loop, security=security, tls=authority.server_context(host, days=days))  # type: ignore[arg-type]  # a parameter is a plain str
     world = world_at(server.port, authority=authority)
     message = world.message(world.mailbox("alpha", security=security), world.mailbox("beta"))
     assert world.send(message).counts() == {"put_back": 1}

@@ -76,7 +76,7 @@ class TokenDesk:
             wave, self._waiting = self._waiting, []
             demand = _demand(wave)
             try:
-                grant: Grant = await self._run_blocking(lambda demand=demand: self._limits.take(demand))  # type: ignore[misc]
+                grant: Grant = await self._run_blocking(lambda demand=demand: self._limits.take(demand))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             except Exception as error:  # noqa: BLE001 - each request of the wave is told; none is left waiting
                 for request in wave:
                     if not request.answer.done():
