@@ -206,14 +206,15 @@ class Contact:
     def post_window(self, ends: list[datetime.date]) -> list[Row]:
         taken = []
         for end in ends:
-            free = self.windows.first_free(values.plus(end, 1))
+            free = self.windows.first_free(values.plus(end, 1), until=self.as_of)
             if free is None or (free - self.as_of).days >= -self.rules["catch_up_spread_days"]:
                 taken.append(end)
         if not taken:
             return []
         event = min(taken)
         after = values.plus(event, 1)
-        send = self.windows.first_free(max(after, self.as_of)) if after is not None else None
+        latest = values.plus(event, 366)
+        send = self.windows.first_free(max(after, self.as_of), until=latest) if after is not None else None
         if send is None or (send - event).days > 366:
             self.waits_too_long += 1
             return []

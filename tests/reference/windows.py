@@ -97,10 +97,13 @@ class ContactWindows:
                     best = Occurrence(window["kind"], end)
         return best
 
-    def first_free(self, day: datetime.date | None) -> datetime.date | None:
-        """The first day from `day` on that lies in no occurrence."""
+    def first_free(self, day: datetime.date | None, until: datetime.date | None) -> datetime.date | None:
+        """The first day from `day` on that lies in no occurrence; when it is later than `until`, any day after `until`.
+
+        None: time ends before.
+        """
         while day is not None:
-            occurrence = self.named(day)
+            occurrence = self.named(day) if until is None or day <= until else None
             if occurrence is None:
                 return day
             day = values.plus(occurrence.end, 1)

@@ -65,11 +65,14 @@ def part_of(module: str) -> str:
 
 
 def imports_of(path: Path, part: str) -> Iterator[Import]:
+    file = path.relative_to(ROOT)
     for node in ast.walk(ast.parse(path.read_text())):
-        where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        where = f"{file}:{node.lineno}"
         if isinstance(node, ast.Import):
             yield from (Import(part, name.name, where) for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             assert node.level == 0, f"{where}: relative import"
             module = node.module or ""
             # `from mailtide import errors` and `from mailtide.runs import keys` name modules too.
