@@ -66,9 +66,10 @@ def test_profiles_threads_and_the_order_of_rows_make_no_difference(
         )
         execute(other, "CREATE TABLE suppressions (email)")
         connection = apsw.Connection(str(other))
-        connection.executemany("INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        listed = query(database, "SELECT email FROM suppressions")
-        connection.executemany("INSERT INTO suppressions VALUES (?)", listed)
+        with connection:
+            connection.executemany("INSERT INTO contacts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            listed = query(database, "SELECT email FROM suppressions")
+            connection.executemany("INSERT INTO suppressions VALUES (?)", listed)
         connection.close()
         passed(other, as_of, started, threads, profile)
         assert schedule_of(other) == wanted
