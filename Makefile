@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo cloud test bench lint format check-layers reference pins clean
+.PHONY: help setup demo cloud test fuzz bench lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 test: lint  ## every check and every test
 	@.venv/bin/pytest -q -n 2 -m 'not e2e'
 	@.venv/bin/pytest -q -m e2e
+
+fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
+	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## how long the pass takes beside SQLite alone, at a million contacts; CONTACTS=100000 RUNS=5 for less
 	@.venv/bin/python -m tests.bench.pass_ $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS))

@@ -1,4 +1,4 @@
-"""Hypothesis profiles: `quick` by default, `fuzz` for thousands of cases (`HYPOTHESIS_PROFILE=fuzz`)."""
+"""Hypothesis profiles: `quick` by default, `fuzz` for thousands of cases (`make fuzz`)."""
 
 import os
 
@@ -11,5 +11,12 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-settings.register_profile("fuzz", settings.get_profile("quick"), max_examples=5000, derandomize=False)
+settings.register_profile(
+    "fuzz",
+    settings.get_profile("quick"),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "5000")),
+    derandomize=False,
+    database=None,
+    print_blob=True,
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
