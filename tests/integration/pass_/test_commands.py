@@ -67,7 +67,10 @@ def test_generate_replaces_only_by_force(tmp_path: Path) -> None:
     [
         (["schedule", "DB", "--as-of", "21.11.2026"], "--as-of is '21.11.2026'"),
         (["schedule", "DB", "--as-of", "20261121"], "--as-of"),
-        (["schedule", "DB", "--as-of", "2026-11-21", "--rules", "RULES"], "unknown key aep_date"),
+        (
+            ["schedule", "DB", "--as-of", "2026-11-21", "--rules", "RULES"],
+            "rules.yaml: The rules file has the unknown key aep_date",
+        ),
         (["schedule", "DB", "--as-of", "2026-11-21", "--rules", "/nowhere.yaml"], "/nowhere.yaml cannot be read"),
         (["schedule", "DB", "--threads", "0"], "0"),
         (["schedule", "nowhere.db"], "There is no file nowhere.db"),
@@ -91,18 +94,52 @@ def test_a_refused_file_is_named_in_one_line(database: Path) -> None:
     assert fingerprint(database) == before
 
 
-def test_rows_that_stand_only_in_the_wal_are_spoken_of_as_they_are(database: Path, tmp_path: Path) -> None:
-    execute(database, "PRAGMA journal_mode = wal")
-    assert "came without its -wal file" in mailtide("db-info", database)
-    live = apsw.Connection(str(database))
-    live.execute("UPDATE contacts SET state = 'TX' WHERE id = 1")
+def in_the_wal(path: Path, contacts: int) -> apsw.Connection:
+    """A database whose table contacts stands in the -wal alone, held open."""
+    live = apsw.Connection(str(path))
+    live.pragma("journal_mode", "wal")
+    live.pragma("wal_autocheckpoint", 0)
+    live.execute("CREATE TABLE contacts (id INTEGER PRIMARY KEY, email TEXT, state TEXT)")
+    live.executemany("INSERT INTO contacts VALUES (?, 'a@b.co', 'TX')", ((number,) for number in range(contacts)))
+    return live
+
+
+def test_what_stands_only_in_the_wal_counts(tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    path = tmp_path / "live" / "a.db"
+    live = in_the_wal(path, 700)
     link = tmp_path / "link.db"
-    link.symlink_to(database)
-    for path in (database, link):
-        said = mailtide("db-info", path)
-        assert "came without" not in said
-        assert "what stands only in its -wal file is not looked at here" in said
+    link.symlink_to(path)
+    for name in (path, link):
+        assert json.loads(mailtide("plan", name, "--json"))["contacts"] == 700
+        facts = json.loads(mailtide("db-info", name, "--json"))
+        assert (facts["contacts_estimate"], facts["journal_mode_wal"], facts["warnings"]) == (700, True, [])
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("a.db", "a.db-wal"):
+        (left / name).write_bytes((path.parent / name).read_bytes())
     live.close()
+    before = fingerprint(left / "a.db")
+    assert "contacts: about 700\n" in mailtide("db-info", left / "a.db")
+    assert fingerprint(left / "a.db") == before
+    (left / "a.db-wal").unlink()
+    assert "no table contacts" in mailtide("db-info", left / "a.db", code=2)
+
+
+@pytest.mark.parametrize("spoiled", [b"", b"\x00" * 5000, b"\x37\x7f\x06\x82" + b"\xff" * 9000])
+def test_a_wal_of_rubbish_counts_for_nothing(database: Path, spoiled: bytes) -> None:
+    execute(database, "PRAGMA journal_mode = wal")
+    database.with_name("contacts.db-wal").write_bytes(spoiled)
+    before = fingerprint(database)
+    for command in ("db-info", "plan"):
+        assert "about 2," in mailtide(command, database)
+    assert fingerprint(database) == before
+    database.write_bytes(b"\x5a" * 4096)
+    database.with_name("contacts.db-wal").write_bytes(spoiled)
+    before = fingerprint(database)
+    for command in ("db-info", "plan"):
+        assert "not an SQLite database" in mailtide(command, database, code=2)
+    assert fingerprint(database) == before
 
 
 def test_a_plan_in_words(tmp_path: Path) -> None:

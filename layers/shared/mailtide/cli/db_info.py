@@ -1,16 +1,12 @@
 """`mailtide db-info`: what is in a database."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from mailtide.cli.files import counted, naming, size_in_words
-
-UNREAD_WAL_WARNING = (
-    "The database is in WAL mode; what stands only in its -wal file is not looked at here, but a pass reads it."
-)
 
 
 @click.command(name="db-info")
@@ -20,20 +16,15 @@ def db_info(database: Path, *, as_json: bool) -> None:
     """Say what is in DATABASE and what is wrong with it, without changing it.
 
     Checks the file as a pass would before it starts, reading a sample of it only: so the number of contacts is an
-    estimate for a large file. Exit code 2 and one sentence when a pass would refuse the file.
+    estimate for a large file. What stands in a -wal file beside it counts; such a database is copied to be read. Exit
+    code 2 and one sentence when a pass would refuse the file.
 
     Example: mailtide db-info contacts.db
     """
-    from mailtide.database.estimate import inspect_database
-    from mailtide.database.header import MISSING_WAL_WARNING
-    from mailtide.database.local_reader import LocalReader
+    from mailtide.database.inspect_local import inspect_file
 
-    with naming(database), LocalReader(database) as reader:
-        facts = inspect_database(reader)
-    wal = database.resolve().with_name(f"{database.resolve().name}-wal")
-    if wal.is_file() and wal.stat().st_size > 0:
-        warnings = [UNREAD_WAL_WARNING if warning == MISSING_WAL_WARNING else warning for warning in facts.warnings]
-        facts = replace(facts, warnings=warnings)
+    with naming(database):
+        facts = inspect_file(database)
     if as_json:
         click.echo(json.dumps({"path": str(database), **asdict(facts)}, indent=2))
         return

@@ -48,7 +48,15 @@ def rules_from(name: str) -> Rules:
     """The rules of a packaged name (`default`, `origin`) or of a YAML file. Raises RulesError."""
     if name in PACKAGED:
         return load_rules(packaged_rules(cast("Literal['default', 'origin']", name)))
-    return load_rules(rules_text(Path(name)))
+    return parsed_rules(rules_text(Path(name)), Path(name))
+
+
+def parsed_rules(text: str, path: Path) -> Rules:
+    """The rules that the text of a file gives. Raises RulesError, which names the file."""
+    try:
+        return load_rules(text)
+    except RulesError as error:
+        raise RulesError(f"{path}: {error}") from error
 
 
 def rules_text(path: Path) -> str:

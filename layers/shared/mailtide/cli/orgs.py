@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mailtide.cli.cloud import check_org, cloud_command
-from mailtide.cli.files import rules_text
+from mailtide.cli.files import parsed_rules, rules_text
 from mailtide.errors import InputError, StaleWriteError
 
 
@@ -36,7 +36,7 @@ def add(org: str, rules_file: Path | None, as_json: bool) -> None:
 
     check_org(org)
     text = rules_text(rules_file) if rules_file else None
-    rules = load_rules(text)
+    rules = parsed_rules(text, rules_file) if rules_file and text is not None else load_rules(None)
     try:
         bucket().create(keys.rules(org), (text or "{}\n").encode())
     except StaleWriteError:

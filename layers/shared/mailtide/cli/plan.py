@@ -22,7 +22,8 @@ BYTES_A_CONTACT = 100
 def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
     """Say which machine a run of the database DB (or of --contacts N) would get, and what time and money it would take.
 
-    DB is not read whole: like the function in the cloud this reads its header, its schema and a sample of its pages.
+    DB is not read whole: like the function in the cloud this reads its header, its schema and a sample of its pages. Only a
+    DB with a -wal file beside it is copied whole, so that what stands in the -wal counts.
     """
     from mailtide.runs.sizing import size_run
     from mailtide.settings import load_estimate_settings
@@ -42,11 +43,10 @@ def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
 
 
 def _inspect(db: Path) -> tuple[int, int, dict[str, object]]:
-    from mailtide.database.estimate import inspect_database
-    from mailtide.database.local_reader import LocalReader
+    from mailtide.database.inspect_local import inspect_file
 
-    with naming(db), LocalReader(db) as reader:
-        read = inspect_database(reader)
+    with naming(db):
+        read = inspect_file(db)
     facts = {"contacts_are": "estimated", "inspection_requests": read.requests, "inspection_bytes": read.bytes_read}
     return read.contacts_estimate, read.size_bytes, {**facts}
 

@@ -1,0 +1,47 @@
+"""What planning knows of a local database: by the same few reads as in a bucket, and with what stands in its -wal. No numpy."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from mailtide.database.estimate import DatabaseFacts, inspect_database
+from mailtide.database.local_reader import LocalReader
+from mailtide.database.locked import resolved
+from mailtide.database.private_copy import private_copy
+
+
+def inspect_file(path: Path) -> DatabaseFacts:
+    """The facts of a database as it stands at one moment; the file and what lies beside it are not changed.
+
+    One without a -wal is read in place, a sample of it only. One with a -wal is copied first, into a temporary folder.
+    Raises DatabaseError, and SourceChangedError when the file is written to meanwhile.
+    """
+    real = resolved(path)
+    wal = real.with_name(f"{real.name}-wal")
+    if not (wal.is_file() and wal.stat().st_size):
+        with LocalReader(real) as reader:
+            return inspect_database(reader)
+    with _undisturbed(real, wal) as source, private_copy(source) as copy, LocalReader(copy.path) as reader:
+        facts = inspect_database(reader)
+        return replace(facts, journal_mode_wal=True, bytes_read=reader.size_bytes)
+
+
+@contextmanager
+def _undisturbed(path: Path, wal: Path) -> Iterator[Path]:
+    """The database itself while a program has it open; else a copy of it and its -wal, beside which SQLite may write."""
+    if path.with_name(f"{path.name}-shm").exists():
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mailtide-") as folder:
+        copy = Path(folder) / "copy.db"
+        before = _states(path, wal)
+        shutil.copyfile(path, copy)
+        shutil.copyfile(wal, copy.with_name(f"{copy.name}-wal"))
+        yield copy if _states(path, wal) == before else path
+
+
+def _states(*paths: Path) -> list[tuple[int, int]]:
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
