@@ -116,8 +116,8 @@ def test_what_stands_only_in_the_wal_counts(tmp_path: Path) -> None:
         assert (facts["contacts_estimate"], facts["journal_mode_wal"], facts["warnings"]) == (700, True, [])
     left = tmp_path / "left"
     left.mkdir()
-    for name in ("a.db", "a.db-wal"):
-        (left / name).write_bytes((path.parent / name).read_bytes())
+    for part in ("a.db", "a.db-wal"):
+        (left / part).write_bytes((path.parent / part).read_bytes())
     live.close()
     before = fingerprint(left / "a.db")
     assert "contacts: about 700\n" in mailtide("db-info", left / "a.db")
