@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     stop_on_sigterm()
-    parameters = dict(text.partition("=")[::2] for text in given.parameter)
+    parameters = {"Warmup": "on"} | dict(text.partition("=")[::2] for text in given.parameter)
     try:
         with LocalCloud(parameters=parameters, port=given.port, on_phase=_say) as cloud:
             print("# The local cloud is up until Ctrl-C. In another shell of this folder:", flush=True)

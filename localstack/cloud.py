@@ -27,6 +27,7 @@ from botocore.config import Config
 
 from localstack import sam
 from localstack.processes import LOOPBACK, Child, LocalCloudError, free_port, require_free, wait_until
+from mailtide.warmup.settings import WarmupSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / ".tools"
@@ -39,12 +40,15 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
 IN_MEMORY_FROM_BYTES = 6_000_000_000
-QUEUES = ("plan", "launch", "collect", "finish", "watch")
+QUEUES = ("plan", "launch", "collect", "finish", "watch", "warmup_plan", "warmup_dispatch", "warmup_send")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
     "RetryAfterS": "15",
     # Each further process of a function unpacks its layers and starts cold: two is what SQS allows at least.
     "Scale": "small",
+    # Ticks by themselves would wake functions in the midst of whatever else is shown or tested here.
+    "Warmup": "off",
+    "WarmupShards": "10",
     # No X-Ray daemon listens here.
     "Tracing": "PassThrough",
     "FlyApp": FLY_APP,
@@ -74,12 +78,12 @@ class Stack:
         return self.outputs["Bucket"]
 
     def queue_url(self, name: str) -> str:
-        """Queue of a function, by the first word of its name: plan, launch, collect, finish or watch."""
-        return self.outputs[f"{name.capitalize()}QueueUrl"]
+        """Queue of a function, by its name in QUEUES."""
+        return self.outputs[f"{_camel(name)}QueueUrl"]
 
     def dead_letters_url(self, name: str) -> str:
         """Dead-letter queue of a function, likewise."""
-        return self.outputs[f"{name.capitalize()}DeadLettersUrl"]
+        return self.outputs[f"{_camel(name)}DeadLettersUrl"]
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -144,7 +148,17 @@ class LocalCloud:
             "MAILTIDE_FLY_APP": FLY_APP,
             "MAILTIDE_FLY_TOKEN": self.fly_token,
             "MAILTIDE_MACHINE_IMAGE": IMAGE,
+            "MAILTIDE_MAILBOXES_TABLE": self.stack.outputs["MailboxesTable"],
+            "MAILTIDE_LEDGER_TABLE": self.stack.outputs["LedgerTable"],
+            "MAILTIDE_SECRETS_KMS_KEY_ID": self.stack.outputs["SecretsKeyArn"],
+            **self._warmup_settings(),
         }
+
+    def _warmup_settings(self) -> dict[str, str]:
+        """WARMUP_ variables of this deployment that are not the defaults: the command line counts with the same ones."""
+        given = {**PARAMETERS, **self.parameters}
+        names = {f"Warmup{_camel(name)}": f"WARMUP_{name.upper()}" for name in WarmupSettings.model_fields}
+        return {names[parameter]: value for parameter, value in given.items() if parameter in names}
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's own type differs by service
         """A boto3 client of this cloud."""
@@ -261,6 +275,11 @@ class LocalCloud:
         finally:
             if before is not None:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _camel(name: str) -> str:
+    """warmup_plan -> WarmupPlan"""
+    return "".join(word.capitalize() for word in name.split("_"))
 
 
 def _answers(url: str) -> bool:

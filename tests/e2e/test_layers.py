@@ -15,6 +15,9 @@ FUNCTIONS = {
     "CollectParts": "collect_parts",
     "FinishRun": "finish_run",
     "WatchRuns": "watch_runs",
+    "PlanWarmup": "plan_warmup",
+    "DispatchShard": "dispatch_shard",
+    "SendMail": "send_mail",
 }
 IMPORT = """
 import sys

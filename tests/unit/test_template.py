@@ -1,6 +1,7 @@
 """The template: its rights in full, and what no local cloud checks but AWS would refuse or ignore."""
 
 import json
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from mailtide.runs import keys
 from mailtide.runs.inbox import parse
 from mailtide.settings import Settings
+from mailtide.warmup.contracts import WARMUP_MESSAGE, WarmupTick
 from tests.support.template import attribute_of, load_template, resources
 
 TEMPLATE = load_template()
@@ -17,15 +19,20 @@ QUEUES = resources(TEMPLATE, "AWS::SQS::Queue")
 FUNCTIONS = resources(TEMPLATE, "AWS::Serverless::Function")
 RULES = resources(TEMPLATE, "AWS::Events::Rule")
 ROLES = resources(TEMPLATE, "AWS::IAM::Role")
-OF_FUNCTION = {
+RUN_QUEUES = {
     "PlanRun": "Plan",
     "LaunchMachine": "Launch",
     "CollectParts": "Collect",
     "FinishRun": "Finish",
     "WatchRuns": "Watch",
 }
+WARMUP_QUEUES = {"PlanWarmup": "WarmupPlan", "DispatchShard": "WarmupDispatch", "SendMail": "WarmupSend"}
+QUEUE_OF = RUN_QUEUES | WARMUP_QUEUES
 BUCKET = TEMPLATE["Resources"]["Bucket"]
 EVERY_PREFIX = ("orgs/*", "open/*", "runs/*")
+WARMUP_PREFIX = ("warmup/*",)
+DAYS = "warmup/days/*"
+CONTROL = "warmup/control.json"
 SECRET = "the secret of Fly's token"
 BUS = "the event bus"
 # Nothing reaches AWS from the loopback range, so this is TLS only there, while the local cloud may speak plain HTTP.
@@ -78,12 +85,43 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "CollectQueue", "FinishQueue"),
         "secretsmanager:GetSecretValue": (SECRET,),
     },
+    "PlanWarmup": {
+        "s3:GetObject": (DAYS,),
+        "s3:PutObject": (DAYS,),
+        "s3:DeleteObject": (DAYS,),
+        "sqs:SendMessage": ("WarmupDispatchQueue",),
+        "sqs:GetQueueAttributes": ("WarmupPlanQueue", "WarmupSendQueue"),
+        "dynamodb:Query": ("MailboxesTable",),
+        "dynamodb:GetItem": ("IdempotencyTable",),
+        "dynamodb:PutItem": ("IdempotencyTable",),
+        "dynamodb:UpdateItem": ("IdempotencyTable",),
+        "dynamodb:DeleteItem": ("IdempotencyTable",),
+    },
+    "DispatchShard": {
+        "s3:GetObject": (DAYS, CONTROL),
+        "s3:PutObject": (DAYS,),
+        "sqs:SendMessage": ("WarmupSendQueue",),
+        "dynamodb:BatchGetItem": ("MailboxesTable",),
+        "dynamodb:Query": ("LedgerTable",),
+        "dynamodb:GetItem": ("LedgerTable", "IdempotencyTable"),
+        "dynamodb:UpdateItem": ("LedgerTable", "IdempotencyTable"),
+        "dynamodb:PutItem": ("IdempotencyTable",),
+        "dynamodb:DeleteItem": ("IdempotencyTable",),
+    },
+    "SendMail": {
+        "s3:GetObject": (CONTROL, "warmup/templates/*"),
+        "sqs:SendMessage": ("WarmupSendQueue",),
+        "dynamodb:GetItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
+        "dynamodb:UpdateItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
+        "dynamodb:BatchGetItem": ("MailboxesTable", "LedgerTable"),
+        "kms:Decrypt": ("SecretsKey",),
+    },
 }
 """Every right of every function, but for those that all have (below): nothing else may stand in the template."""
 
 
 def _rights_of_all(function: str) -> dict[str, tuple[str, ...]]:
-    own = f"{OF_FUNCTION[function]}Queue"
+    own = f"{QUEUE_OF[function]}Queue"
     return {
         "logs:CreateLogStream": (f"{function}Logs",),
         "logs:PutLogEvents": (f"{function}Logs",),
@@ -112,7 +150,7 @@ def _listed[T](value: T | list[T]) -> list[T]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.parametrize("function", OF_FUNCTION)
+@pytest.mark.parametrize("function", QUEUE_OF)
 def test_each_function_has_exactly_the_rights_written_here(function: str) -> None:
     found: dict[str, tuple[str, ...]] = {}
     for policy in ROLES[f"{function}Role"]["Policies"]:
@@ -127,25 +165,28 @@ def test_each_function_has_exactly_the_rights_written_here(function: str) -> Non
     assert "ManagedPolicyArns" not in ROLES[f"{function}Role"]
 
 
-@pytest.mark.parametrize("function", OF_FUNCTION)
+@pytest.mark.parametrize("function", QUEUE_OF)
 def test_missing_objects_answer_404_and_listings_stay_within_the_prefixes(function: str) -> None:
     statements = ROLES[f"{function}Role"]["Policies"][0]["PolicyDocument"]["Statement"]
     (lists,) = (statement for statement in statements if statement["Action"] == "s3:ListBucket")
     # A HEAD carries no prefix; StringLike without IfExists would refuse it, and S3 would say 403 for what is not there.
-    assert lists["Condition"] == {"StringLikeIfExists": {"s3:prefix": list(EVERY_PREFIX)}}
+    prefixes = EVERY_PREFIX if function in RUN_QUEUES else WARMUP_PREFIX
+    assert lists["Condition"] == {"StringLikeIfExists": {"s3:prefix": list(prefixes)}}
 
 
-@pytest.mark.parametrize("function", OF_FUNCTION)
-def test_each_function_knows_exactly_the_queues_that_it_may_send_to(function: str) -> None:
+@pytest.mark.parametrize("function", QUEUE_OF)
+def test_each_function_knows_exactly_the_queues_that_it_may_send_to_or_look_at(function: str) -> None:
     variables = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
-    assert {attribute_of(value) for value in variables.values()} == set(RIGHTS[function].get("sqs:SendMessage", ()))
-    for name, value in variables.items():
-        assert name == f"MAILTIDE_{attribute_of(value).removesuffix('Queue').upper()}_QUEUE_URL"
+    known = {name: attribute_of(value) for name, value in variables.items() if name.endswith("_QUEUE_URL")}
+    looked_at = set(RIGHTS[function].get("sqs:GetQueueAttributes", ())) - {f"{QUEUE_OF[function]}Queue"}
+    assert set(known.values()) == set(RIGHTS[function].get("sqs:SendMessage", ())) | looked_at
+    for name, queue in known.items():
+        assert name == f"MAILTIDE_{re.sub('(?<!^)(?=[A-Z])', '_', queue).upper()}_URL"
 
 
-@pytest.mark.parametrize("function", OF_FUNCTION)
-def test_each_function_has_a_queue_of_its_own_with_a_dead_letter_queue(function: str) -> None:
-    name, properties = OF_FUNCTION[function], FUNCTIONS[function]
+@pytest.mark.parametrize("function", RUN_QUEUES)
+def test_each_function_of_runs_has_a_queue_of_its_own_with_a_dead_letter_queue(function: str) -> None:
+    name, properties = RUN_QUEUES[function], FUNCTIONS[function]
     (event,) = properties["Events"].values()
     source = event["Properties"]
     assert attribute_of(source["Queue"]) == f"{name}Queue"
@@ -179,7 +220,7 @@ def test_queues_are_encrypted_polled_long_and_closed_to_plain_http(queue: str) -
     )
 
 
-@pytest.mark.parametrize("name", OF_FUNCTION.values())
+@pytest.mark.parametrize("name", QUEUE_OF.values())
 def test_a_message_in_a_dead_letter_queue_raises_an_alarm(name: str) -> None:
     alarm = resources(TEMPLATE, "AWS::CloudWatch::Alarm")[f"{name}DeadLettersAlarm"]
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [f"{name}DeadLetters", "QueueName"]}}]
@@ -190,7 +231,7 @@ def test_a_message_in_a_dead_letter_queue_raises_an_alarm(name: str) -> None:
 def test_rules_go_to_queues_that_let_them_in() -> None:
     policies = resources(TEMPLATE, "AWS::SQS::QueuePolicy")
     admitted = set()
-    for name in OF_FUNCTION.values():
+    for name in QUEUE_OF.values():
         for statement in policies[f"{name}QueuePolicy"]["PolicyDocument"]["Statement"]:
             if statement["Effect"] == "Allow":
                 sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
@@ -235,10 +276,11 @@ def test_objects_wake_the_functions_that_wait_for_them(key: str, rules: set[str]
 
 def test_schedules_send_messages_that_the_functions_know() -> None:
     schedules = {name: body for name, body in RULES.items() if "ScheduleExpression" in body}
-    assert schedules.keys() == {"Tick", "WatchTick"}
-    for body in schedules.values():
-        (target,) = body["Targets"]
-        assert parse(target["Input"]) is not None
+    assert schedules.keys() == {"Tick", "WatchTick", "WarmupTick"}
+    inputs = {name: body["Targets"][0]["Input"] for name, body in schedules.items()}
+    assert WARMUP_MESSAGE.validate_json(inputs.pop("WarmupTick")) == WarmupTick()
+    for text in inputs.values():
+        assert parse(text) is not None
     assert RULES["Tick"]["ScheduleExpression"] == "cron(0/15 * * * ? *)"
     assert TEMPLATE["Parameters"]["WatchRate"]["Default"] == "rate(1 minute)"
 
@@ -282,7 +324,7 @@ def test_parameters_say_what_they_are_and_what_they_may_be(name: str) -> None:
     assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue", "MinLength"}
 
 
-@pytest.mark.parametrize("function", OF_FUNCTION)
+@pytest.mark.parametrize("function", QUEUE_OF)
 def test_logs_are_kept_for_a_time_and_stay_with_their_function(function: str) -> None:
     logs = resources(TEMPLATE, "AWS::Logs::LogGroup")[f"{function}Logs"]
     assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from mailtide.warmup.health import health
-from mailtide.warmup.metrics import GAUGES, gauges, measure, prometheus_text
+from mailtide.warmup.metrics import GAUGES, gauges, measure, prometheus_text, read_summaries
 from mailtide.warmup.open_time import OpenTime
 from mailtide.warmup.ports import QueueDepth
 from mailtide.warmup.queries import mailbox_day, quota_rows
@@ -107,9 +107,24 @@ def test_metrics_add_up(half_a_day: Simulation) -> None:
     assert 80 < found.throughput_per_hour < 140
     assert (found.queue_depth, found.quota_completion_rate_yesterday) == (12, None)
     assert found.system_health == "healthy"
+    assert found.failed_share == pytest.approx(found.emails_failed_today / found.emails_sent_today, abs=1e-6)
     assert sum(found.quota.model_dump().values()) == 80
     assert found.limit_share == pytest.approx(2_400 / (900 * 24), abs=1e-6)
     assert measure(services.bucket, now_ms=END, depth=depth, settings=services.settings) is None
+
+
+def test_the_age_of_the_oldest_send_is_that_of_the_last_tick(half_a_day: Simulation) -> None:
+    """Between ticks nobody knows what was taken since, so the age must not grow by itself: the alarm is at one tick."""
+    services = half_a_day.services
+    depth = QueueDepth(visible=0, delayed=0, in_flight=0)
+    ages = []
+    for now_ms in (services.clock.now_ms(), services.clock.now_ms() + 500_000):
+        found = measure(services.bucket, now_ms=now_ms, depth=depth, settings=services.settings)
+        assert found is not None
+        ages.append(found.oldest_message_age_seconds)
+    summaries = read_summaries(services.bucket, DAY, 4)
+    waited = [each.written_ms - each.oldest_due_ms for each in summaries if each.oldest_due_ms is not None]
+    assert ages == [max(waited, default=0) / 1000] * 2
 
 
 def test_prometheus_text_is_valid_and_names_nobody(half_a_day: Simulation) -> None:

@@ -29,6 +29,8 @@ class WarmupMetrics(Contract):
     expected_by_now: float
     emails_sent_today: int
     emails_failed_today: int
+    failed_share: float
+    """Failed mails of today, as a share of those that were sent; the alarm is at 0.1."""
     emails_unknown_today: int
     in_flight: int
     throughput_per_hour: float
@@ -38,7 +40,7 @@ class WarmupMetrics(Contract):
     """None when there was no roster yesterday."""
     queue_depth: int
     oldest_message_age_seconds: float
-    """How long the oldest due send has been waiting for somebody to take it."""
+    """How long the oldest due send had been waiting when its shard was last dispatched; the alarm is at one tick."""
     limit_share: float
     """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
     system_health: Health
@@ -54,11 +56,12 @@ GAUGES: dict[str, str] = {
     "active_mailboxes": "Mailboxes of the roster that are active now",
     "emails_sent_today": "Mails sent today (UTC)",
     "emails_failed_today": "Mails that failed for good today",
+    "failed_share": "Mails that failed for good today, of those that were sent",
     "throughput_per_hour": "Mails sent an hour, over the last hour",
     "quota_completion_rate": "Sent of today's planned mails",
     "quota_completion_rate_yesterday": "Sent of yesterday's planned mails",
     "queue_depth": "Messages on the send queue that are visible",
-    "oldest_message_age_seconds": "Age of the oldest due send that nobody has taken",
+    "oldest_message_age_seconds": "Age of the oldest due send that nobody had taken at its shard's last tick",
     "limit_share": "Planned mails of today, of what the global limits carry in a day",
     "system_health": "0 critical, 1 degraded, 2 healthy",
 }
@@ -81,7 +84,7 @@ def measure(
     summaries = read_summaries(bucket, day, header.shards, executor)
     sent, failed = sum(each.sent for each in summaries), sum(each.failed for each in summaries)
     expected = sum(each.expected for each in summaries)
-    oldest = min((each.oldest_due_ms for each in summaries if each.oldest_due_ms is not None), default=now_ms)
+    waited = (each.written_ms - each.oldest_due_ms for each in summaries if each.oldest_due_ms is not None)
     return WarmupMetrics(
         day=day,
         at_ms=now_ms,
@@ -91,13 +94,14 @@ def measure(
         expected_by_now=round(expected, 1),
         emails_sent_today=sent,
         emails_failed_today=failed,
+        failed_share=round(failed / sent, 6) if sent else float(failed > 0),
         emails_unknown_today=sum(each.unknown for each in summaries),
         in_flight=sum(each.in_flight for each in summaries),
         throughput_per_hour=round(sum(_an_hour(each) for each in summaries), 1),
         quota_completion_rate=_rate(sent, header.planned),
         quota_completion_rate_yesterday=_yesterday(bucket, day - timedelta(days=1), executor),
         queue_depth=depth.visible,
-        oldest_message_age_seconds=max(0, now_ms - oldest) / 1000,
+        oldest_message_age_seconds=max((0, *waited)) / 1000,
         limit_share=_rate(header.planned, carried_a_day(settings)),
         system_health=health(sent=sent, failed=failed, expected=expected),
         quota=_add(summaries),
