@@ -1,6 +1,7 @@
 """`mailtide due`: every pre-scheduled mail of the day once, and nothing that a sender or a spreadsheet should not get."""
 
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyarrow import parquet
 
 from mailtide.database.due import due_mails, idempotency_key
 from tests.integration.pass_.rows import execute, fingerprint, query
@@ -131,6 +133,9 @@ def test_a_database_without_a_schedule_has_only_the_header(database: Path) -> No
     [
         (["--on", "tomorrow"], "--on is 'tomorrow'"),
         (["--on", ON, "--json", "--format", "csv"], "exclude each other"),
+        (["--on", ON, "--json", "--format", "parquet"], "exclude each other"),
+        (["--on", ON, "--output", "/nowhere/due.csv"], "no folder /nowhere"),
+        (["--on", ON, "--output", "/"], "is a folder"),
         ([], "--on"),
     ],
 )
@@ -150,3 +155,54 @@ def test_files_that_are_no_database(tmp_path: Path, content: bytes, sentence: st
     assert sentence in said
     assert str(path) in said
     assert fingerprint(path) == before
+
+
+def test_parquet_has_the_same_rows_with_real_dates(scheduled: Path, tmp_path: Path) -> None:
+    mails, _ = given(scheduled)
+    path = tmp_path / "due.parquet"
+    assert mailtide("due", scheduled, "--on", ON, "--format", "parquet", "--output", path) == ""
+    table = parquet.read_table(path)
+    rows = [{name: str(value) if isinstance(value, date) else value for name, value in row.items()}
+            for row in table.to_pylist()]  # fmt: skip
+    assert rows == mails
+    assert len(rows) > 5
+    assert [str(table.schema.field(name).type) for name in ("contact_id", "event_date")] == ["int64", "date32[day]"]
+    program = "from mailtide.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "due", str(scheduled), "--on", ON, "--format", "parquet"]
+    piped = subprocess.run(command, capture_output=True, check=True).stdout
+    assert parquet.read_table(io.BytesIO(piped)).equals(table)
+
+
+def test_a_day_without_mails_gives_a_file_without_rows(scheduled: Path, tmp_path: Path) -> None:
+    for name, size in (("csv", 1), ("jsonl", 0)):
+        mailtide("due", scheduled, "--on", "2031-01-01", "--format", name, "--output", tmp_path / name)
+        assert len((tmp_path / name).read_text().splitlines()) == size
+    mailtide("due", scheduled, "--on", "2031-01-01", "--format", "parquet", "--output", tmp_path / "p")
+    table = parquet.read_table(tmp_path / "p")
+    assert (table.num_rows, table.num_columns) == (0, 12)
+
+
+def test_an_output_is_whole_or_not_there_and_never_takes_the_place_of_a_database(
+    scheduled: Path, tmp_path: Path
+) -> None:
+    assert "is a database" in mailtide("due", scheduled, "--on", ON, "--output", scheduled, code=2)
+    link = tmp_path / "link.csv"
+    link.symlink_to(scheduled)
+    assert "is a database" in mailtide("due", scheduled, "--on", ON, "--output", link, code=2)
+    bad, out = tmp_path / "bad.db", tmp_path / "due.csv"
+    bad.write_bytes(b"no database")
+    out.write_text("of yesterday")
+    mailtide("due", bad, "--on", ON, "--output", out, code=2)
+    assert out.read_text() == "of yesterday"
+    mailtide("due", scheduled, "--on", ON, "--output", out)
+    assert len(list(csv.DictReader(out.read_text().splitlines()))) == len(given(scheduled)[0])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.db", "due.csv", "link.csv", "organisation"]
+
+
+def test_without_pyarrow_parquet_says_what_is_missing(scheduled: Path) -> None:
+    refuse = "import sys; sys.modules['pyarrow'] = None; from mailtide.cli.main import main; main()"
+    command = [sys.executable, "-c", refuse, "due", str(scheduled), "--on", ON, "--format"]
+    done = subprocess.run([*command, "parquet"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "mailtide: This command needs pyarrow: install mailtide[parquet].\n"
+    assert subprocess.run([*command, "csv"], capture_output=True, check=False).returncode == 0

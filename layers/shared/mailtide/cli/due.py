@@ -6,18 +6,22 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from mailtide.cli.files import day_of, naming
+from mailtide.cli.out_file import out_file
 from mailtide.errors import SettingsError
 
 if TYPE_CHECKING:
     from mailtide.database.due import DueMail
+
+    type _Write = Callable[[Iterable[DueMail], IO[bytes]], None]
 
 _FORMULA = re.compile(r"\s*[=+\-@＝＋－＠\t\r]")
 _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().-]*")
@@ -27,62 +31,81 @@ _NUMBER = re.compile(r"[+-]?[0-9][0-9 ().-]*")
 @click.argument("database", metavar="DB", type=click.Path(path_type=Path))
 @click.option("--on", required=True, metavar="YYYY-MM-DD", help="The day of sending.")
 @click.option(
-    "--format", "format_", type=click.Choice(["csv", "jsonl"]), help="CSV with a header (the default), or JSON Lines."
-)
+    "--format", "format_", type=click.Choice(["csv", "jsonl", "parquet"]),
+    help="CSV with a header (the default), JSON Lines, or Parquet (which needs mailtide[parquet]).",
+)  # fmt: skip
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), metavar="FILE",
+    help="Write into this file, whole or not at all, instead of standard output.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON Lines, like --format jsonl.")
-def due(database: Path, on: str, format_: str | None, *, as_json: bool) -> None:
+def due(database: Path, on: str, format_: str | None, output: Path | None, *, as_json: bool) -> None:
     """Print the pre-scheduled mails of DB that are due on a day, with address, telephone and idempotency key.
 
     The key is the same for a contact, type, event date and campaign in every run, so that a sender that remembers keys
     sends nothing twice. A mail whose contact is gone, has no valid address or was suppressed since is withheld, and
     counted on stderr. In CSV a text that a spreadsheet would take for a formula has an apostrophe before it; JSON Lines
-    have every text as it is. DB is not changed.
+    and Parquet have every text as it is. DB is not changed.
 
-    Example: mailtide due contacts.db --on 2026-11-21 --format jsonl
+    Example: mailtide due contacts.db --on 2026-11-21 --format parquet -o due.parquet
     """
-    from mailtide.database.due import DueMail, due_mails
+    from mailtide.database.due import due_mails
 
-    if as_json and format_ == "csv":
-        raise SettingsError("--json and --format csv exclude each other.")
+    if as_json and format_ not in (None, "jsonl"):
+        raise SettingsError(f"--json and --format {format_} exclude each other.")
+    write = _writer("jsonl" if as_json else format_ or "csv", to_stdout=output is None)
     day = day_of("--on", on)
     withheld: Counter[str] = Counter()
-    with naming(database):
-        mails = due_mails(database, day, withheld)
-        if as_json or format_ == "jsonl":
-            _write_lines(mails)
-        else:
-            _write_csv([field.name for field in fields(DueMail)], mails)
+    with naming(database), _sink(output) as sink:
+        write(due_mails(database, day, withheld), sink)
+        sink.flush()
     if withheld:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(withheld.items()))
         click.echo(f"Withheld: {reasons}.", err=True)
 
 
-def _write_lines(mails: Iterable["DueMail"]) -> None:
-    stdout = _stdout()
-    for mail in mails:
-        stdout.write(json.dumps(asdict(mail)) + "\n")
-    stdout.flush()
+def _writer(format_: str, *, to_stdout: bool) -> "_Write":
+    if format_ != "parquet":
+        return _write_lines if format_ == "jsonl" else _write_csv
+    from mailtide.database.due_parquet import write_parquet
+
+    if to_stdout and sys.stdout.isatty():
+        raise SettingsError("Parquet is not for a terminal; name a file with --output.")
+    return write_parquet
 
 
-def _write_csv(names: list[str], mails: Iterable["DueMail"]) -> None:
-    stdout = _stdout()
-    writer = csv.writer(stdout, quoting=csv.QUOTE_ALL, lineterminator="\n")
-    header_is_due = True
+@contextmanager
+def _sink(output: Path | None) -> Iterator[IO[bytes]]:
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    with out_file(output) as file:
+        yield file
+
+
+def _write_lines(mails: Iterable["DueMail"], sink: IO[bytes]) -> None:
     for mail in mails:
-        if header_is_due:
-            writer.writerow(names)
-            header_is_due = False
+        sink.write(f"{json.dumps(asdict(mail))}\n".encode())
+
+
+def _write_csv(mails: Iterable["DueMail"], sink: IO[bytes]) -> None:
+    from mailtide.database.due import DueMail
+
+    line = io.StringIO()
+    writer = csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    writer.writerow(field.name for field in fields(DueMail))
+    for mail in mails:
         writer.writerow([_harmless(value) for value in asdict(mail).values()])
-    if header_is_due:
-        writer.writerow(names)
-    stdout.flush()
+        # The header goes out with the first mail, so that a file that cannot be read prints nothing.
+        sink.write(_taken(line))
+    sink.write(_taken(line))
 
 
-def _stdout() -> TextIO:
-    """Standard output, in UTF-8 whatever the locale."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
-    return sys.stdout
+def _taken(line: io.StringIO) -> bytes:
+    text = line.getvalue()
+    line.seek(0)
+    line.truncate()
+    return text.encode()
 
 
 def _harmless(value: object) -> object:

@@ -33,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""
 
+EXTRAS = {"numpy": "machine", "pyarrow": "parquet", "jinja2": "report", "markupsafe": "report", "vl_convert": "report"}
+"""Package that some commands need -> the extra of mailtide that brings it."""
 
 UNUSABLE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
 
@@ -104,9 +106,10 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _of_a_module(error: ModuleNotFoundError) -> str:
-    if error.name != "numpy":
+    name = (error.name or "").partition(".")[0]
+    if name not in EXTRAS:
         raise error
-    return "This command needs numpy: install mailtide[machine]."
+    return f"This command needs {name}: install mailtide[{EXTRAS[name]}]."
 
 
 def _leave(code: int, sentence: str) -> NoReturn:
