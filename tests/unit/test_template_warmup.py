@@ -155,7 +155,7 @@ def test_the_arithmetic_of_the_sender() -> None:
     assert source["MaximumBatchingWindowInSeconds"] == 5
     assert source["ScalingConfig"]["MaximumConcurrency"] == {"Fn::If": ["IsSmall", 2, {"Ref": "WarmupSenders"}]}
     assert send.LEAST_LEFT_S == 60
-    assert send.LONGEST_SEND_S + send.LEAST_LEFT_S < function["Timeout"], (
+    assert function["Timeout"] > send.LONGEST_SEND_S + send.LEAST_LEFT_S, (
         "every send has its own deadline before the call's"
     )
     assert ports.MAX_DELAY_S == 900, "SQS takes no more"
