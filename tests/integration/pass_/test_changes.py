@@ -17,15 +17,22 @@ from tests.reference.tables import Tables
 
 DAY = ("--as-of", "2026-11-21")
 PLANNED = ("pre-scheduled", "skipped")
+OTHERS = ("scheduled_send_time", "skip_reason", "priority", "email_template", "sms_template")
 SELECT = (
-    "SELECT contact_id, email_type, event_date, campaign_instance_id, scheduled_send_date, status FROM email_schedules"
+    "SELECT contact_id, email_type, event_date, campaign_instance_id, scheduled_send_date, status, "
+    f"{', '.join(OTHERS)} FROM email_schedules"
 )
 
 
-def rows(path: Path) -> dict[tuple[Any, ...], tuple[str, str]]:
+def rows(path: Path) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     if not query(path, "SELECT 1 FROM sqlite_schema WHERE name = 'email_schedules'"):
         return {}
-    return {tuple(row[:4]): (row[4], row[5]) for row in query(path, SELECT)}
+    return {tuple(row[:4]): tuple(row[4:]) for row in query(path, SELECT)}
+
+
+def otherwise_changed(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    names = [name for name, left, right in zip(OTHERS, one[2:], other[2:], strict=True) if left != right]
+    return names not in ([], ["skip_reason"]) or (names != [] and one[1] == other[1])
 
 
 def expected(old: Path, new: Path) -> dict[str, Any]:
@@ -58,6 +65,9 @@ def expected(old: Path, new: Path) -> dict[str, Any]:
         if one[1] != other[1]:
             count(key, "status_changed")
             on(other[0], "status_changed")
+        if otherwise_changed(one, other):
+            count(key, "changed")
+            on(other[0], "changed")
         totals["same"] += one == other
     return {**totals, "by_type": {name: dict(found) for name, found in types.items()}, "by_day": days}
 
@@ -65,7 +75,7 @@ def expected(old: Path, new: Path) -> dict[str, Any]:
 def assert_changes(found: dict[str, Any], old: Path, new: Path) -> None:
     wanted = expected(old, new)
     assert {name: found[name] for name in ("by_type", "by_day")} == {n: wanted[n] for n in ("by_type", "by_day")}
-    for name in ("inserted", "deleted", "moved", "status_changed", "same"):
+    for name in ("inserted", "deleted", "moved", "status_changed", "changed", "same"):
         assert found[name] == wanted.get(name, 0), name
     assert sum(found["status_changes"].values()) == found["status_changed"]
 
@@ -118,6 +128,30 @@ def test_what_was_sent_or_cancelled_has_a_new_status(scheduled: Path, tmp_path: 
     shown = mailtide("diff", old, scheduled)
     assert f"{changes['moved']:,} moved" in shown
     assert "--json has them all" in shown
+
+
+def test_what_else_can_change_is_counted_by_column(scheduled: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copyfile(scheduled, tmp_path / "old.db"))
+    planned = "status IN ('pre-scheduled', 'skipped')"
+    for number, change in enumerate((
+        "scheduled_send_time = '09:00:00'", "priority = priority + 1", "email_template = 'café'", "sms_template = ''",
+        "skip_reason = 'frequency_limit', status = 'skipped', scheduled_send_date = '2027-03-03'", "email_template = NULL",
+        "email_template = 'a' || char(10) || 'b'", "sms_template = 'x' || char(31)", "email_template = '  '",
+    )):  # fmt: skip
+        execute(scheduled, f"UPDATE email_schedules SET {change} WHERE id % 11 = {number} AND {planned}")
+    changes = json.loads(mailtide("diff", old, scheduled, "--json"))
+    assert set(changes["column_changes"]) == set(OTHERS)
+    assert changes["column_changes"]["scheduled_send_time"] == query(
+        old, f"SELECT count(*) FROM email_schedules WHERE id % 11 = 0 AND {planned}"
+    )[0][0]  # fmt: skip
+    # NULL, an empty text and a blank one are the same.
+    execute(old, "UPDATE email_schedules SET sms_template = NULL WHERE sms_template = ''")
+    execute(scheduled, "UPDATE email_schedules SET sms_template = NULL WHERE sms_template = ''")
+    execute(scheduled, "UPDATE email_schedules SET email_template = NULL WHERE trim(email_template) = ''")
+    assert_changes(changes, old, scheduled)
+    shown = mailtide("diff", old, scheduled)
+    assert f"{changes['changed']:,} otherwise changed" in shown
+    assert "email_template" in shown
 
 
 def test_equal_files_differ_in_nothing(scheduled: Path) -> None:

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
     from mailtide.database.schedule_changes import ScheduleChanges
 
 MAX_DAYS = 31
-_KINDS = {"inserted": "inserted", "deleted": "deleted", "moved": "moved", "status_changed": "new status"}
+_KINDS = {
+    "inserted": "inserted", "deleted": "deleted", "moved": "moved", "status_changed": "new status",
+    "changed": "otherwise changed",
+}  # fmt: skip
 _DAY_KINDS = {
     "inserted": "inserted", "deleted": "deleted", "moved_away": "moved away", "moved_here": "moved here",
-    "status_changed": "new status",
+    "status_changed": "new status", "changed": "otherwise changed",
 }  # fmt: skip
 
 
 def show_changes(changes: "ScheduleChanges", console: Console) -> None:
     """Print the changes by type, by status and by day, of the days the first MAX_DAYS."""
     counts = ", ".join(f"{getattr(changes, name):,} {title}" for name, title in _KINDS.items())
-    console.print(f"Planned mails: {counts}, {changes.same:,} on the same day with the same status")
+    console.print(f"Planned mails: {counts}, {changes.same:,} the same")
     if not changes.by_day:
         return
     console.print("By type:")
@@ -30,6 +33,11 @@ def show_changes(changes: "ScheduleChanges", console: Console) -> None:
         for name, count in changes.status_changes.items():
             statuses.add_row(printable(name), f"{count:,}")
         console.print(statuses)
+    if changes.column_changes:
+        columns = Table("other column", "mails")
+        for name, count in changes.column_changes.items():
+            columns.add_row(name, f"{count:,}")
+        console.print(columns)
     console.print("By day of sending:")
     days = dict(list(changes.by_day.items())[:MAX_DAYS])
     console.print(_table("day", days, _DAY_KINDS))

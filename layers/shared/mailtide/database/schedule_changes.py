@@ -6,7 +6,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from mailtide.database.read_schedule import PLANNED_CODES, Schedule
+from mailtide.database.read_schedule import DETAILS, PLANNED_CODES, Detail, Schedule
 from mailtide.rules.columns import NO_DATE, Bool, Int32, Int64
 
 _EPOCH = date(1970, 1, 1)
@@ -20,18 +20,21 @@ class ScheduleChanges:
 
     by_type: email type -> kind of change -> rows. by_day: send date -> kind of change -> rows, where a move counts as
     `moved_away` on the old day and `moved_here` on the new one, and all else on the day of the row as it stands last.
-    status_changes: `old -> new` -> rows.
+    status_changes: `old -> new` -> rows. column_changes: column -> rows.
     """
 
     inserted: int
     deleted: int
     moved: int
     status_changed: int
+    changed: int
+    """Rows of which another column differs: the time, the priority, a template, or the reason of a row whose status stays."""
     same: int
-    """Rows with equal send date and status; a reason, a priority or a template may differ."""
+    """Rows of which nothing differs."""
     by_type: dict[str, dict[str, int]]
     by_day: dict[str, dict[str, int]]
     status_changes: dict[str, int]
+    column_changes: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,10 @@ def compare_schedules(old: Schedule, new: Schedule) -> ScheduleChanges:
     the other has with any status (sent, cancelled, …) has changed its status; it is neither inserted nor deleted.
     """
     types, statuses = _union(old.types, new.types), _union(old.statuses, new.statuses)
-    sides = (_recoded(old, types, statuses), _recoded(new, types, statuses))
-    rows = {name: np.concatenate([getattr(side, name) for side in sides]) for name in (*_KEY, "send", "status")}
+    details = list(dict.fromkeys([*old.details, *new.details]))
+    sides = [_recoded(side, types, statuses, details) for side in (old, new)]
+    names = (*_KEY, "send", "status", "detail")
+    rows = {name: np.concatenate([getattr(side, name) for side in sides]) for name in names}
     pairs = _pairs(rows, np.concatenate([side.row_id for side in sides]), len(old.row_id))
     had, has = pairs.old >= 0, pairs.new >= 0
     both = had & has
@@ -62,31 +67,51 @@ def compare_schedules(old: Schedule, new: Schedule) -> ScheduleChanges:
         "moved": both & (send_old != send_new),
         "status_changed": both & (status_old != status_new),
     }
+    detail_old, detail_new = rows["detail"][pairs.old], rows["detail"][pairs.new]
+    columns = _changed_columns(both, detail_old, detail_new, kinds["status_changed"], details)
+    kinds["changed"] = np.logical_or.reduce(list(columns.values()))
     last = np.where(has, send_new, send_old)
     email_type = rows["email_type"][np.where(has, pairs.new, pairs.old)]
-    days = {name: last[kinds[name]] for name in ("inserted", "deleted", "status_changed")}
+    days = {name: last[kinds[name]] for name in ("inserted", "deleted", "status_changed", "changed")}
     days |= {"moved_away": send_old[kinds["moved"]], "moved_here": send_new[kinds["moved"]]}
     changed = kinds["status_changed"]
     return ScheduleChanges(
         **{name: int(np.count_nonzero(mask)) for name, mask in kinds.items()},
-        same=int(np.count_nonzero(both & ~kinds["moved"] & ~changed)),
+        same=int(np.count_nonzero(both & ~kinds["moved"] & ~changed & ~kinds["changed"])),
         by_type=_table({name: email_type[mask] for name, mask in kinds.items()}, lambda code: types[code]),
         by_day=_table(days, _day),
         status_changes=_transitions(status_old[changed], status_new[changed], statuses),
+        column_changes={name: count for name, mask in columns.items() if (count := int(np.count_nonzero(mask)))},
     )
+
+
+def _changed_columns(
+    both: Bool, old: Int32, new: Int32, status_changed: Bool, details: list[Detail]
+) -> dict[str, Bool]:
+    """For each column of DETAILS the pairs in which it differs, shape (k,); a reason comes and goes with the status."""
+    columns = {}
+    for place, name in enumerate(DETAILS):
+        values = {value: code for code, value in enumerate(dict.fromkeys(detail[place] for detail in details))}
+        codes = np.array([values[detail[place]] for detail in details], np.int32)
+        differs = both.copy()
+        differs[both] = codes[old[both]] != codes[new[both]]
+        columns[name] = differs & ~status_changed if name == "skip_reason" else differs
+    return columns
 
 
 def _union(first: list[str], second: list[str]) -> list[str]:
     return [*first, *sorted(set(second) - set(first))]
 
 
-def _recoded(schedule: Schedule, types: list[str], statuses: list[str]) -> Schedule:
+def _recoded(schedule: Schedule, types: list[str], statuses: list[str], details: list[Detail]) -> Schedule:
     """The schedule with codes into the joint lists."""
     type_codes = np.array([types.index(name) for name in schedule.types], np.int32)
     status_codes = np.array([statuses.index(name) for name in schedule.statuses], np.int32)
+    place = {detail: code for code, detail in enumerate(details)}
+    detail_codes = np.array([place[detail] for detail in schedule.details], np.int32)
     return replace(
-        schedule, email_type=type_codes[schedule.email_type], status=status_codes[schedule.status], types=types,
-        statuses=statuses,
+        schedule, email_type=type_codes[schedule.email_type], status=status_codes[schedule.status],
+        detail=detail_codes[schedule.detail], types=types, statuses=statuses, details=details,
     )  # fmt: skip
 
 
