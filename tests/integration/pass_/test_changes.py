@@ -35,39 +35,32 @@ def otherwise_changed(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return names not in ([], ["skip_reason"]) or (names != [] and one[1] == other[1])
 
 
+def kinds_of(one: tuple[Any, ...] | None, other: tuple[Any, ...] | None) -> list[tuple[str, dict[str, str]]]:
+    """The kinds of change of one mail, and what each counts as on which day."""
+    if one is None or other is None:
+        kind, row = ("inserted", other) if one is None else ("deleted", one)
+        assert row is not None
+        return [(kind, {kind: row[0]})]
+    found = [("moved", {"moved_away": one[0], "moved_here": other[0]})] if one[0] != other[0] else []
+    found += [("status_changed", {"status_changed": other[0]})] if one[1] != other[1] else []
+    return found + ([("changed", {"changed": other[0]})] if otherwise_changed(one, other) else [])
+
+
 def expected(old: Path, new: Path) -> dict[str, Any]:
     """The counts, one row at a time."""
     before, after = rows(old), rows(new)
     totals: Counter[str] = Counter()
     types: dict[str, Counter[str]] = {}
     days: dict[str, Counter[str]] = {}
-
-    def count(key: tuple[Any, ...], kind: str) -> None:
-        totals[kind] += 1
-        types.setdefault(key[1], Counter())[kind] += 1
-
-    def on(day: str, kind: str) -> None:
-        days.setdefault(day, Counter())[kind] += 1
-
     for key in before.keys() | after.keys():
         one, other = before.get(key), after.get(key)
-        if (one or other)[1] not in PLANNED and (other or one)[1] not in PLANNED:  # type: ignore[index]  # one is there
+        if {row[1] for row in (one, other) if row}.isdisjoint(PLANNED):
             continue
-        if one is None or other is None:
-            kind = "inserted" if one is None else "deleted"
-            count(key, kind)
-            on((one or other)[0], kind)  # type: ignore[index]  # one is there
-            continue
-        if one[0] != other[0]:
-            count(key, "moved")
-            on(one[0], "moved_away")
-            on(other[0], "moved_here")
-        if one[1] != other[1]:
-            count(key, "status_changed")
-            on(other[0], "status_changed")
-        if otherwise_changed(one, other):
-            count(key, "changed")
-            on(other[0], "changed")
+        for kind, on in kinds_of(one, other):
+            totals[kind] += 1
+            types.setdefault(key[1], Counter())[kind] += 1
+            for name, day in on.items():
+                days.setdefault(day, Counter())[name] += 1
         totals["same"] += one == other
     return {**totals, "by_type": {name: dict(found) for name, found in types.items()}, "by_day": days}
 
