@@ -89,7 +89,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "s3:GetObject": (DAYS,),
         "s3:PutObject": (DAYS,),
         "s3:DeleteObject": (DAYS,),
-        "sqs:SendMessage": ("WarmupDispatchQueue",),
+        "sqs:SendMessage*": ("WarmupDispatchQueue",),
         "sqs:GetQueueAttributes": ("WarmupPlanQueue", "WarmupSendQueue"),
         "dynamodb:Query": ("MailboxesTable",),
         "dynamodb:GetItem": ("IdempotencyTable",),
@@ -100,7 +100,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "DispatchShard": {
         "s3:GetObject": (DAYS, CONTROL),
         "s3:PutObject": (DAYS,),
-        "sqs:SendMessage": ("WarmupSendQueue",),
+        "sqs:SendMessage*": ("WarmupSendQueue",),
         "dynamodb:BatchGetItem": ("MailboxesTable",),
         "dynamodb:Query": ("LedgerTable",),
         "dynamodb:GetItem": ("LedgerTable", "IdempotencyTable"),
@@ -110,7 +110,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "SendMail": {
         "s3:GetObject": (CONTROL, "warmup/templates/*"),
-        "sqs:SendMessage": ("WarmupSendQueue",),
+        "sqs:SendMessage*": ("WarmupSendQueue",),
         "dynamodb:GetItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
         "dynamodb:UpdateItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
         "dynamodb:BatchGetItem": ("MailboxesTable", "LedgerTable"),
@@ -178,8 +178,9 @@ def test_missing_objects_answer_404_and_listings_stay_within_the_prefixes(functi
 def test_each_function_knows_exactly_the_queues_that_it_may_send_to_or_look_at(function: str) -> None:
     variables = FUNCTIONS[function].get("Environment", {}).get("Variables", {})
     known = {name: attribute_of(value) for name, value in variables.items() if name.endswith("_QUEUE_URL")}
+    sent_to = {queue for action, queues in RIGHTS[function].items() if "SendMessage" in action for queue in queues}
     looked_at = set(RIGHTS[function].get("sqs:GetQueueAttributes", ())) - {f"{QUEUE_OF[function]}Queue"}
-    assert set(known.values()) == set(RIGHTS[function].get("sqs:SendMessage", ())) | looked_at
+    assert set(known.values()) == sent_to | looked_at
     for name, queue in known.items():
         assert name == f"MAILTIDE_{re.sub('(?<!^)(?=[A-Z])', '_', queue).upper()}_URL"
 
