@@ -119,6 +119,48 @@ def test_rows_that_are_only_in_the_wal_count(database: Path, as_of: date, starte
     assert query(database, "PRAGMA integrity_check") == [("ok",)]
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_refused_file_keeps_what_stands_in_its_wal(
+    database: Path, as_of: date, started: datetime, profile: Profile
+) -> None:
+    execute(
+        database,
+        "CREATE TABLE people AS SELECT id, email, state FROM contacts; "
+        "DROP TABLE contacts; ALTER TABLE people RENAME TO contacts",
+    )
+    writer = apsw.Connection(str(database))
+    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    writer.pragma("journal_mode", "wal")
+    writer.execute("INSERT INTO contacts (id, email, state) SELECT min(id), 'twin@example.com', 'TX' FROM contacts")
+    writer.close()
+    wal = database.with_name("contacts.db-wal")
+    before = database.read_bytes(), wal.read_bytes()
+    assert before[1]
+    with pytest.raises(DatabaseError, match="Two contacts"):
+        passed(database, as_of, started, 1, profile)
+    assert (database.read_bytes(), wal.read_bytes()) == before
+    execute(database, "DELETE FROM contacts WHERE email = 'twin@example.com'")
+    assert passed(database, as_of, started, 1, profile).contacts == 2000
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_run_without_changes_leaves_a_wal_alone(
+    database: Path, as_of: date, started: datetime, profile: Profile
+) -> None:
+    execute(database, "CREATE TABLE notes (note)")
+    passed(database, as_of, started, 1, profile)
+    writer = apsw.Connection(str(database))
+    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    writer.pragma("journal_mode", "wal")
+    writer.execute("INSERT INTO notes VALUES ('late')")
+    writer.close()
+    wal = database.with_name("contacts.db-wal")
+    before = database.read_bytes(), wal.read_bytes()
+    assert not passed(database, as_of, started, 1, profile).changed
+    assert (database.read_bytes(), wal.read_bytes()) == before
+    assert query(database, "SELECT note FROM notes") == [("late",)]
+
+
 def test_a_hot_journal_is_rolled_back(database: Path, as_of: date, started: datetime, tmp_path: Path) -> None:
     writer = apsw.Connection(str(database))
     writer.pragma("cache_size", 1)

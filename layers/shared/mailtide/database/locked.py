@@ -7,9 +7,10 @@ SQLite's own is opened before the lock and closed after it, and nothing else may
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import apsw
@@ -28,10 +29,14 @@ class LockedFile:
     """A database that nobody else can read or write until the lock is released. `path` has no symbolic links.
 
     descriptor: may be read, and written where the file may be; it must not be closed.
+    content: where all of the database can be read without regard to locks: `path`, or a copy of it with what stands in
+    its -wal. content_descriptor: of that file, for reading.
     """
 
     path: Path
     descriptor: int
+    content: Path
+    content_descriptor: int
     connection: apsw.Connection
     header: Header
     schema: Schema
@@ -46,7 +51,7 @@ class LockedFile:
 
 @contextmanager
 def locked_file(path: Path) -> Iterator[LockedFile]:
-    """Lock a file exclusively, roll back a hot journal, check the schema, and bring a -wal into the file.
+    """Lock a file exclusively, roll back a hot journal, and check the schema. What stands in a -wal stays there.
 
     Raises DatabaseError, one sentence, when that cannot be done; the file is then as it was, but for the rollback of a
     transaction that a crash had left half done.
@@ -54,15 +59,20 @@ def locked_file(path: Path) -> Iterator[LockedFile]:
     real = resolved(path)
     descriptor = _opened(real)
     try:
-        wal = _beside(real, "-wal")
-        had_wal = wal.exists() and wal.stat().st_size > 0
-        _check_header(descriptor, lenient=had_wal or _beside(real, "-journal").exists())
-        with clear_errors():
-            connection = _locked_connection(real)
-            try:
-                yield _described(real, descriptor, connection, had_wal=had_wal)
-            finally:
-                connection.close()
+        has_wal = _has_bytes(_beside(real, "-wal"))
+        _check_header(descriptor, lenient=has_wal or _beside(real, "-journal").exists())
+        with clear_errors(), closing(_locked_connection(real)) as connection:
+            schema = read_schema(connection)
+            preparation = plan_preparation(connection, schema)
+            # What is in a -wal comes into the file with our own changes, or not at all.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(has_wal))
+            with _content(real, descriptor, connection, has_wal=has_wal) as (content, content_descriptor):
+                header, warnings = _header(descriptor, content_descriptor), list(schema.warnings)
+                if header.is_wal and not has_wal:
+                    warnings.insert(0, MISSING_WAL_WARNING)
+                yield LockedFile(
+                    real, descriptor, content, content_descriptor, connection, header, schema, preparation, warnings
+                )
     finally:
         os.close(descriptor)
 
@@ -93,6 +103,10 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def _has_bytes(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
 def _check_header(descriptor: int, *, lenient: bool) -> None:
     """Refuse what is no database before SQLite touches it; with a journal or -wal, sizes are not final yet."""
     head, size_bytes = os.pread(descriptor, HEADER_BYTES, 0), os.fstat(descriptor).st_size
@@ -115,14 +129,24 @@ def _locked_connection(path: Path) -> apsw.Connection:
     return connection
 
 
-def _described(path: Path, descriptor: int, connection: apsw.Connection, *, had_wal: bool) -> LockedFile:
-    schema = read_schema(connection)
-    preparation = plan_preparation(connection, schema)
-    if had_wal:
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-    header = read_header(os.pread(descriptor, HEADER_BYTES, 0), os.fstat(descriptor).st_size)
-    warnings = list(schema.warnings)
-    if header.is_wal and not had_wal:
-        warnings.insert(0, MISSING_WAL_WARNING)
-    return LockedFile(path, descriptor, connection, header, schema, preparation, warnings)
+@contextmanager
+def _content(path: Path, descriptor: int, connection: apsw.Connection, *, has_wal: bool) -> Iterator[tuple[Path, int]]:
+    """The file in which all of the database stands, and a descriptor of it."""
+    if not has_wal:
+        yield path, descriptor
+        return
+    with tempfile.TemporaryDirectory(prefix="mailtide-") as folder:
+        copy = Path(folder) / "copy.db"
+        with closing(apsw.Connection(str(copy))) as target, target.backup("main", connection, "main") as backup:
+            backup.step()
+        content_descriptor = os.open(copy, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield copy, content_descriptor
+        finally:
+            os.close(content_descriptor)
+
+
+def _header(descriptor: int, content_descriptor: int) -> Header:
+    """The header of the content; a copy was made because of a -wal, whatever its own header says."""
+    header = read_header(os.pread(content_descriptor, HEADER_BYTES, 0), os.fstat(content_descriptor).st_size)
+    return replace(header, is_wal=header.is_wal or content_descriptor != descriptor)

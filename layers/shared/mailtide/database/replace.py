@@ -44,7 +44,7 @@ def _private_copy(locked: LockedFile) -> Iterator[tuple[Path, int]]:
     descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
     copy = Path(name)
     try:
-        _copy_bytes(locked.descriptor, descriptor)
+        _copy_bytes(locked.content_descriptor, descriptor)
         _keep_owner(locked.descriptor, descriptor)
         os.pwrite(descriptor, _ROLLBACK_VERSIONS, _VERSIONS_AT)
         yield copy, descriptor
@@ -123,6 +123,7 @@ def change_in_place(locked: LockedFile, write: Write) -> None:
             with _refusals_undone(locked, head):
                 write(connection)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         finally:
             _leave_wal(locked)
 

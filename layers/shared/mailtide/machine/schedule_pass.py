@@ -63,7 +63,7 @@ def run_pass(
     """
     watch = _Stopwatch()
     with locked_file(path) as locked:
-        source = Source(locked.path, locked.header)
+        source = Source(locked.content, locked.header)
         if check:
             with watch.step("check"):
                 quick_check(locked.connection, [table.name for table in locked.schema.tables.values()])
