@@ -128,7 +128,7 @@ def moto_url() -> Iterator[str]:
 def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A MiniStack of its own on a free port, in an empty environment."""
     if not MINISTACK.exists():
-        pytest.skip("MiniStack is not set up (make setup)")
+        pytest.fail("MiniStack is not set up; run: make setup")
     folder = tmp_path_factory.mktemp("ministack")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

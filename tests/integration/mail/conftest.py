@@ -68,7 +68,7 @@ class Cloud:
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     if not dynamodb.is_installed("ministack"):
-        pytest.skip("MiniStack is not set up (make setup)")
+        pytest.fail("MiniStack is not set up; run: make setup")
     with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
         client = dynamodb.client_of(url)
         kms = boto3.client(

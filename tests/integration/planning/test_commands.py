@@ -46,7 +46,7 @@ class Shell:
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     if not dynamodb.is_installed("ministack"):
-        pytest.skip("MiniStack is not set up (make setup)")
+        pytest.fail("MiniStack is not set up; run: make setup")
     with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
         yield Shell(Deployed(url))
 

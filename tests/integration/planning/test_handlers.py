@@ -46,6 +46,7 @@ class Deployed:
         self.sqs = boto3.client("sqs", endpoint_url=url, **CREDENTIALS)
         client = dynamodb.client_of(url)
         name = f"mailtide-{uuid4().hex[:8]}"
+        self.bucket_name = name
         self.s3.create_bucket(Bucket=name)
         self.bucket = S3Bucket(name, self.s3)
         self.queues = {kind: self.sqs.create_queue(QueueName=f"{name}-{kind}")["QueueUrl"] for kind in QUEUES}
@@ -115,7 +116,7 @@ QUEUES = ("plan", "dispatch", "send")
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     if not dynamodb.is_installed("ministack"):
-        pytest.skip("MiniStack is not set up (make setup)")
+        pytest.fail("MiniStack is not set up; run: make setup")
     with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
         made = Deployed(url)
         made.mailboxes.put_many([mailbox(number) for number in range(MAILBOXES)])

@@ -37,7 +37,9 @@ class Engine:
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     name: str = request.param
     if not dynamodb.is_installed(name):
-        pytest.skip(f"{name} is not set up (make setup; dynalite needs Node.js)")
+        if name == "ministack":
+            pytest.fail("MiniStack is not set up; run: make setup")
+        pytest.skip("dynalite is not set up: it needs Node.js with npm")
     with dynamodb.serving(name, tmp_path_factory.mktemp(name)) as url:
         yield Engine(name, url, dynamodb.client_of(url))
 
