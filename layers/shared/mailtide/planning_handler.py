@@ -25,6 +25,7 @@ from mailtide.planning import forget_time, measure_now, planning
 from mailtide.runs.services import StepReport
 from mailtide.warmup.contracts import WARMUP_MESSAGE, ShardTick, WarmupMessage, WarmupTick
 from mailtide.warmup.dispatch import dispatch_shard
+from mailtide.warmup.health import HEALTH_VALUES
 from mailtide.warmup.metrics import gauges
 from mailtide.warmup.plan import plan_warmup, tick_start_ms
 from mailtide.warmup.settings import load_warmup_resources
@@ -38,6 +39,8 @@ type Facts = list[dict[str, Any]]
 
 KEPT_S = 3_600
 """How long a tick that was carried out is remembered."""
+IDLE = {"warmup_total_mailboxes": 0.0, "warmup_system_health": float(HEALTH_VALUES["healthy"])}
+"""The gauges while nobody is to write: silence would be an alarm."""
 
 
 def plan_ticks() -> Handler:
@@ -59,7 +62,7 @@ def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
 
     _write_down(_once(carry_out, f"plan/{tick_start_ms(services, tick)}", config))
     found = measure_now()
-    for name, value in gauges(found).items() if found else ():
+    for name, value in (gauges(found) if found else IDLE).items():
         metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
 
 

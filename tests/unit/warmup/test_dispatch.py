@@ -310,6 +310,32 @@ def test_the_roster_of_the_next_day_is_made_at_its_first_tick(bench: Bench) -> N
     assert day_start_ms(NEXT_DAY) == END
 
 
+def test_a_roster_of_nobody_is_not_written_and_the_first_mailboxes_need_not_wait_for_tomorrow() -> None:
+    pool = pool_of([1] * 100)
+    bench = Bench(pool)
+    for box in pool:
+        bench.mailboxes.set_status(box.mailbox_id, "paused", "for a test")
+    assert bench.tick(0) == []
+    assert bench.services.rosters.header(DAY) is None
+    for box in pool:
+        bench.mailboxes.set_status(box.mailbox_id, "active", "")
+    assert bench.tick(1)
+    header = bench.services.rosters.header(DAY)
+    assert header is not None
+    assert header.mailboxes == 100
+
+
+def test_yesterday_is_closed_also_when_nobody_is_left() -> None:
+    pool = pool_of([1] * 100)
+    bench = Bench(pool)
+    bench.tick(0)
+    for box in pool:
+        bench.mailboxes.set_status(box.mailbox_id, "paused", "for a test")
+    assert bench.tick(144) == []
+    assert bench.services.rosters.header(NEXT_DAY) is None
+    assert bench.summary().closed
+
+
 def test_old_days_are_forgotten_after_the_retention() -> None:
     bench = Bench(pool_of([1] * 10), metrics_retention_days=3)
     for ahead in range(6):

@@ -15,7 +15,10 @@ EARLY_MS = 2_000
 
 
 def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepReport]:
-    """Make sure that the day has a roster, and queue one message a shard for the tick. Safe to repeat."""
+    """Make sure that the day has a roster, and queue one message a shard for the tick. Safe to repeat.
+
+    A roster of nobody is not written, so that the first mailboxes need not wait for the next day.
+    """
     now_ms = services.clock.now_ms()
     day, start_ms, end_ms = _tick(services, message)
     if now_ms >= end_ms:
@@ -24,10 +27,11 @@ def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepRep
     header = services.rosters.header(day)
     if header is None:
         header = _make(services, day, now_ms)
-        reports.append(StepReport("roster_made", details=_facts(header)))
+        made = StepReport("no_mailboxes", details={"day": day.isoformat()})
+        reports.append(StepReport("roster_made", details=_facts(header)) if header else made)
         reports.append(_forget_old_days(services, day))
     yesterday = services.rosters.header(day - timedelta(days=1))
-    shards = max(header.shards, yesterday.shards if yesterday else 0)
+    shards = max((each.shards for each in (header, yesterday) if each), default=0)
     ticks = [ShardTick(day=day, start_ms=start_ms, end_ms=end_ms, shard=shard) for shard in range(shards)]
     services.queue.send_ticks(ticks)
     return [*reports, StepReport("ticked", details={"day": day.isoformat(), "shards": shards})]
@@ -45,14 +49,14 @@ def _tick(services: PlanningServices, message: WarmupTick) -> tuple[date, int, i
     return day, *tick_of(moment_ms, day_start_ms(day), services.settings.tick_ms)
 
 
-def _make(services: PlanningServices, day: date, now_ms: int) -> RosterHeader:
+def _make(services: PlanningServices, day: date, now_ms: int) -> RosterHeader | None:
     roster = make_roster(
         services.mailboxes.profiles(),
         day=day,
         settings=services.settings,
         made_at=datetime.fromtimestamp(now_ms / 1000, UTC),
     )
-    return services.rosters.write(roster)
+    return services.rosters.write(roster) if roster.header.mailboxes else None
 
 
 def _facts(header: RosterHeader) -> dict[str, object]:
