@@ -140,7 +140,7 @@ def _refusals_undone(locked: LockedFile, head: bytes) -> Iterator[None]:
     locked.connection.set_wal_hook(note)
     try:
         yield
-    except Exception:
+    except BaseException:
         # After a commit the old header would not fit the pages.
         if not locked.header.is_wal and not commits:
             _leave_wal(locked)
