@@ -52,8 +52,25 @@ def opened(path: Path) -> Iterator[tuple[Source, apsw.Connection]]:
 
 
 def read(path: Path, threads: int = 1) -> InputsRead:
-    with opened(path) as (source, connection):
-        return read_inputs(source, read_schema(connection), threads)
+    """What SQLite reads; what is read from the pages is the same."""
+    with opened(path) as (source, connection), path.open("rb") as file:
+        schema = read_schema(connection)
+        found = read_inputs(source, schema, threads)
+        assert_same(read_inputs(Source(path, source.header, file.fileno()), schema, threads), found)
+        return found
+
+
+def assert_same(one: InputsRead, other: InputsRead) -> None:
+    assert (one.contact_rows, one.invalid_ids, one.quality) == (other.contact_rows, other.invalid_ids, other.quality)
+    for name in ("contacts", "history", "held"):
+        parts = getattr(one.inputs, name), getattr(other.inputs, name)
+        for column in parts[0].__slots__:
+            arrays = [getattr(part, column) for part in parts]
+            if column == "email_type":
+                names = (np.array(read.inputs.types, object) for read in (one, other))
+                arrays = [types[codes] for types, codes in zip(names, arrays, strict=True)]
+            assert arrays[0].dtype == arrays[1].dtype, column
+            assert arrays[0].tolist() == arrays[1].tolist(), column
 
 
 def insert(connection: apsw.Connection, table: str, row: tuple[object, ...], encoding: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtide.database.compare import Keys
+from mailtide.database.desired_keys import Keys
 from mailtide.rules.columns import NO_DATE, Desired
 
 IDS = np.array([-(2**63), -1, 0, 5, 2**63 - 1], np.int64)

@@ -17,6 +17,7 @@ import apsw
 import numpy as np
 
 from mailtide.database.header import Header
+from mailtide.database.pages.file import PageFile
 from mailtide.database.schema import Table
 from mailtide.database.untrusted import clear_errors, open_untrusted
 from mailtide.database.values import FIRST_YEAR, LAST_YEAR, Cell, decode_cell
@@ -36,6 +37,13 @@ class Source:
 
     path: Path
     header: Header
+    descriptor: int | None = None
+    """Where the whole of the database stands in the file itself: an open descriptor of it, for reading its pages."""
+
+    @property
+    def pages(self) -> PageFile | None:
+        """The file's pages, None where SQLite must read them."""
+        return None if self.descriptor is None or self.is_utf16 else PageFile(self.descriptor, self.header)
 
     @property
     def is_utf16(self) -> bool:
@@ -331,6 +339,13 @@ def slow_rows_of(
         where = f"{rowid} BETWEEN ? AND ? AND ({query.where}) ORDER BY {rowid}"
         yield from slow_rows(source, connection, query.table, columns, where, (chunk.first, chunk.last))
     elif bad is not None and bad.any():
-        where = f"{rowid} IN (SELECT value FROM carray(?)) ORDER BY {rowid}"
-        rowids = apsw.carray(np.ascontiguousarray(chunk.rowid[bad]))
-        yield from slow_rows(source, connection, query.table, columns, where, (rowids,))
+        yield from slow_rows_at(source, connection, query.table, columns, chunk.rowid[bad])
+
+
+def slow_rows_at(
+    source: Source, connection: apsw.Connection, table: Table, columns: list[str | None], rowids: Int64
+) -> Iterator[tuple[int, list[Cell]]]:
+    """The rows with the given rowids, ascending."""
+    if len(rowids):
+        where = f"{table.rowid} IN (SELECT value FROM carray(?)) ORDER BY {table.rowid}"
+        yield from slow_rows(source, connection, table, columns, where, (apsw.carray(np.ascontiguousarray(rowids)),))

@@ -1,5 +1,6 @@
 """The rows that should stand in email_schedules against the planned rows that do (spec §9)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,11 @@ from mailtide.database.bulk import (
     parse_integers,
     parse_small,
     scan,
+    slow_rows_at,
     slow_rows_of,
 )
-from mailtide.database.contact_index import contact_index
+from mailtide.database.compare_standing import MatchedRows, match_standing
+from mailtide.database.desired_keys import Keys
 from mailtide.database.read_history import (
     HISTORY_STATUSES,
     PLANNED_STATUSES,
@@ -29,6 +32,7 @@ from mailtide.database.read_history import (
     read_event,
 )
 from mailtide.database.schema import Schema, Table
+from mailtide.database.standing import Standing
 from mailtide.database.untrusted import literal
 from mailtide.database.values import Cell, read_date, read_integer, read_status, read_text, shown_text
 from mailtide.rules.columns import NO_DATE, Bool, Desired, Int32, Int64
@@ -57,66 +61,6 @@ class Differences:
     def is_empty(self) -> bool:
         """Whether the table already stands as it should."""
         return not (len(self.insert) or len(self.update_row) or len(self.delete))
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Planned rows of the table: row id, the desired row with that key (-1 for none), and whether they are equal."""
-
-    row_id: Int64
-    match: Int32
-    equal: Bool
-
-
-class Keys:
-    """Finds a key among the desired rows: the parts of a key packed into one integer, sorted."""
-
-    def __init__(self, desired: Desired, ids: Int64, max_bits: int = 62) -> None:
-        """ids: contact ids, ascending. max_bits: of a packed key; with more, all but the contact is ranked first."""
-        self._ids = ids
-        self._campaigns = np.unique(desired.campaign[desired.campaign != 0])
-        self._first_event = int(desired.event.min()) if len(desired) else 0
-        last = int(desired.event.max()) if len(desired) else 0
-        self._event_bits = (last - self._first_event).bit_length()
-        self._campaign_bits = (len(self._campaigns) + 1).bit_length()
-        tail = self._tail(desired.email_type, desired.event, self._rank(desired.campaign))
-        self._tail_bits = len(desired.types).bit_length() + self._event_bits + self._campaign_bits
-        self._tails: Int64 | None = None
-        if len(ids).bit_length() + self._tail_bits > max_bits:
-            self._tails, tail = np.unique(tail, return_inverse=True)
-            self._tail_bits = len(self._tails).bit_length()
-        packed = desired.contact.astype(np.int64) << self._tail_bits | tail
-        self._order = None if bool((packed[1:] > packed[:-1]).all()) else np.argsort(packed, kind="stable")
-        self._packed = packed if self._order is None else packed[self._order]
-
-    def _rank(self, campaign: Int64) -> Int64:
-        """1 and up for the campaigns of desired rows, 0 for none, -1 for others."""
-        if not len(self._campaigns):
-            return np.where(campaign == 0, 0, -1).astype(np.int64)
-        at = np.minimum(np.searchsorted(self._campaigns, campaign), len(self._campaigns) - 1)
-        return np.where(campaign == 0, 0, np.where(self._campaigns[at] == campaign, at + 1, -1)).astype(np.int64)
-
-    def _tail(self, email_type: Int32, event: Int32, rank: Int64) -> Int64:
-        packed = email_type.astype(np.int64) << self._event_bits | (event.astype(np.int64) - self._first_event)
-        return packed << self._campaign_bits | rank
-
-    def find(self, contact_id: Int64, email_type: Int32, event: Int32, campaign: Int64) -> Int32:
-        """The index of the desired row with each key, -1 where there is none; shape (n,)."""
-        if not len(self._packed):
-            return np.full(len(contact_id), -1, np.int32)
-        contact, rank = contact_index(self._ids, contact_id), self._rank(campaign)
-        offset = event.astype(np.int64) - self._first_event
-        possible = (contact >= 0) & (email_type >= 0) & (rank >= 0) & (offset >= 0) & (offset < 1 << self._event_bits)
-        tail = self._tail(email_type, event, rank)
-        if self._tails is not None:
-            at = np.minimum(np.searchsorted(self._tails, tail), len(self._tails) - 1)
-            possible &= self._tails[at] == tail
-            tail = at
-        packed = contact.astype(np.int64) << self._tail_bits | tail
-        at = np.minimum(np.searchsorted(self._packed, packed), len(self._packed) - 1)
-        found = possible & (self._packed[at] == packed)
-        index = at if self._order is None else self._order[at]
-        return np.where(found, index, -1).astype(np.int32)
 
 
 class _Codes:
@@ -169,10 +113,10 @@ class _Codes:
 class _Comparison:
     """One comparison of the table with the desired rows."""
 
-    def __init__(self, source: Source, table: Table, ids: Int64, desired: Desired, send_time: str) -> None:
+    def __init__(self, source: Source, table: Table, keys: Keys, desired: Desired, send_time: str) -> None:
         self._source, self._table, self._desired = source, table, desired
         self._send_time = send_time
-        self._keys = Keys(desired, ids)
+        self._keys = keys
         priorities = np.unique(desired.priority)
         self._priority = (np.searchsorted(priorities, desired.priority) + 1).astype(np.int32)
         self._codes = {
@@ -212,13 +156,23 @@ class _Comparison:
         for name, codes in self._codes.items():
             codes.prepare(connection, f"code_{name}")
 
-    def parse(self, connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[_Rows]:
+    def parse(self, connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[MatchedRows]:
         bad, rows = self._parse(chunk) if isinstance(chunk, Chunk) else (None, [])
-        slow = slow_rows_of(self._source, connection, self.query, self._columns, chunk, bad)
-        read = [row for row_id, cells in slow if (row := self._slow(row_id, cells))]
-        return rows + ([self._slow_rows(read)] if read else [])
+        return rows + self._judged(slow_rows_of(self._source, connection, self.query, self._columns, chunk, bad))
 
-    def _parse(self, chunk: Chunk) -> tuple[Bool, list[_Rows]]:
+    def slow_rows(self, rowids: Int64) -> list[MatchedRows]:
+        """The rows with the given rowids (ascending), read exactly and slowly."""
+        connection = self._source.open()
+        try:
+            return self._judged(slow_rows_at(self._source, connection, self._table, self._columns, rowids))
+        finally:
+            connection.close()
+
+    def _judged(self, slow: Iterable[tuple[int, list[Cell]]]) -> list[MatchedRows]:
+        read = [row for row_id, cells in slow if (row := self._slow(row_id, cells))]
+        return [self._slow_rows(read)] if read else []
+
+    def _parse(self, chunk: Chunk) -> tuple[Bool, list[MatchedRows]]:
         columns = {name: parse_small(chunk.column(name)) for name in (*self._codes, "time", "status")}
         event, event_bad = parse_dates(chunk.column("event"))
         columns["send"], send_bad = parse_dates(chunk.column("send"))
@@ -251,18 +205,20 @@ class _Comparison:
             code["sms_template"].of(shown_text(sms)),
         )  # fmt: skip
 
-    def _slow_rows(self, read: list[tuple[int, ...]]) -> _Rows:
+    def _slow_rows(self, read: list[tuple[int, ...]]) -> MatchedRows:
         names = ("type", *_COMPARED)
         arrays = [np.array(column, np.int64) for column in zip(*read, strict=True)]
         columns = {name: array.astype(np.int32) for name, array in zip(names, arrays[4:], strict=True)}
         return self._rows(arrays[0], arrays[1], arrays[2].astype(np.int32), arrays[3], columns)
 
-    def _rows(self, row_id: Int64, contact: Int64, event: Int32, campaign: Int64, columns: dict[str, Int32]) -> _Rows:
+    def _rows(
+        self, row_id: Int64, contact: Int64, event: Int32, campaign: Int64, columns: dict[str, Int32]
+    ) -> MatchedRows:
         known = np.where(columns["type"] < _OTHER, columns["type"] - 1, -1)
         match = self._keys.find(contact, known, event, campaign)
         at, desired = np.maximum(match, 0), self._desired
         if not len(desired):
-            return _Rows(row_id, match, np.zeros(len(match), np.bool_))
+            return MatchedRows(row_id, match, np.zeros(len(match), np.bool_))
         reason = desired.skip_reason[at] + 1
         equal = (
             (columns["send"] == desired.send[at])
@@ -273,7 +229,7 @@ class _Comparison:
             & (columns["email_template"] == desired.email_template[at] + 1)
             & (columns["sms_template"] == desired.sms_template[at] + 1)
         )
-        return _Rows(row_id, match, equal)
+        return MatchedRows(row_id, match, equal)
 
 
 def _mostly_zero(column: str | None) -> tuple[str, int]:
@@ -284,14 +240,30 @@ def _mostly_zero(column: str | None) -> tuple[str, int]:
     return f"CASE WHEN typeof({column}) = 'integer' AND {column} = 0 THEN '{0:{width}d}' ELSE {general} END", width
 
 
-def compare(source: Source, schema: Schema, ids: Int64, desired: Desired, send_time: str, threads: int) -> Differences:
-    """What must change in the table. ids: contact ids, ascending; send_time: as it is written. Raises DatabaseError."""
+def compare(
+    source: Source,
+    schema: Schema,
+    ids: Int64,
+    desired: Desired,
+    send_time: str,
+    threads: int,
+    standing: Standing | None = None,
+) -> Differences:
+    """What must change in the table.
+
+    ids: contact ids, ascending; send_time: as it is written; standing: the table's rows where they are read already.
+    Raises DatabaseError.
+    """
     table = schema.get("email_schedules")
     if table is None:
         nothing = np.empty(0, np.int64)
         return Differences(np.arange(len(desired), dtype=np.int32), nothing, nothing.astype(np.int32), nothing, 0)
-    comparison = _Comparison(source, table, ids, desired, send_time)
-    parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
+    keys = Keys(desired, ids)
+    comparison = _Comparison(source, table, keys, desired, send_time)
+    if standing is None:
+        parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
+    else:
+        parts = match_standing(standing, keys, desired, send_time, threads) + comparison.slow_rows(standing.slow)
     empty = np.empty(0, np.int64)
     row_id = np.concatenate([empty, *(part.row_id for part in parts)])
     match = np.concatenate([empty.astype(np.int32), *(part.match for part in parts)])
@@ -304,8 +276,8 @@ def compare(source: Source, schema: Schema, ids: Int64, desired: Desired, send_t
 
 def _differences(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
     """row_id: ascending; of several rows that match one desired row the first stays."""
-    owner = np.full(wanted, -1, np.int64)
-    positions = np.flatnonzero(match >= 0)[::-1]
+    owner = np.full(wanted, -1, np.int32)
+    positions = np.flatnonzero(match >= 0)[::-1].astype(np.int32)
     owner[match[positions]] = positions
     stays = np.zeros(len(row_id), np.bool_)
     stays[owner[owner >= 0]] = True

@@ -8,6 +8,7 @@ from mailtide.database.read_campaigns import read_campaign_types, read_instances
 from mailtide.database.read_contacts import read_contacts, read_suppressions
 from mailtide.database.read_history import read_history
 from mailtide.database.schema import Schema
+from mailtide.database.standing import Standing, read_standing
 from mailtide.database.untrusted import clear_errors
 from mailtide.rules.columns import Inputs
 
@@ -20,6 +21,8 @@ class InputsRead:
     contact_rows: int
     invalid_ids: int
     quality: dict[str, int]
+    standing: Standing | None
+    """The rows of email_schedules, where its pages could be read."""
 
 
 def read_inputs(source: Source, schema: Schema, threads: int) -> InputsRead:
@@ -31,7 +34,8 @@ def read_inputs(source: Source, schema: Schema, threads: int) -> InputsRead:
             read = read_contacts(source, schema, read_suppressions(source, connection, schema), threads)
             quality.update(read.quality)
             ids = read.contacts.id
-            types, history, held = read_history(source, schema, ids, threads)
+            standing = read_standing(source, schema, ids, threads)
+            types, history, held = read_history(source, schema, ids, threads, standing)
             campaign_types = read_campaign_types(source, connection, schema)
             instances = read_instances(source, connection, schema, quality)
             inputs = Inputs(
@@ -47,4 +51,4 @@ def read_inputs(source: Source, schema: Schema, threads: int) -> InputsRead:
         finally:
             connection.close()
     counts = {name: count for name, count in sorted(quality.items()) if count}
-    return InputsRead(inputs, read.rows, counts.pop("invalid_id", 0), counts)
+    return InputsRead(inputs, read.rows, counts.pop("invalid_id", 0), counts, standing)

@@ -17,10 +17,12 @@ from mailtide.database.bulk import (
     parse_integers,
     parse_small,
     scan,
+    slow_rows_at,
     slow_rows_of,
 )
 from mailtide.database.contact_index import contact_index
 from mailtide.database.schema import Schema, Table
+from mailtide.database.standing import Standing
 from mailtide.database.untrusted import literal
 from mailtide.database.values import (
     Cell,
@@ -63,13 +65,22 @@ class _Part:
     priority: Int64
 
 
-def read_history(source: Source, schema: Schema, ids: Int64, threads: int) -> tuple[list[str], History, HeldKeys]:
-    """The types by code, the history, and the held keys, of contacts that exist. ids: contact ids, ascending."""
+def read_history(
+    source: Source, schema: Schema, ids: Int64, threads: int, standing: Standing | None
+) -> tuple[list[str], History, HeldKeys]:
+    """The types by code, the history, and the held keys, of contacts that exist.
+
+    ids: contact ids, ascending. standing: the table's rows where they are read already.
+    """
     table = schema.get("email_schedules")
     types = [*ANNIVERSARY_TYPES, *FOLLOWUP_TYPES]
     parts: list[_Part] = []
     slow: list[SlowRow] = []
-    if table is not None:
+    if table is not None and standing is not None:
+        types, stands = _standing_part(standing, ids, types)
+        parts.append(stands)
+        slow = _slow_standing(source, table, standing.slow)
+    elif table is not None:
         types += sampled_types(source, table, types)
         query = _query(source, table, types)
         columns = [table.column(name) for name in _READ]
@@ -85,6 +96,36 @@ def read_history(source: Source, schema: Schema, ids: Int64, threads: int) -> tu
     code = {name: index for index, name in enumerate(types)}
     parts.append(_slow_part([(*row[:2], code[row[2]], *row[3:]) for row in slow]))
     return types, *_split(parts, ids)
+
+
+def _standing_part(standing: Standing, ids: Int64, known: list[str]) -> tuple[list[str], _Part]:
+    """The rows that are not planned, of contacts that exist, and the types by code."""
+    status = [read_status(text) for text in standing.texts]
+    planned = [code for code, name in enumerate(status) if name in PLANNED_STATUSES]
+    runs = standing.runs
+    counts = ~np.isin(runs.status, planned) & (runs.email_type >= 0)
+    rows = np.flatnonzero(counts[standing.run] & (standing.contact >= 0))
+    run = standing.run[rows]
+    used = np.unique(runs.email_type[run])
+    types = known + sorted({standing.texts[code] for code in used.tolist()} - set(known))
+    code = {name: index for index, name in enumerate(types)}
+    type_codes = np.array([code.get(text, -1) for text in standing.texts], np.int32)
+    orders = {name: index for index, name in enumerate(HISTORY_STATUSES)}
+    order_of = np.array([*(orders.get(name or "", _HELD) for name in status), _HELD], np.int32)
+    return types, _Part(
+        standing.row_id[rows], ids[standing.contact[rows]], type_codes[runs.email_type[run]], runs.event[run],
+        runs.send[run], runs.actual[run], order_of[runs.status[run]], runs.campaign[run],
+        np.where(runs.no_priority[run], DEFAULT_PRIORITY, runs.priority[run]),
+    )  # fmt: skip
+
+
+def _slow_standing(source: Source, table: Table, rowids: Int64) -> list[SlowRow]:
+    connection = source.open()
+    try:
+        columns = [table.column(name) for name in _READ]
+        return list(_slow(slow_rows_at(source, connection, table, columns, rowids)))
+    finally:
+        connection.close()
 
 
 def sampled_types(source: Source, table: Table, known: list[str]) -> list[str]:

@@ -1,0 +1,113 @@
+"""The b-tree of a table, from its root to the cells of its leaves; nothing in it is trusted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mailtide.database.pages.file import PageFile, PageReader, UnusualPagesError
+from mailtide.rules.columns import Bool, Int32, Int64, UInt8
+
+_INTERIOR, _LEAF = 0x05, 0x0D
+_HEADER_BYTES = {_INTERIOR: 12, _LEAF: 8}
+_MAX_DEPTH = 20
+_MIN_CELL_BYTES = 4
+_MAX_VARINT_BYTES = 9
+BATCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The cells of some leaf pages, in their order; every array has shape (n,)."""
+
+    rowid: Int64
+    start: Int32
+    """Where in the buffer the record starts."""
+    size: Int32
+    """The bytes of the record."""
+    is_whole: Bool
+    """False where a part of the record is on overflow pages; only the rowid means something then."""
+
+
+def leaf_pages(file: PageFile, root: int) -> Int64:
+    """The leaf pages of a table's b-tree, in the order of their rowids. Raises UnusualPagesError."""
+    reader = PageReader(file)
+    seen = np.zeros(file.header.page_count + 1, np.bool_)
+    level = np.array([root], np.int64)
+    for _ in range(_MAX_DEPTH):
+        if not ((level >= 2) & (level <= file.header.page_count)).all() or seen[level].any():
+            raise UnusualPagesError
+        if len(np.unique(level)) < len(level):
+            raise UnusualPagesError
+        seen[level] = True
+        if reader.read(level[:1])[0] == _LEAF:
+            return level
+        level = np.concatenate([_children(file, reader.read(batch), len(batch)) for batch in batches(file, level)])
+    raise UnusualPagesError
+
+
+def batches(file: PageFile, pages: Int64) -> list[Int64]:
+    """The pages in lists of at most BATCH_BYTES."""
+    step = max(1, BATCH_BYTES // file.header.page_size)
+    return [pages[start : start + step] for start in range(0, len(pages), step)]
+
+
+def _cells(file: PageFile, buffer: UInt8, count: int, kind: int) -> tuple[Int32, Int32, Int32]:
+    """Where each cell starts, where its page starts, and the number of cells of each page."""
+    page_size, usable, header_bytes = file.header.page_size, file.header.usable_size, _HEADER_BYTES[kind]
+    pages = buffer[: count * page_size].reshape(count, page_size)
+    cells = pages[:, 3].astype(np.int32) << 8 | pages[:, 4]
+    content = header_bytes + 2 * cells
+    if (pages[:, 0] != kind).any() or (content > usable).any():
+        raise UnusualPagesError
+    base = np.repeat(np.arange(count, dtype=np.int32) * page_size, cells)
+    at = np.arange(len(base), dtype=np.int32) - np.repeat(np.cumsum(cells, dtype=np.int32) - cells, cells)
+    at = at * 2 + (base + header_bytes)
+    offset = buffer.take(at).astype(np.int32) << 8 | buffer.take(at + 1)
+    if (offset < np.repeat(content, cells)).any() or (offset > usable - _MIN_CELL_BYTES).any():
+        raise UnusualPagesError
+    return base + offset, base, cells
+
+
+def _children(file: PageFile, buffer: UInt8, count: int) -> Int64:
+    start, _, cells = _cells(file, buffer, count, _INTERIOR)
+    last = np.cumsum(cells + 1) - 1
+    at = np.empty(len(start) + count, np.int32)
+    is_last = np.zeros(len(at), np.bool_)
+    is_last[last] = True
+    at[~is_last] = start
+    at[is_last] = np.arange(count, dtype=np.int32) * file.header.page_size + 8
+    number = np.zeros(len(at), np.int64)
+    for index in range(4):
+        number = number << 8 | buffer.take(at + index)
+    return number
+
+
+def leaf_cells(file: PageFile, buffer: UInt8, count: int) -> Cells:
+    """The cells of the `count` leaf pages in a buffer of PageReader. Raises UnusualPagesError."""
+    start, base, _ = _cells(file, buffer, count, _LEAF)
+    size, start = varints(buffer, start)
+    rowid, start = varints(buffer, start)
+    usable = file.header.usable_size
+    is_whole = (size >= 0) & (size <= usable - 35)
+    size = np.where(is_whole, size, 0)
+    if (start - base + size > usable)[is_whole].any():
+        raise UnusualPagesError
+    return Cells(rowid, start, size.astype(np.int32), is_whole)
+
+
+def varints(buffer: UInt8, at: Int32) -> tuple[Int64, Int32]:
+    """SQLite's variable-length integers at the given places, and the places after them; at most nine bytes each."""
+    byte = buffer.take(at)
+    value = (byte & 0x7F).astype(np.int64)
+    more = byte > 0x7F
+    at = at + 1
+    for index in range(1, _MAX_VARINT_BYTES):
+        if not more.any():
+            break
+        byte = buffer.take(at)
+        last = index == _MAX_VARINT_BYTES - 1
+        longer = value << 8 | byte if last else value << 7 | (byte & 0x7F)
+        value = np.where(more, longer, value)
+        at = at + more
+        more = more & (byte > 0x7F)
+    return value, at
