@@ -72,7 +72,8 @@ def _dispatch(message: WarmupMessage, config: IdempotencyConfig) -> None:
     def carry_out(tick_key: str) -> Facts:  # noqa: ARG001 - the guard reads it
         return _facts([dispatch_shard(planning(), tick)])
 
-    _write_down(_once(carry_out, f"dispatch/{tick.start_ms}/{tick.shard}", config))
+    tick_key = f"dispatch/{tick.start_ms}/{tick.shard}/{tick.request_id or ''}"
+    _write_down(_once(carry_out, tick_key, config))
 
 
 def _once(carry_out: Callable[[str], Facts], tick_key: str, config: IdempotencyConfig) -> Facts:

@@ -18,7 +18,7 @@ from mailtide.database.invented import invent_database
 from mailtide.runs import keys
 
 ROOT = Path(__file__).resolve().parents[3]
-SAMPLES = sorted((ROOT / "events").glob("*.json"))
+SAMPLES = sorted(path for path in (ROOT / "events").glob("*.json") if not path.name.startswith("api."))
 BUCKET = "mailtide-replay"
 ORG = "harbor-benefits"
 QUEUES = ("plan", "launch", "collect", "finish", "watch")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mailtide.api.openapi import openapi_text
 from mailtide.cli.main import COMMANDS
 from mailtide.cli.reference import commands_page, settings_page
 
@@ -12,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 
 
-@pytest.mark.parametrize(("page", "made"), [("commands.md", commands_page), ("settings.md", settings_page)])
+@pytest.mark.parametrize(
+    ("page", "made"),
+    [("commands.md", commands_page), ("settings.md", settings_page), ("openapi.json", openapi_text)],
+)
 def test_the_reference_is_what_the_code_says(page: str, made: object) -> None:
     assert callable(made)
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == made(), "run: make reference"

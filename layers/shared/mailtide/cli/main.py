@@ -29,6 +29,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "mailtide.cli.warmup:warmup",
         "How the warm-up stands, what it can carry, a simulated day, a tick by hand.",
     ),
+    "tokens": ("mailtide.cli.tokens:tokens", "Make, list and revoke the bearer tokens of the API."),
+    "serve": ("mailtide.cli.serve:serve", "Serve the API on a port, for teams without Lambda."),
     "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""

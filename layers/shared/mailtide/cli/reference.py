@@ -5,9 +5,13 @@ from pathlib import Path
 
 import click
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
+from mailtide.api.openapi import openapi_text
+from mailtide.api.settings import ApiSettings
 from mailtide.cli.main import COMMANDS, cli
 from mailtide.settings import SIZE_TABLE, Settings
+from mailtide.warmup.settings import OLD_NAMES, WarmupResources, WarmupSettings
 
 
 def commands_page() -> str:
@@ -32,11 +36,7 @@ def _command(command: click.Command, context: click.Context) -> list[str]:
 
 
 def settings_page() -> str:
-    """Every setting of the run functions, as Markdown."""
-    rows = [
-        f"| `MAILTIDE_{name.upper()}` | {_default(field.default, name)} | {field.description} |"
-        for name, field in Settings.model_fields.items()
-    ]
+    """Every setting, as Markdown."""
     sizes = [
         f"| {'the rest' if tier.below_contacts is None else f'< {tier.below_contacts:,}'} | {tier.size} | {tier.usd_per_s:.7f} |"
         for tier in SIZE_TABLE
@@ -48,9 +48,23 @@ def settings_page() -> str:
             "Made from the code by `make reference`. The functions get them from template.yaml, where most are parameters of the "
             "same name; the command line reads them from the shell.",
             "",
-            "| variable | default | meaning |",
-            "|---|---|---|",
-            *rows,
+            *_settings_table(Settings, "MAILTIDE_"),
+            "## The warm-up",
+            "",
+            *_settings_table(WarmupSettings, "WARMUP_"),
+            "## The warm-up's tables, queues and key",
+            "",
+            *_settings_table(WarmupResources, "MAILTIDE_"),
+            "## The API",
+            "",
+            *_settings_table(ApiSettings, "MAILTIDE_API_"),
+            "## Names of the system that this one replaces",
+            "",
+            "`mailtide warmup status` and `mailtide warmup worker` say so where they find one in the environment.",
+            "",
+            "| variable | what to do |",
+            "|---|---|",
+            *(f"| `{name}` | {note} |" for name, note in OLD_NAMES.items()),
             "",
             "## The size table",
             "",
@@ -60,6 +74,14 @@ def settings_page() -> str:
             "",
         ]
     )
+
+
+def _settings_table(model: type[BaseSettings], prefix: str) -> list[str]:
+    rows = [
+        f"| `{prefix}{name.upper()}` | {_default(field.default, name)} | {field.description} |"
+        for name, field in model.model_fields.items()
+    ]
+    return ["| variable | default | meaning |", "|---|---|---|", *rows, ""]
 
 
 def _default(value: object, name: str) -> str:
@@ -73,9 +95,10 @@ def _default(value: object, name: str) -> str:
 
 
 def write_pages(folder: Path) -> None:
-    """Write both pages into a folder."""
+    """Write all of them into a folder."""
     (folder / "commands.md").write_text(commands_page(), encoding="utf-8")
     (folder / "settings.md").write_text(settings_page(), encoding="utf-8")
+    (folder / "openapi.json").write_text(openapi_text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -160,13 +160,24 @@ class WarmupTick(Contract):
 
 
 class ShardTick(Contract):
-    """On dispatch_shard's queue: offer what is due in [start, end) for one shard."""
+    """On dispatch_shard's queue: offer what is due in [start, end) for one shard.
+
+    With `request_id` it is a person's demand beside the schedule: what one user's mailboxes, or one of them, have due by now
+    is offered at once, again if need be. It leaves no summary.
+    """
 
     kind: Literal["shard_tick"] = "shard_tick"
     day: date
     start_ms: int
     end_ms: int
     shard: Shard
+    request_id: Annotated[str, Field(pattern=ID_PATTERN)] | None = None
+    user_id: UserId | None = None
+    mailbox_id: MailboxId | None = None
+
+    def concerns(self, mailbox_id: str, user_id: str) -> bool:
+        """Whether a mailbox is among those that the demand names; always so for a tick of the schedule."""
+        return self.user_id in {None, user_id} and self.mailbox_id in {None, mailbox_id}
 
 
 class SendMessage(Contract):

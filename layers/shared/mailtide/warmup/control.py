@@ -14,19 +14,28 @@ def read_control(bucket: Objects) -> ControlFlags:
     return read(bucket, keys.CONTROL, ControlFlags) or ControlFlags()
 
 
-def set_paused(bucket: Objects, *, paused: bool, user_id: str | None = None) -> ControlFlags:
-    """Pause or resume everything, or one user; the flags afterwards. StaleWriteError when others keep being first."""
+def set_paused(bucket: Objects, *, paused: bool, user_id: str | None = None, held: bool = False) -> ControlFlags:
+    """Pause or resume everything, or one user; the flags afterwards. StaleWriteError when others keep being first.
+
+    held: by an operator. Pausing so holds the user until an operator resumes, which lifts the user's own pause as well.
+    """
     for _ in range(_TRIES):
         stored = bucket.get(keys.CONTROL)
         old = ControlFlags() if stored is None else ControlFlags.model_validate_json(stored.body)
-        new = _changed(old, paused=paused, user_id=user_id)
+        new = _changed(old, paused=paused, user_id=user_id, held=held)
         if put(bucket, keys.CONTROL, new, expected_etag=stored.etag if stored else None):
             return new
     raise StaleWriteError(f"{keys.CONTROL} is being changed by others all the time.")
 
 
-def _changed(old: ControlFlags, *, paused: bool, user_id: str | None) -> ControlFlags:
+def _changed(old: ControlFlags, *, paused: bool, user_id: str | None, held: bool) -> ControlFlags:
     if user_id is None:
-        return ControlFlags(paused=paused, paused_users=old.paused_users)
-    users = old.paused_users | {user_id} if paused else old.paused_users - {user_id}
-    return ControlFlags(paused=old.paused, paused_users=users)
+        return ControlFlags(paused=paused, paused_users=old.paused_users, held_users=old.held_users)
+    user = frozenset({user_id})
+    if paused:
+        own, by_operator = (frozenset(), user) if held else (user, frozenset())
+        return ControlFlags(
+            paused=old.paused, paused_users=old.paused_users | own, held_users=old.held_users | by_operator
+        )
+    still_held = old.held_users - user if held else old.held_users
+    return ControlFlags(paused=old.paused, paused_users=old.paused_users - user, held_users=still_held)

@@ -12,8 +12,8 @@ from mailtide.warmup.contracts import LedgerKey, LedgerView, RoundState, SendMes
 from mailtide.warmup.control import read_control
 from mailtide.warmup.days import Member, ShardDay
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.objects import QuotaRow, ShardSummary
-from mailtide.warmup.offers import Offer, Rules, Tick, member_offers
+from mailtide.warmup.objects import QuotaRow, QuotaStatus, ShardSummary
+from mailtide.warmup.offers import Offer, Rules, Tick, member_offers, overdue_offer
 from mailtide.warmup.pool import user_day_limit
 from mailtide.warmup.ports import MAX_DELAY_S, nothing_yet
 from mailtide.warmup.quota import day_progress, quota_status
@@ -36,6 +36,8 @@ def dispatch_shard(services: PlanningServices, message: ShardTick) -> StepReport
     shard = services.rosters.shard(message.day, message.shard)
     if shard is None:
         return StepReport("no_roster", details={"day": message.day.isoformat(), "shard": message.shard})
+    if message.request_id is not None:
+        return _on_demand(services, shard, message, yesterday, now_ms)
     before = read_summary(services.bucket, message.day, message.shard)
     if before is not None and before.value.tick_ms >= message.start_ms:
         return StepReport("already_dispatched", details={"shard": message.shard})
@@ -57,6 +59,16 @@ def dispatch_shard(services: PlanningServices, message: ShardTick) -> StepReport
             "planned": summary.planned,
         },
     )
+
+
+def _on_demand(
+    services: PlanningServices, shard: ShardDay, message: ShardTick, yesterday: dict[str, LedgerView], now_ms: int
+) -> StepReport:
+    """Offer the mailboxes of a demand one overdue mail each, as soon as they may send; the ledger sees to the rest."""
+    work = _Dispatch(services, shard, message, now_ms)
+    work.look(yesterday)
+    services.queue.send_mails([(work.mail(offer), work.delay_s(offer)) for offer in work.offers])
+    return StepReport("demanded", details={"shard": message.shard, "offered": len(work.offers)})
 
 
 class _Dispatch:
@@ -97,18 +109,18 @@ class _Dispatch:
             if standing.status != "active":
                 continue
             self.active += 1
-            if row.status == "complete" or control.stops(member.user_id):
+            wanted = self.message.concerns(member.mailbox_id, member.user_id)
+            if row.status == "complete" or control.stops(member.user_id) or not wanted:
                 continue
             earliest_ms = max(standing.not_before_ms, cooling_until(yesterday.get(member.mailbox_id), self.rules))
-            self.offers += member_offers(
-                self.shard,
-                member,
-                view,
-                status=row.status,
-                tick=self.tick,
-                earliest_ms=earliest_ms - self.shard.day.start_ms,
-                rules=self.rules,
-            )
+            self.offers += self._offers(member, view, row.status, earliest_ms - self.shard.day.start_ms)
+
+    def _offers(self, member: Member, view: LedgerView, status: QuotaStatus, earliest_ms: int) -> list[Offer]:
+        if self.message.request_id is not None:
+            return overdue_offer(self.shard, member, view, tick=self.tick, earliest_ms=earliest_ms)
+        return member_offers(
+            self.shard, member, view, status=status, tick=self.tick, earliest_ms=earliest_ms, rules=self.rules
+        )
 
     def _settled(self, view: LedgerView | None, member: Member) -> LedgerView:
         """The view, after what expired in `data` has become unknown."""

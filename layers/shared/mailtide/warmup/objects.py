@@ -75,10 +75,13 @@ class ControlFlags(Contract):
     token: str = Field(default_factory=new_token)
     paused: bool = False
     paused_users: frozenset[UserId] = frozenset()
+    """Users who have stopped their own mails."""
+    held_users: frozenset[UserId] = frozenset()
+    """Users whom an operator has stopped; only an operator lets them go on."""
 
     def stops(self, user_id: str) -> bool:
         """Whether mails of this user are to wait."""
-        return self.paused or user_id in self.paused_users
+        return self.paused or user_id in self.paused_users or user_id in self.held_users
 
 
 class QuotaCounts(Contract):

@@ -83,6 +83,19 @@ def member_offers(
     ]
 
 
+def overdue_offer(shard: ShardDay, member: Member, view: LedgerView, *, tick: Tick, earliest_ms: int) -> list[Offer]:
+    """On demand: the oldest open round whose slot has passed, from the moment on that the mailbox may send; or nothing."""
+    begin_ms = max(tick.now_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
+    moment = member.open_time.next_open(begin_ms)
+    late, due = _open_rounds(shard, member, view, tick)
+    overdue = [number for number in (*late, *due) if member.due[number] <= tick.now_ms]
+    if not overdue or moment is None or moment >= tick.end_ms:
+        return []
+    if view.state(overdue[0]) == RoundState.UNTAKEN and view.sent + view.unknown + view.in_flight >= member.target:
+        return []
+    return [Offer(member, overdue[0], moment, weight=1.0)]
+
+
 def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) -> tuple[list[int], list[int]]:
     """Rounds that may be claimed: those due before the tick, and those due in it."""
     before, until = member.due_before(tick.start_ms), member.due_before(tick.end_ms)

@@ -1,0 +1,101 @@
+"""What every request passes before a resource sees it: sizes, then the token. Nothing of a request is logged here."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from http import HTTPStatus
+from typing import Any
+
+from mailtide.access import MAX_TOKEN_LENGTH, Principal, TokenBook
+from mailtide.api.problems import ProblemError
+
+MAX_BODY_BYTES = 65_536
+MAX_QUERY_LENGTH = 1_024
+MAX_PATH_LENGTH = 512
+OPEN = frozenset({("GET", "/api/health")})
+"""Method and path of what needs no token."""
+
+MAX_FAILURES = 20
+FAILURES_SPAN_S = 60.0
+_MOST_SOURCES = 1_000
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+
+class TooManyFailures:
+    """Counts wrong tokens by source address, in this process alone: it keeps noise down, it is not what keeps guessers out."""
+
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._failures: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def count(self, source: str) -> None:
+        """One more wrong token."""
+        begun_s, failures = self._of(source)
+        self._failures[source] = begun_s, failures + 1
+        self._failures.move_to_end(source)
+        while len(self._failures) > _MOST_SOURCES:
+            self._failures.popitem(last=False)
+
+    def wait_s(self, source: str) -> int:
+        """Seconds until the next try is looked at; 0 for now."""
+        begun_s, failures = self._of(source)
+        return 0 if failures < MAX_FAILURES else max(1, int(begun_s + FAILURES_SPAN_S - self._monotonic_s()))
+
+    def _of(self, source: str) -> tuple[float, int]:
+        now_s = self._monotonic_s()
+        begun_s, failures = self._failures.get(source, (now_s, 0))
+        return (now_s, 0) if now_s - begun_s >= FAILURES_SPAN_S else (begun_s, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Lets requests in. `refused` is told of each token that is not known."""
+
+    book: Callable[[], TokenBook]
+    today: Callable[[], date]
+    failures: TooManyFailures
+    refused: Callable[[], None]
+
+    def admit(self, event: Mapping[str, Any]) -> Principal | None:
+        """Who asks; None where anybody may. ProblemError: 401, 413, 414 or 429."""
+        check_sizes(event)
+        http = event["requestContext"]["http"]
+        if (http["method"], event["rawPath"]) in OPEN:
+            return None
+        source = str(http.get("sourceIp", ""))
+        wait_s = self.failures.wait_s(source)
+        if wait_s:
+            sentence = "There were too many requests with wrong tokens; wait a minute."
+            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, sentence, {"Retry-After": str(wait_s)})
+        token = bearer_token(event.get("headers") or {})
+        if token is None:
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a token: Authorization: Bearer …", _CHALLENGE)
+        found = self.book().find(token, self.today()) if len(token) <= MAX_TOKEN_LENGTH else None
+        if found is None:
+            self.failures.count(source)
+            self.refused()
+            headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, "This token is not known, or it has expired.", headers)
+        return found
+
+
+def check_sizes(event: Mapping[str, Any]) -> None:
+    """ProblemError 413 or 414 for what no resource needs so long."""
+    if len(event.get("rawPath") or "") > MAX_PATH_LENGTH:
+        raise ProblemError(HTTPStatus.REQUEST_URI_TOO_LONG, f"The path is longer than {MAX_PATH_LENGTH} characters.")
+    if len(event.get("rawQueryString") or "") > MAX_QUERY_LENGTH:
+        raise ProblemError(HTTPStatus.REQUEST_URI_TOO_LONG, f"The query is longer than {MAX_QUERY_LENGTH} characters.")
+    body = event.get("body") or ""
+    size_bytes = len(body) * 3 // 4 if event.get("isBase64Encoded") else len(body.encode())
+    if size_bytes > MAX_BODY_BYTES:
+        raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+
+
+def bearer_token(headers: Mapping[str, str]) -> str | None:
+    """The token of the Authorization header, None without one."""
+    given = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scheme, _, token = given.strip().partition(" ")
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token else None

@@ -1,0 +1,85 @@
+"""The API on a port of this machine, for teams without Lambda: each request becomes the event that a function URL would send.
+
+One request at a time, as in a function; a proxy before it speaks TLS and spreads requests over as many of these as are needed.
+"""
+
+import base64
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
+
+from mailtide.api.gate import MAX_BODY_BYTES
+from mailtide.api.handler import handler
+
+TIMEOUT_S = 10.0
+_TOO_LARGE = "x" * (MAX_BODY_BYTES + 1)
+"""In place of a body that is not even read: the gate refuses it by its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What Lambda would hand over beside the event."""
+
+    function_name: str = "api"
+    memory_limit_in_mb: int = 0
+    invoked_function_arn: str = "arn:aws:lambda:local:000000000000:function:api"
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Time that a request may take."""
+        return 30_000
+
+
+class _Request(BaseHTTPRequestHandler):
+    timeout = TIMEOUT_S
+    server_version = "mailtide"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        size_bytes = int(length) if length.isdecimal() else 0
+        fits = size_bytes <= MAX_BODY_BYTES
+        body = base64.b64encode(self.rfile.read(size_bytes)).decode() if fits else _TOO_LARGE
+        # What was not read would be taken for the next request.
+        self.close_connection = self.close_connection or not fits or "Transfer-Encoding" in self.headers
+        answered = handler(self._event(body, encoded=fits), RequestContext())
+        content = str(answered["body"] or "").encode()
+        self.send_response(int(answered["statusCode"]))
+        for name, value in answered["headers"].items():
+            self.send_header(name, str(value))
+        self.send_header("Content-Length", str(len(content)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815 - http.server's names
+
+    def _event(self, body: str, *, encoded: bool) -> dict[str, Any]:
+        parts = urlsplit(self.path)
+        return {
+            "version": "2.0",
+            "rawPath": parts.path,
+            "rawQueryString": parts.query,
+            "headers": {name.lower(): value for name, value in self.headers.items()},
+            "queryStringParameters": dict(parse_qsl(parts.query, keep_blank_values=True)),
+            "requestContext": {
+                "http": {"method": self.command, "path": parts.path, "sourceIp": self.client_address[0]},
+                "requestId": str(uuid4()),
+                "stage": "$default",
+            },
+            "body": body,
+            "isBase64Encoded": encoded,
+        }
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """The handler writes one line a request; http.server's own would show the query."""
+
+
+def make_server(host: str, port: int) -> HTTPServer:
+    """A server that listens; port 0 takes a free one. OSError."""
+    return HTTPServer((host, port), _Request)

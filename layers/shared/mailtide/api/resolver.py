@@ -1,0 +1,47 @@
+"""What the resources share: their router with the caller in it, and how their answers are documented."""
+
+from http import HTTPStatus
+from typing import Any, cast
+
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.event_handler.router import LambdaFunctionUrlRouter
+from pydantic import BaseModel
+
+from mailtide.access import Principal
+from mailtide.api.problems import ErrorAnswer, ProblemError
+
+CALLER = "principal"
+_COMMON = {400: "The request is not understood.", 401: "No token, or one that is not known."}
+
+
+class ApiRouter(LambdaFunctionUrlRouter):
+    """A router whose routes can ask who calls."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Powertools leaves it without types
+
+    @property
+    def caller(self) -> Principal:
+        """Whoever the gate let in."""
+        return cast("Principal", self.context[CALLER])
+
+    def require_operator(self, what: str) -> None:
+        """ProblemError 403 for everybody else."""
+        if not self.caller.is_operator:
+            raise ProblemError(HTTPStatus.FORBIDDEN, f"{what} needs an operator's token.")
+
+
+def documented(
+    *models: type[BaseModel], description: str, text: str | None = None, refusals: dict[int, str] | None = None
+) -> dict[int, OpenAPIResponse]:
+    """`responses` of a route: its answer (one of the models as JSON; `text`: another content type), and its refusals."""
+    union: Any = models[0]
+    for model in models[1:]:
+        union |= model
+    content: dict[str, Any] = {"application/json": {"model": union}}
+    if text is not None:
+        content[text] = {"schema": {"type": "string"}}
+    found: dict[int, Any] = {200: {"description": description, "content": content}}
+    for status, meaning in ((refusals or {}) | _COMMON).items():
+        found[status] = {"description": meaning, "content": {"application/json": {"model": ErrorAnswer}}}
+    return dict(sorted(found.items()))
