@@ -16,11 +16,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("mailtide.cli.diff:diff", "Compare the planned mails of two databases."),
     "due": ("mailtide.cli.due:due", "Hand over the mails that are due on a day."),
     "explain": ("mailtide.cli.explain:explain", "Say why each mail of a contact stands where it stands."),
+    "report": ("mailtide.cli.report:report", "Write a page about the schedule of a database."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
     "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
     "orgs": ("mailtide.cli.orgs:orgs", "Add organisations and list them."),
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
+    "runs": ("mailtide.cli.runs:runs", "List and show runs; approve or reject one that is held."),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",
         "Import, export, list, pause and resume mailboxes.",
