@@ -21,7 +21,7 @@ def render(facts: ReportFacts) -> str:
     series, by_day = make_series(facts.volume), totals(facts.volume)
     highest = ceiling(facts, by_day)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"number": _number, "compact": _compact, "percent": _percent}
+    environment.filters |= {"number": _number, "compact": _compact, "percent": _percent, "short": _short}
     return environment.from_string(_part("page.html")).render(
         facts=facts,
         style=Markup(style),  # noqa: S704 - a file of ours
@@ -72,6 +72,11 @@ def _compact(value: int) -> str:
             short = value / size
             return f"{short:.1f}{letter}" if short < 9.95 else f"{short:.0f}{letter}"
     return str(value)
+
+
+def _short(text: str) -> str:
+    """A name that fits the head of a column."""
+    return text if len(text) <= 28 else f"{text[:27]}…"
 
 
 def _percent(part: int, whole: int) -> str:

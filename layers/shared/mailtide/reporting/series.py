@@ -23,7 +23,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """One month of the calendar; weeks from Sunday on, None outside of the month or of the report's days."""
+    """One month of the calendar; weeks from Sunday on that hold a day of the report, None for days that are none."""
 
     name: str
     total: int
@@ -105,7 +105,7 @@ def _month(first: date, by_day: dict[date, int], facts: ReportFacts) -> Month:
             week.append(_cell(day, by_day[day], facts) if inside else None)
             total += by_day[day] if inside else 0
             day += timedelta(days=1)
-        weeks.append(week)
+        weeks += [week] if any(week) else []
     return Month(f"{first:%B %Y}", total, weeks)
 
 
