@@ -1,6 +1,9 @@
 """The main job on the deployed template: an upload, and from then on nothing but events."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -136,4 +139,23 @@ def test_a_database_without_contacts_is_an_empty_schedule(organisation: Organisa
     assert done.status == "published"
     assert done.report is not None
     assert "no contacts" in json.dumps(done.report["warnings"])
+    organisation.assert_quiet()
+
+
+def test_a_run_that_changes_too_much_waits_for_a_person(organisation: Organisation, wait_for_done: Wait) -> None:
+    organisation.upload(make_database(organisation.folder / "a.db", contacts=100))
+    wait_for_done(organisation.name)
+    organisation.upload(make_database(organisation.folder / "b.db", contacts=10))
+    held = wait_for_done(organisation.name, count=2)
+    assert held.status == "held"
+    assert "it plans 30 mails where the last published run planned 300" in str(held.reason)
+    assert organisation.read(keys.source(organisation.name)) == organisation.uploaded
+    organisation.assert_quiet()
+    command = [str(Path(sys.executable).with_name("mailtide")), "runs", "approve", organisation.name, held.run]
+    subprocess.run(command, env=os.environ | organisation.cloud.environment, check=True, timeout=60)
+    done = wait_for_done(organisation.name, count=3)
+    assert (done.status, done.as_of) == ("published", held.as_of)
+    assert rows_of(
+        organisation.read(keys.source(organisation.name)), organisation.folder
+    ) == organisation.expected_rows(done.as_of)
     organisation.assert_quiet()

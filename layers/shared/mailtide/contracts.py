@@ -16,6 +16,8 @@ from mailtide.machines import MachineSize
 type Profile = Literal["highperf", "reliable"]
 type Trigger = Literal["upload", "timer", "demand"]
 type TaskKind = Literal["whole", "chunk", "merge"]
+type Handled = Literal["published", "failed", "held"]
+"""How a run ended that has dealt with its source."""
 
 ORG_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 RUN_PATTERN = r"^[0-9a-f]{20}$"
@@ -60,16 +62,27 @@ class Intent(Contract):
     expected_etag: str
 
 
+class Baseline(Contract):
+    """What the last published schedule amounted to: the publish brake compares with it."""
+
+    run: RunId
+    rules_sha256: str
+    contacts: int
+    rows: int
+    """Planned rows."""
+
+
 class Latest(Contract):
     """orgs/{org}/latest.json: the last handled source, and the publication that is under way, if any."""
 
     token: str = Field(default_factory=new_token)
     run: RunId | None = None
-    status: Literal["published", "failed"] | None = None
+    status: Handled | None = None
     source: SourceRef | None = None
     as_of: date | None = None
     published_etag: str | None = None
     """ETag of our own output; an object that has it starts no run."""
+    baseline: Baseline | None = None
     intent: Intent | None = None
 
 
@@ -92,6 +105,8 @@ class OpenMarker(Contract):
     source: SourceRef
     as_of: date | None
     """Fixed here for timer and demand runs; an upload's is fixed by plan.json."""
+    approved: RunId | None = None
+    """The held run that a person has approved, and that this one is to repeat and publish."""
     opened_at: datetime
 
 
@@ -129,6 +144,7 @@ class Failure(Contract):
         "timed_out",
         "launch_refused",
         "bad_delivery",
+        "held",
         "internal",
     ]
     message: str
@@ -155,6 +171,7 @@ class Plan(Contract):
     rules_yaml: str | None
     rules_sha256: str
     profile: Profile = "highperf"
+    approved: RunId | None = None
     inspection: Inspection | None
     tasks: tuple[TaskPlan, ...]
     rejected: Failure | None = None
@@ -270,6 +287,7 @@ class Result(Contract):
     token: str = Field(default_factory=new_token)
     failure: Failure | None = None
     part: Part | None = None
+    """Beside a failure: what was delivered and is not to be published."""
     tries: int = 0
     """Tries that were launched for the task that decided."""
     decided_at: datetime
@@ -302,9 +320,9 @@ class Done(Contract):
     token: str = Field(default_factory=new_token)
     org: Org
     run: RunId
-    status: Literal["published", "superseded", "failed"]
+    status: Literal["superseded"] | Handled
     reason: str | None = None
-    """One sentence when superseded or failed."""
+    """One sentence unless published."""
     changed: bool = False
     published_etag: str | None = None
     as_of: date | None = None
@@ -316,6 +334,14 @@ class Done(Contract):
     finished_at: datetime
 
 
+class Verdict(Contract):
+    """runs/{org}/{run}/verdict.json: what a person said about a held run."""
+
+    token: str = Field(default_factory=new_token)
+    approved: bool
+    decided_at: datetime
+
+
 class PlanMessage(Contract):
     """Plan a run for one organisation: after an upload, at its hour, on demand, or to go on with an opened run."""
 
@@ -325,6 +351,8 @@ class PlanMessage(Contract):
     as_of: date | None = None
     request_id: str | None = Field(default=None, max_length=64)
     """Makes each demand a run of its own."""
+    approved: RunId | None = None
+    """A held run that a person has approved."""
     run: RunId | None = None
     """An opened run that has no plan yet."""
 
@@ -381,7 +409,7 @@ class RunFinished(Contract):
 
     org: Org
     run: RunId
-    status: Literal["published", "superseded", "failed"]
+    status: Literal["superseded"] | Handled
     reason: str | None
     changed: bool
     published_etag: str | None

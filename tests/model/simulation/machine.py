@@ -49,6 +49,7 @@ class Program:
     steps: Stepper
     machine: MemoryMachine
     behaviour: Behaviour
+    report: Callable[[bytes], dict[str, object]]
 
     def run(self) -> None:
         """Ends with the machine gone, except when it hangs."""
@@ -124,7 +125,7 @@ class Program:
             token=claim.token,
             changed=changed,
             delivered=delivered,
-            report={},
+            report=self.report(source),
             timings=Timings(fetch_s=0.1, pass_s=0.1, deliver_s=0.1),
             started_at=now,
             finished_at=now,

@@ -44,12 +44,14 @@ class Worker:
 
 @dataclass
 class World:
-    """behaviour: what becomes of each new machine. loses_event: whether the event of this key's creation is lost."""
+    """behaviour: what becomes of each new machine. loses_event: whether the event of this key's creation is lost. report: what
+    the pass says about a source."""
 
     settings: Settings = SETTINGS
     clock: MemoryClock = field(default_factory=MemoryClock)
     behaviour: Callable[[MemoryMachine], Behaviour] = lambda _: Behaviour.WORKS
     loses_event: Callable[[str], bool] = lambda _: False
+    report: Callable[[bytes], dict[str, object]] = lambda _: {}
 
     def __post_init__(self) -> None:
         self.bucket = MemoryBucket(self.clock)
@@ -119,7 +121,7 @@ class World:
         behaviour = self.behaviour(machine)
 
         def work(actor: Actor) -> None:
-            Program(self.bucket, actor, machine, behaviour).run()
+            Program(self.bucket, actor, machine, behaviour, self.report).run()
 
         worker = Worker(Actor(machine.id, work, self.late.append), machine=machine)
         self.workers.append(worker)
@@ -204,7 +206,7 @@ class World:
         self.unborn.remove(machine)
         if machine.alive:
             self.clock.advance(3)
-            Program(self.bucket, Direct(), machine, self.behaviour(machine)).run()
+            Program(self.bucket, Direct(), machine, self.behaviour(machine), self.report).run()
 
     def everybody_stops(self) -> None:
         """All processes die where they stand."""

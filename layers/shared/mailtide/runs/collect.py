@@ -15,6 +15,7 @@ from mailtide.contracts import (
     Result,
 )
 from mailtide.runs import keys, store
+from mailtide.runs.brake import brake_reasons, held_sentence
 from mailtide.runs.services import Services, StepReport
 
 _SMALLEST_DATABASE_BYTES = 512
@@ -91,9 +92,14 @@ def _after_failure(services: Services, plan: Plan, paths: keys.TryKeys, failure:
 
 
 def _after_part(services: Services, plan: Plan, part: Part) -> StepReport:
-    """All parts there: the result. (With chunks, the merge would be queued here.)"""
-    decide(services, plan, None, part, part.attempt)
-    return StepReport("collected", plan.org, plan.run, {"try": part.attempt, "changed": part.manifest.changed})
+    """All parts there: the result, or the brake. (With chunks, the merge would be queued here.)"""
+    reasons = brake_reasons(services, plan, part)
+    held = Failure(kind="held", message=held_sentence(reasons)) if reasons else None
+    decide(services, plan, held, part, part.attempt)
+    facts: dict[str, object] = {"try": part.attempt, "changed": part.manifest.changed}
+    return StepReport(
+        "held" if held else "collected", plan.org, plan.run, facts | ({"reasons": reasons} if held else {})
+    )
 
 
 def decide(services: Services, plan: Plan, failure: Failure | None, part: Part | None, tries: int) -> Result:

@@ -71,6 +71,7 @@ def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
         opened_at=marker.opened_at,
         rules_yaml=None,
         rules_sha256=rules.sha256,
+        approved=marker.approved,
         inspection=None,
         tasks=(),
         deadline_s=services.settings.deadline_s,

@@ -1,8 +1,9 @@
 """finish_run: carry out result.json: publish, supersede or fail, then the tail. The only place where a planned run ends."""
 
-from mailtide.contracts import Done, Failure, FinishMessage, Latest, Part, Plan, Result
+from mailtide.contracts import Done, Failure, FinishMessage, Handled, Latest, Part, Plan, Result
 from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, lock, store
+from mailtide.runs.brake import baseline_of
 from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.publish import confirm_unchanged, publish
 from mailtide.runs.record import fence, record_handled
@@ -29,7 +30,9 @@ def finish_run(services: Services, message: FinishMessage) -> StepReport:
     if lock.take(services, org, run) is None:
         return StepReport("waits_for_lock", org, run)
     try:
-        return _publish(services, plan, result, result.part) if result.part else _fail(services, plan, result)
+        if result.part is None or result.failure is not None:
+            return _fail(services, plan, result)
+        return _publish(services, plan, result, result.part)
     except StaleWriteError:
         return StepReport("waits_for_quiet", org, run)
 
@@ -55,29 +58,38 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     if publication.ending == "lost":
         return _fail(services, plan, result.model_copy(update={"failure": LOST}))
     etag = publication.published_etag
-    handled = Latest(run=plan.run, status="published", source=plan.source, as_of=plan.as_of, published_etag=etag)
+    handled = Latest(
+        run=plan.run,
+        status="published",
+        source=plan.source,
+        as_of=plan.as_of,
+        published_etag=etag,
+        baseline=baseline_of(plan, part),
+    )
     record_handled(services, plan, handled, over=publication.seen)
     return close(services, done_of(services, plan, result, "published", None, etag))
 
 
 def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
-    """Record the failure: the source counts as handled, so that it is not planned again for ever."""
+    """Record the failure, or that the run is held: the source counts as handled, so that it is not planned again for ever."""
     failure = result.failure
     reason = failure.message if failure else "The run ended without a result."
+    status: Handled = "held" if failure is not None and failure.kind == "held" else "failed"
     standing = confirm_unchanged(services, plan)
     if standing.ending == "again":
         return StepReport("waits_for_quiet", plan.org, plan.run)
     if standing.ending == "published":
         handled = Latest(
             run=plan.run,
-            status="failed",
+            status=status,
             source=plan.source,
             as_of=plan.as_of,
             published_etag=standing.seen.value.published_etag,
+            baseline=standing.seen.value.baseline,
         )
         record_handled(services, plan, handled, over=standing.seen)
-        return close(services, done_of(services, plan, result, "failed", reason, None))
+        return close(services, done_of(services, plan, result, status, reason, None))
     fence(services, plan.org, over=standing.seen)
-    if failure is not None and failure.kind == "source_changed":
+    if failure is not None and failure.kind in {"source_changed", "held"}:
         return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
     return close(services, done_of(services, plan, result, "failed", reason, None))

@@ -63,6 +63,11 @@ def done(org: str, run: str) -> str:
     return f"{RUNS}{org}/{run}/done.json"
 
 
+def verdict(org: str, run: str) -> str:
+    """What a person said about a held run."""
+    return f"{RUNS}{org}/{run}/verdict.json"
+
+
 def tasks(org: str, run: str, task: str) -> str:
     """The folder of all tries of a task."""
     return f"{RUNS}{org}/{run}/tasks/{task}/"

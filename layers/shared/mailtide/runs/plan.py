@@ -83,6 +83,7 @@ def _marker(services: Services, message: PlanMessage) -> OpenMarker | StepReport
         trigger=trigger,
         source=source,
         as_of=as_of,
+        approved=message.approved if trigger == "demand" else None,
         opened_at=services.clock.now(),
     )
 

@@ -12,6 +12,7 @@ from mailtide.contracts import Delivered, Intent, Latest, Plan, new_token
 from mailtide.errors import NotFoundError, StaleWriteError
 from mailtide.ports import StagedCopy
 from mailtide.runs import keys, store
+from mailtide.runs.brake import baseline_of
 from mailtide.runs.record import end, end_previous
 from mailtide.runs.services import Services
 
@@ -145,10 +146,17 @@ def settle_intent(services: Services, org: str, current: store.Versioned[Latest]
     end(services, org, intent.run, "published", intent.expected_etag)
     if current.value.run != intent.run:
         end_previous(services, org, current.value)
-    plan = store.read_plan(services.bucket, org, intent.run)
-    as_of = plan.as_of if plan else None
+    plan, result = (
+        store.read_plan(services.bucket, org, intent.run),
+        store.read_result(services.bucket, org, intent.run),
+    )
     wanted = Latest(
-        run=intent.run, status="published", source=intent.source, as_of=as_of, published_etag=intent.expected_etag
+        run=intent.run,
+        status="published",
+        source=intent.source,
+        as_of=plan.as_of if plan else None,
+        published_etag=intent.expected_etag,
+        baseline=baseline_of(plan, result.part) if plan and result and result.part else None,
     )
     try:
         store.write_latest(services.bucket, org, wanted, expected_etag=current.etag)

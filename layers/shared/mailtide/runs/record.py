@@ -1,8 +1,6 @@
 """The ending of a run in latest.json, and in done.json for those who wrote only the first."""
 
-from typing import Literal
-
-from mailtide.contracts import Done, Latest, Plan, RunId, new_token
+from mailtide.contracts import Done, Handled, Latest, Plan, RunId, new_token
 from mailtide.runs import keys, store
 from mailtide.runs.services import Services
 from mailtide.runs.story import done_of
@@ -29,9 +27,7 @@ def end_previous(services: Services, org: str, standing: Latest) -> None:
         end(services, org, standing.run, standing.status, standing.published_etag)
 
 
-def end(
-    services: Services, org: str, run: RunId, status: Literal["published", "failed"], published_etag: str | None
-) -> None:
+def end(services: Services, org: str, run: RunId, status: Handled, published_etag: str | None) -> None:
     """Create the done.json of another run, told from its plan and result, unless it stands."""
     plan, result = store.read_plan(services.bucket, org, run), store.read_result(services.bucket, org, run)
     etag = published_etag if status == "published" else None
@@ -39,7 +35,7 @@ def end(
         done = Done(org=org, run=run, status=status, published_etag=etag, finished_at=services.clock.now())
     else:
         failure = result.failure.message if result.failure else "What the run delivered could not be published."
-        reason = failure if status == "failed" else None
+        reason = None if status == "published" else failure
         done = done_of(services, plan, result, status, reason, etag)
     store.create_once(services.bucket, keys.done(org, run), done)
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from mailtide.contracts import Cost, Done, Launch, Plan, Result, Step
+from mailtide.contracts import Cost, Done, Handled, Launch, Plan, Result, Step
 from mailtide.runs import keys, store
 from mailtide.runs.services import Services
 from mailtide.runs.sizing import egress_usd, machine_usd, requests_usd
@@ -12,7 +12,7 @@ def done_of(
     services: Services,
     plan: Plan,
     result: Result,
-    status: Literal["published", "superseded", "failed"],
+    status: Literal["superseded"] | Handled,
     reason: str | None,
     published_etag: str | None,
 ) -> Done:

@@ -1,0 +1,142 @@
+"""`mailtide runs`: how runs ended, and what becomes of those that are held."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.contracts import RUN_PATTERN
+from mailtide.errors import InputError
+
+if TYPE_CHECKING:
+    from mailtide.contracts import Done
+
+_LISTED = {"org", "run", "status", "as_of", "finished_at", "reason", "changed", "tries"}
+
+
+@click.group()
+def runs() -> None:
+    """List runs, show one, and approve or reject one that is held."""
+
+
+@runs.command(name="list")
+@click.argument("org")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
+@cloud_command
+def list_runs(org: str, limit: int, as_json: bool) -> None:
+    """The runs of organisation ORG that have ended, newest first.
+
+    Needs MAILTIDE_BUCKET and AWS credentials.
+    """
+    from mailtide.bootstrap import bucket
+    from mailtide.runs.verdicts import ended
+
+    found = ended(bucket(), check_org(org))[:limit]
+    if as_json:
+        click.echo(json.dumps([_row(done) for done in found]))
+        return
+    if not found:
+        click.echo(f"No run of {org} has ended yet.")
+        return
+    table = Table("run", "status", "as of", "finished (UTC)", "reason")
+    for done in found:
+        as_of = "–" if done.as_of is None else str(done.as_of)
+        table.add_row(done.run, done.status, as_of, f"{done.finished_at:%Y-%m-%d %H:%M:%S}", Text(done.reason or "–"))
+    Console().print(table)
+
+
+@runs.command()
+@click.argument("org")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print done.json as it stands.")
+@cloud_command
+def show(org: str, run: str, as_json: bool) -> None:
+    """How RUN of organisation ORG ended: its steps, its counts, its cost.
+
+    Needs MAILTIDE_BUCKET and AWS credentials.
+    """
+    from mailtide.bootstrap import bucket
+    from mailtide.runs import store
+
+    done = store.read_done(bucket(), check_org(org), _checked_run(run))
+    if done is None:
+        raise InputError(f"The organisation {org!r} has no ended run {run}.")
+    if as_json:
+        click.echo(done.model_dump_json(indent=1))
+        return
+    _print(done)
+
+
+@runs.command()
+@click.argument("org")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@cloud_command
+def approve(org: str, run: str, as_json: bool) -> None:
+    """Publish what the held RUN of organisation ORG planned: it is made again, for the same day, and goes through.
+
+    Needs MAILTIDE_BUCKET, MAILTIDE_PLAN_QUEUE_URL and AWS credentials.
+    """
+    from mailtide.bootstrap import bucket, queues
+    from mailtide.runs import verdicts
+
+    request_id = verdicts.approve(bucket(), queues(), check_org(org), _checked_run(run), now=datetime.now(UTC))
+    facts = {"org": org, "run": run, "request_id": request_id}
+    click.echo(json.dumps(facts) if as_json else f"Run {run} is approved; a run of {org} that publishes it is queued.")
+
+
+@runs.command()
+@click.argument("org")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@cloud_command
+def reject(org: str, run: str, as_json: bool) -> None:
+    """Note that the held RUN of organisation ORG is never to be published. The database stays as it is.
+
+    Needs MAILTIDE_BUCKET and AWS credentials.
+    """
+    from mailtide.bootstrap import bucket
+    from mailtide.runs import verdicts
+
+    verdicts.reject(bucket(), check_org(org), _checked_run(run), now=datetime.now(UTC))
+    click.echo(json.dumps({"org": org, "run": run}) if as_json else f"Run {run} is rejected; nothing was published.")
+
+
+def _checked_run(run: str) -> str:
+    if not re.fullmatch(RUN_PATTERN, run):
+        raise InputError(f"{run!r} is not the id of a run: 20 hexadecimal digits (mailtide runs list ORG shows them).")
+    return run
+
+
+def _row(done: "Done") -> dict[str, object]:
+    return done.model_dump(mode="json", include=_LISTED)
+
+
+def _print(done: "Done") -> None:
+    console = Console()
+    console.print(f"Run {done.run} of {done.org}: {done.status}", highlight=False)
+    if done.reason:
+        console.print(done.reason, highlight=False, markup=False)
+    steps = Table("step", "at (UTC)", title="Steps", title_justify="left")
+    for step in done.steps:
+        steps.add_row(step.name, f"{step.at:%Y-%m-%d %H:%M:%S.%f}"[:-3])
+    console.print(steps)
+    names = ("contacts", "eligible", "inserted", "updated", "deleted", "unchanged")
+    counts = {name: done.report[name] for name in names if name in done.report} if done.report else {}
+    if counts:
+        table = Table("what", "count", title="What the pass planned", title_justify="left")
+        for name, count in counts.items():
+            table.add_row(name, f"{count:,}")
+        console.print(table)
+    if done.cost is not None:
+        console.print(
+            f"Tries: {done.tries}; machine {done.cost.machine_s:g} s; about ${done.cost.total_usd:.6f}.",
+            highlight=False,
+        )
