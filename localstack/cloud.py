@@ -137,6 +137,12 @@ class LocalCloud:
         return f"http://{LOOPBACK}:{self.fly_port}/v1"
 
     @property
+    def api_url(self) -> str:
+        """Where the HTTP API is: a function URL's own host name does not resolve here, its path form does."""
+        url_id = self.stack.outputs["ApiUrl"].removeprefix("https://").partition(".")[0]
+        return f"{self.endpoint_url}/_aws/lambda-url/{url_id}"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a process needs to use this cloud: the SDK's variables, and mailtide's settings for its command line."""
         return {
@@ -151,6 +157,8 @@ class LocalCloud:
             "MAILTIDE_MAILBOXES_TABLE": self.stack.outputs["MailboxesTable"],
             "MAILTIDE_LEDGER_TABLE": self.stack.outputs["LedgerTable"],
             "MAILTIDE_SECRETS_KMS_KEY_ID": self.stack.outputs["SecretsKeyArn"],
+            "MAILTIDE_API_TOKENS_SECRET": self.stack.outputs["ApiTokensSecret"],
+            "MAILTIDE_API_URL": self.api_url,
             **self._warmup_settings(),
         }
 

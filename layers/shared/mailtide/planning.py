@@ -36,6 +36,12 @@ def forget_time() -> None:
 
 
 @cache
+def mail_queue() -> SqsMailQueue:
+    """The queues of the warm-up. SettingsError."""
+    return SqsMailQueue(make_sqs_client(), load_warmup_resources())
+
+
+@cache
 def planning() -> PlanningServices:
     """What plan_warmup, dispatch_shard and the looks at mailboxes are given. SettingsError."""
     settings, resources = load_warmup_settings(), load_warmup_resources()
@@ -48,7 +54,7 @@ def planning() -> PlanningServices:
         ledger=DynamoLedger(
             Table(resources.ledger_table, client, clock), retention_days=settings.metrics_retention_days
         ),
-        queue=SqsMailQueue(make_sqs_client(), resources),
+        queue=mail_queue(),
         clock=clock,
         settings=settings,
     )
@@ -68,4 +74,5 @@ def measure_now() -> WarmupMetrics | None:
         depth=own.queue.depth(),
         settings=own.settings,
         executor=_readers(),
+        dead_letters=mail_queue().dead_letters(),
     )

@@ -130,7 +130,8 @@ def test_the_age_of_the_oldest_send_is_that_of_the_last_tick(half_a_day: Simulat
 def test_prometheus_text_is_valid_and_names_nobody(half_a_day: Simulation) -> None:
     services = half_a_day.services
     depth = QueueDepth(visible=0, delayed=0, in_flight=0)
-    found = measure(services.bucket, now_ms=services.clock.now_ms(), depth=depth, settings=services.settings)
+    now_ms = services.clock.now_ms()
+    found = measure(services.bucket, now_ms=now_ms, depth=depth, settings=services.settings, dead_letters=3)
     assert found is not None
     text = prometheus_text(found).decode()
     samples = {

@@ -41,7 +41,9 @@ class SqsMailQueue:
 
     def depth(self) -> QueueDepth:
         """See mailtide.warmup.ports.MailQueue."""
-        url = _url(self._resources.warmup_send_queue_url, "WARMUP_SEND")
+        return self._depth(_url(self._resources.warmup_send_queue_url, "WARMUP_SEND"))
+
+    def _depth(self, url: str) -> QueueDepth:
         try:
             answer = self._sqs.get_queue_attributes(
                 QueueUrl=url,
@@ -58,6 +60,11 @@ class SqsMailQueue:
             delayed=int(answer["ApproximateNumberOfMessagesDelayed"]),
             in_flight=int(answer["ApproximateNumberOfMessagesNotVisible"]),
         )
+
+    def dead_letters(self) -> int | None:
+        """Messages in the dead-letter queues; None when the settings name none. TransientError."""
+        urls = self._resources.warmup_dead_letter_urls
+        return sum(self._depth(url).visible for url in urls) if urls else None
 
     def _send(self, url: str, bodies: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(bodies), BATCH):

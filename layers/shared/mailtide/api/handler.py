@@ -20,8 +20,8 @@ from mailtide.api.resolver import CALLER
 from mailtide.planning import forget_time
 from mailtide.serving import kept_tokens, today
 
-logger = Logger(service="mailtide")
-metrics = Metrics(namespace="Mailtide", service="mailtide")
+logger = Logger()
+metrics = Metrics(namespace="Mailtide")
 tracer = Tracer()
 
 RESOURCES = (health, warmup_metrics, warmup_quota, warmup_mailbox, warmup_control, webhook)

@@ -89,9 +89,9 @@ def _default(value: object, name: str) -> str:
         return "required"
     if name == "size_table":
         return "see below"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and value:
         return f"`{','.join(map(str, value))}`"
-    return "–" if value in {None, ""} else f"`{value}`"
+    return "–" if value in {None, "", ()} else f"`{value}`"
 
 
 def write_pages(folder: Path) -> None:

@@ -41,6 +41,8 @@ class WarmupMetrics(Contract):
     queue_depth: int
     oldest_message_age_seconds: float
     """How long the oldest due send had been waiting when its shard was last dispatched; the alarm is at one tick."""
+    dead_letters: int | None = None
+    """Messages in the dead-letter queues; None where nobody counts them."""
     limit_share: float
     """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
     system_health: Health
@@ -62,6 +64,7 @@ GAUGES: dict[str, str] = {
     "quota_completion_rate_yesterday": "Sent of yesterday's planned mails",
     "queue_depth": "Messages on the send queue that are visible",
     "oldest_message_age_seconds": "Age of the oldest due send that nobody had taken at its shard's last tick",
+    "dead_letters": "Messages in the warm-up's dead-letter queues",
     "limit_share": "Planned mails of today, of what the global limits carry in a day",
     "system_health": "0 critical, 1 degraded, 2 healthy",
 }
@@ -75,6 +78,7 @@ def measure(
     depth: QueueDepth,
     settings: WarmupSettings,
     executor: Executor | None = None,
+    dead_letters: int | None = None,
 ) -> WarmupMetrics | None:
     """The metrics of now; None while today has no roster. executor: reads the summaries side by side."""
     day = day_of(now_ms)
@@ -102,6 +106,7 @@ def measure(
         quota_completion_rate_yesterday=_yesterday(bucket, day - timedelta(days=1), executor),
         queue_depth=depth.visible,
         oldest_message_age_seconds=max((0, *waited)) / 1000,
+        dead_letters=dead_letters,
         limit_share=_rate(header.planned, carried_a_day(settings)),
         system_health=health(sent=sent, failed=failed, expected=expected),
         quota=_add(summaries),

@@ -5,10 +5,10 @@ Names of the system that this one replaces are accepted; `old_names` says what b
 """
 
 from functools import cache
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mailtide.errors import SettingsError
 
@@ -94,11 +94,19 @@ class WarmupResources(BaseSettings):
     warmup_plan_queue_url: str = Field(default="", description="Queue of plan_warmup")
     warmup_dispatch_queue_url: str = Field(default="", description="Queue of dispatch_shard")
     warmup_send_queue_url: str = Field(default="", description="Queue of send_mail")
+    warmup_dead_letter_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Their dead-letter queues, separated by commas, for the metrics"
+    )
     mailboxes_table: str = Field(default="", description="Table of the mailboxes")
     ledger_table: str = Field(default="", description="Table of the ledger")
     limits_table: str = Field(default="", description="Table of the limits")
     idempotency_table: str = Field(default="", description="Table of the ticks that were carried out")
     secrets_kms_key_id: str = Field(default="", description="KMS key that wraps the users' data keys")
+
+    @field_validator("warmup_dead_letter_urls", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 OLD_NAMES: dict[str, str] = {

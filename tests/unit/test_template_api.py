@@ -1,0 +1,102 @@
+"""The API in the template: its rights in full, its address, its secret and its alarms."""
+
+import json
+from typing import Any
+
+from mailtide.access import TokenBook
+from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
+from mailtide.api.settings import ApiSettings
+from mailtide.settings import Settings
+from mailtide.warmup.settings import WarmupResources, WarmupSettings
+from tests.support.template import attribute_of, load_template, resources
+
+TEMPLATE = load_template()
+API = resources(TEMPLATE, "AWS::Serverless::Function")["Api"]
+VARIABLES: dict[str, Any] = API["Environment"]["Variables"]
+ALARMS = resources(TEMPLATE, "AWS::CloudWatch::Alarm")
+SECRET = "the secret of the tokens"
+RIGHTS = {
+    "logs:CreateLogStream": ["ApiLogs"],
+    "logs:PutLogEvents": ["ApiLogs"],
+    "xray:PutTraceSegments": ["*"],
+    "xray:PutTelemetryRecords": ["*"],
+    "secretsmanager:GetSecretValue": [SECRET],
+    "sqs:GetQueueAttributes": [
+        "WarmupSendQueue",
+        "WarmupPlanDeadLetters",
+        "WarmupDispatchDeadLetters",
+        "WarmupSendDeadLetters",
+    ],
+    "sqs:SendMessage*": ["PlanQueue", "CollectQueue", "FinishQueue", "WarmupPlanQueue", "WarmupDispatchQueue"],
+    "dynamodb:Query": [f"MailboxesTable/index/{USER_INDEX}"],
+    "dynamodb:BatchGetItem": ["MailboxesTable"],
+    "dynamodb:UpdateItem": ["MailboxesTable", "IdempotencyTable"],
+    "dynamodb:GetItem": ["LedgerTable", "IdempotencyTable"],
+    "dynamodb:PutItem": ["IdempotencyTable"],
+    "dynamodb:DeleteItem": ["IdempotencyTable"],
+    "s3:ListBucket": ["Bucket"],
+    "s3:GetObject": ["warmup/days/*", "warmup/control.json"],
+    "s3:PutObject": ["warmup/control.json"],
+}
+"""Every right: it cannot read a mailbox's whole partition, open a secret of a mailbox, or write into the ledger."""
+
+
+def _name(value: Any) -> str:  # noqa: ANN401 - a resource of a statement
+    if isinstance(value, str):
+        return value
+    if "Fn::Sub" in value and "secretsmanager" in value["Fn::Sub"]:
+        assert value["Fn::Sub"].endswith(":secret:${AWS::StackName}/api-tokens-??????")
+        return SECRET
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"]).removeprefix("${Bucket.Arn}/").replace("${MailboxesTable.Arn}", "MailboxesTable")
+    return attribute_of(value)
+
+
+def _listed(value: Any) -> list[Any]:  # noqa: ANN401 - one or several
+    return value if isinstance(value, list) else [value]
+
+
+def test_it_has_exactly_the_rights_written_here() -> None:
+    found: dict[str, list[str]] = {}
+    (policy,) = resources(TEMPLATE, "AWS::IAM::Role")["ApiRole"]["Policies"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        assert statement["Effect"] == "Allow"
+        for action in _listed(statement["Action"]):
+            assert action not in found
+            found[action] = [_name(resource) for resource in _listed(statement["Resource"])]
+    assert found == RIGHTS
+
+
+def test_every_variable_is_a_setting_that_something_reads() -> None:
+    for name, value in VARIABLES.items():
+        prefix, _, rest = name.partition("_")
+        if name == "MAILTIDE_API_TOKENS_SECRET":
+            assert value == {"Ref": "ApiTokens"}
+            assert "tokens_secret" in ApiSettings.model_fields
+        elif prefix == "WARMUP":
+            assert rest.lower() in WarmupSettings.model_fields
+        else:
+            assert rest.lower() in WarmupResources.model_fields.keys() | Settings.model_fields.keys()
+
+
+def test_it_knows_the_queues_that_it_may_use() -> None:
+    queues = {attribute_of(value) for name, value in VARIABLES.items() if name.endswith("_QUEUE_URL")}
+    assert queues == {*RIGHTS["sqs:SendMessage*"], "WarmupSendQueue"}
+    dead = VARIABLES["MAILTIDE_WARMUP_DEAD_LETTER_URLS"]["Fn::Join"]
+    assert (dead[0], [one["Ref"] for one in dead[1]]) == (",", RIGHTS["sqs:GetQueueAttributes"][1:])
+
+
+def test_the_token_is_the_only_gate_and_the_secret_begins_empty() -> None:
+    assert API["FunctionUrlConfig"] == {"AuthType": "NONE", "InvokeMode": "BUFFERED"}
+    assert "Events" not in API
+    secret = TEMPLATE["Resources"]["ApiTokens"]
+    assert secret["DeletionPolicy"] == "Retain"
+    assert secret["Properties"]["Name"] == {"Fn::Sub": "${AWS::StackName}/api-tokens"}
+    assert TokenBook.model_validate(json.loads(secret["Properties"]["SecretString"])) == TokenBook()
+
+
+def test_mistakes_and_guessers_raise_alarms() -> None:
+    own = {"Name": "service", "Value": {"Ref": "AWS::StackName"}}
+    for name, metric in (("ApiErrorsAlarm", "api_failed"), ("ApiRefusedTokensAlarm", "api_token_refused")):
+        assert (ALARMS[name]["MetricName"], ALARMS[name]["Dimensions"]) == (metric, [own])
+    assert ALARMS["ApiCrashesAlarm"]["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "Api"}}]
