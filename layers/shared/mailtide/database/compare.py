@@ -44,6 +44,7 @@ _READ = (
 _CODE_WIDTH = 6
 _SLOW, _OTHER = 999_999, 999_998
 _MAX_BRANCHES = 8
+_MAX_SPREAD = 1 << 16
 _COMPARED = ("send", "time", "status", "reason", "priority", "email_template", "sms_template")
 
 
@@ -117,8 +118,7 @@ class _Comparison:
         self._source, self._table, self._desired = source, table, desired
         self._send_time = send_time
         self._keys = keys
-        priorities = np.unique(desired.priority)
-        self._priority = (np.searchsorted(priorities, desired.priority) + 1).astype(np.int32)
+        priorities, self._priority = _ranked(desired.priority)
         self._codes = {
             "type": _Codes(desired.types, desired.email_type),
             "reason": _Codes(desired.reasons, desired.skip_reason),
@@ -232,6 +232,16 @@ class _Comparison:
         return MatchedRows(row_id, match, equal)
 
 
+def _ranked(values: Int64) -> tuple[Int64, Int32]:
+    """The different values, ascending, and the place of each from 1 on."""
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if high - low > _MAX_SPREAD:
+        different, which = np.unique(values, return_inverse=True)
+        return different, (which + 1).astype(np.int32)
+    counts = np.bincount(values - low, minlength=1)
+    return np.flatnonzero(counts) + low, np.cumsum(counts > 0).astype(np.int32)[values - low]
+
+
 def _mostly_zero(column: str | None) -> tuple[str, int]:
     """`integer_or_slow` with 0 for NULL, and no formatting of zeros."""
     general, width = integer_or_slow(column, 0)
@@ -259,11 +269,13 @@ def compare(
         nothing = np.empty(0, np.int64)
         return Differences(np.arange(len(desired), dtype=np.int32), nothing, nothing.astype(np.int32), nothing, 0)
     keys = Keys(desired, ids)
-    comparison = _Comparison(source, table, keys, desired, send_time)
-    if standing is None:
-        parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
-    else:
-        parts = match_standing(standing, keys, desired, send_time, threads) + comparison.slow_rows(standing.slow)
+    parts = [] if standing is None else match_standing(standing, keys, desired, send_time, threads)
+    if standing is None or len(standing.slow):
+        comparison = _Comparison(source, table, keys, desired, send_time)
+        if standing is None:
+            parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
+        else:
+            parts += comparison.slow_rows(standing.slow)
     empty = np.empty(0, np.int64)
     row_id = np.concatenate([empty, *(part.row_id for part in parts)])
     match = np.concatenate([empty.astype(np.int32), *(part.match for part in parts)])

@@ -18,17 +18,19 @@ from mailtide.database.bulk import (
     parse_small,
     scan,
     slow_rows,
+    slow_rows_at,
     slow_rows_of,
 )
+from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart, judge_emails
+from mailtide.database.pages.file import UnusualPagesError
+from mailtide.database.read_contact_pages import read_contact_pages
 from mailtide.database.schema import Schema, Table
 from mailtide.database.values import Cell, is_email, normal_email, read_date, read_integer, read_state, read_zip
 from mailtide.errors import DatabaseError
 from mailtide.rules.columns import NO_DATE, NO_STATE, Bool, Contacts, Int32, Int64, UInt8
-from mailtide.rules.states import STATES
 from mailtide.rules.zip_lookup import state_of_zip
 
-_READ = ("id", "email", "state", "zip_code", "birth_date", "effective_date", "phone_number")
-_AT, _DOT, _NEWLINE, _FIRST_PRINTED, _LAST_PRINTED = ord("@"), ord("."), ord("\n"), 0x21, 0x7E
+CONTACT_COLUMNS = ("id", "email", "state", "zip_code", "birth_date", "effective_date", "phone_number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +45,6 @@ class ContactsRead:
     quality: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One chunk's columns, shape (n,); rows without a readable id are left out, and counted in `quality`."""
-
-    id: Int64
-    email_valid: Bool
-    suppressed: Bool
-    state: UInt8
-    zip: Int32
-    birth: Int32
-    effective: Int32
-    has_phone: Bool
-    quality: Counter[str]
-    rows: int
-
-
 def read_suppressions(source: Source, connection: apsw.Connection, schema: Schema) -> set[str]:
     """The suppressed addresses, trimmed and lower-cased."""
     table = schema.get("suppressions")
@@ -71,10 +57,10 @@ def read_suppressions(source: Source, connection: apsw.Connection, schema: Schem
 def read_contacts(source: Source, schema: Schema, suppressions: set[str], threads: int) -> ContactsRead:
     """All contacts, ascending by id. Raises DatabaseError, also when two contacts have one id."""
     table = schema.contacts
-    columns = [table.column(name) for name in _READ]
+    columns = [table.column(name) for name in CONTACT_COLUMNS]
     query = _query(source, table, suppressions)
 
-    def parse(connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[_Part]:
+    def parse(connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[ContactPart]:
         parts = []
         bad: Bool | None = None
         if isinstance(chunk, Chunk):
@@ -83,8 +69,28 @@ def read_contacts(source: Source, schema: Schema, suppressions: set[str], thread
         slow = [cells for _, cells in slow_rows_of(source, connection, query, columns, chunk, bad)]
         return parts + ([_slow_part(slow, suppressions)] if slow else [])
 
-    parts = [part for group in scan(source, query, threads, parse) for part in group]
+    parts = _from_pages(source, table, columns, suppressions, threads)
+    if parts is None:
+        parts = [part for group in scan(source, query, threads, parse) for part in group]
     return _joined(parts)
+
+
+def _from_pages(
+    source: Source, table: Table, columns: list[str | None], suppressions: set[str], threads: int
+) -> list[ContactPart] | None:
+    """The parts, or None where the table must be read through SQLite."""
+    if source.pages is None:
+        return None
+    try:
+        parts, slow = read_contact_pages(source.pages, table, CONTACT_COLUMNS, suppressions, threads)
+    except UnusualPagesError:
+        return None
+    connection = source.open()
+    try:
+        rows = [cells for _, cells in slow_rows_at(source, connection, table, columns, slow)]
+    finally:
+        connection.close()
+    return parts + ([_slow_part(rows, suppressions)] if rows else [])
 
 
 def _query(source: Source, table: Table, suppressions: set[str]) -> Query:
@@ -156,9 +162,9 @@ def _phone_field(fields: Fields, column: str | None) -> tuple[str, int]:
     ), 1
 
 
-def _parse(chunk: Chunk, *, id_is_rowid: bool) -> tuple[Bool, _Part]:
+def _parse(chunk: Chunk, *, id_is_rowid: bool) -> tuple[Bool, ContactPart]:
     """The rows to be read again, and the part of all others."""
-    email_bad, email_valid = _emails(chunk)
+    email_bad, email_valid = judge_emails(chunk.texts["email"], len(chunk))
     state_bad, state = _states(chunk.column("state"))
     zip_bad, zips = _zips(chunk.column("zip"))
     birth, birth_bad = parse_dates(chunk.column("birth"))
@@ -169,7 +175,7 @@ def _parse(chunk: Chunk, *, id_is_rowid: bool) -> tuple[Bool, _Part]:
     if not id_is_rowid:
         bad |= chunk.column("id_kind")[:, 0] != ord("i")
     good = ~bad
-    part = _Part(
+    part = ContactPart(
         id=ids[good],
         email_valid=email_valid[good],
         suppressed=chunk.column("suppressed")[good, 0] == ord("1"),
@@ -184,46 +190,9 @@ def _parse(chunk: Chunk, *, id_is_rowid: bool) -> tuple[Bool, _Part]:
     return bad, part
 
 
-def _emails(chunk: Chunk) -> tuple[Bool, Bool]:
-    """Which addresses must be read again, and which are valid (`is_email`), from one buffer with a line for each."""
-    text = chunk.texts["email"]
-    ends = np.append(np.flatnonzero(text == _NEWLINE), len(text))
-    if len(ends) != len(chunk):
-        return np.ones(len(chunk), np.bool_), np.zeros(len(chunk), np.bool_)
-    starts = np.concatenate(([0], ends[:-1] + 1))
-    strange = np.flatnonzero(((text < _FIRST_PRINTED) | (text > _LAST_PRINTED)) & (text != _NEWLINE))
-    slow = np.zeros(len(chunk), np.bool_)
-    slow[np.searchsorted(ends, strange)] = True
-    ats = np.flatnonzero(text == _AT)
-    first = np.searchsorted(ats, starts)
-    single = np.searchsorted(ats, ends) - first == 1
-    at = np.append(ats, 0)[np.where(single, first, -1)]
-    # A dot with a character on either side, within the domain: at positions at + 2 up to end - 2.
-    dots = np.append(np.flatnonzero(text == _DOT), len(text))
-    has_dot = dots[np.minimum(np.searchsorted(dots, at + 2), len(dots) - 1)] < ends - 1
-    return slow, single & (at > starts) & has_dot & ~slow
-
-
-def _state_table() -> UInt8:
-    """Index into STATES by two bytes, NO_STATE for letters that name none, NO_STATE - 1 for the slow path."""
-    table = np.full(65_536, NO_STATE - 1, np.uint8)
-    letters = [ord(char) for char in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"]
-    for first in letters:
-        table[[first << 8 | second for second in letters]] = NO_STATE
-    table[[ord(" ") << 8 | ord(" "), ord("-") << 8 | ord("-")]] = NO_STATE
-    for index, name in enumerate(STATES):
-        for upper in (name[0], name[0].lower()):
-            for lower in (name[1], name[1].lower()):
-                table[ord(upper) << 8 | ord(lower)] = index
-    return table
-
-
-_STATE_BY_BYTES = _state_table()
-
-
 def _states(field: UInt8) -> tuple[Bool, UInt8]:
-    codes = _STATE_BY_BYTES[field[:, 0].astype(np.int32) << 8 | field[:, 1]]
-    return codes == NO_STATE - 1, codes
+    codes = STATE_BY_BYTES[field[:, 0].astype(np.int32) << 8 | field[:, 1]]
+    return codes == SLOW_STATE, codes
 
 
 def _zips(field: UInt8) -> tuple[Bool, Int32]:
@@ -231,7 +200,7 @@ def _zips(field: UInt8) -> tuple[Bool, Int32]:
     return (zips < 0) & (field != ord(" ")).any(axis=1), zips
 
 
-def _slow_part(rows: list[list[Cell]], suppressions: set[str]) -> _Part:
+def _slow_part(rows: list[list[Cell]], suppressions: set[str]) -> ContactPart:
     quality: Counter[str] = Counter()
     read = []
     for cells in rows:
@@ -246,7 +215,7 @@ def _slow_part(rows: list[list[Cell]], suppressions: set[str]) -> _Part:
         read.append((number, is_email(email), normal_email(email) in suppressions, read_state(state), read_zip(zip_code),
                      born, began, phone is not None))  # fmt: skip
     columns = list(zip(*read, strict=True)) or [()] * 8
-    return _Part(
+    return ContactPart(
         id=np.array(columns[0], np.int64),
         email_valid=np.array(columns[1], np.bool_),
         suppressed=np.array(columns[2], np.bool_),
@@ -260,7 +229,7 @@ def _slow_part(rows: list[list[Cell]], suppressions: set[str]) -> _Part:
     )
 
 
-def _joined(parts: list[_Part]) -> ContactsRead:
+def _joined(parts: list[ContactPart]) -> ContactsRead:
     parts = parts or [_slow_part([], set())]
     ids = np.concatenate([part.id for part in parts])
     order: Int64 | slice = slice(None)

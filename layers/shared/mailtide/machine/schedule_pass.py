@@ -1,8 +1,9 @@
 """The pass: read the columns, decide, compare with the planned rows that stand in the table, write what differs."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
@@ -57,23 +58,24 @@ def run_pass(
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
     started_at: an aware time, written into the rows. threads: 1 to 32. check: have SQLite check the pages of the
-    tables first. The file is locked against everybody throughout, and ends as it was or as it should be.
+    tables before anything is written. The file is locked against everybody throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
     """
     watch = _Stopwatch()
     with locked_file(path) as locked:
-        source = Source(locked.content, locked.header)
-        if check:
+        source = Source(locked.content, locked.header, locked.content_descriptor)
+        tables = [table.name for table in locked.schema.tables.values()] if check else []
+        with _checked_beside(source, tables, threads) as verdict:
+            with watch.step("read"):
+                read = read_inputs(source, locked.schema, threads)
+            with watch.step("decide"):
+                outcome = decide(read.inputs, rules, (as_of - _EPOCH).days, threads)
+            with watch.step("compare"):
+                ids = read.inputs.contacts.id
+                found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
             with watch.step("check"):
-                quick_check(locked.connection, [table.name for table in locked.schema.tables.values()])
-        with watch.step("read"):
-            read = read_inputs(source, locked.schema, threads)
-        with watch.step("decide"):
-            outcome = decide(read.inputs, rules, (as_of - _EPOCH).days, threads)
-        with watch.step("compare"):
-            ids = read.inputs.contacts.id
-            found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads)
+                verdict()
         skipped = _skipped_contacts(read, outcome)
         warnings = _warnings(locked, read, profile)
 
@@ -107,6 +109,30 @@ def run_pass(
         warnings=warnings,
         seconds={**watch.seconds, "total": watch.total()},
     )
+
+
+@contextmanager
+def _checked_beside(source: Source, tables: list[str], threads: int) -> Iterator[Callable[[], None]]:
+    """Have SQLite check the pages of tables while the caller reads them; gives a function that waits for the verdict.
+
+    Nothing may be written before it. It raises DatabaseError when the file is damaged, and so does leaving by any error:
+    damage explains the error better. With one thread the check comes first.
+    """
+    with closing(source.open()) as connection:
+        if threads == 1:
+            quick_check(connection, tables)
+            yield lambda: None
+            return
+        with ThreadPoolExecutor(1) as pool:
+            verdict = pool.submit(quick_check, connection, tables)
+            try:
+                yield verdict.result
+            except Exception:
+                verdict.result()
+                raise
+            except BaseException:
+                connection.interrupt()
+                raise
 
 
 def _skipped_contacts(read: InputsRead, outcome: Outcome) -> dict[str, int]:

@@ -72,7 +72,8 @@ class FrequencyRule:
     def _may_clash(self, contact: Int32, keys: Int64) -> Bool:
         """Which rows belong to a contact that has too many mails near one another, or perhaps has."""
         first = int(contact.min())
-        everything = np.sort(np.concatenate((keys, self._history_of(first, int(contact.max())))))
+        # Merging the runs that the sources are is much faster than sorting anew.
+        everything = np.sort(np.concatenate((keys, self._history_of(first, int(contact.max())))), kind="stable")
         clash = np.zeros(int(contact.max()) - first + 1, np.bool_)
         same = everything[1:] == everything[:-1]
         clash[(everything[1:][same] >> 22) - first] = True
