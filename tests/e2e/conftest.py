@@ -20,6 +20,13 @@ PARAMETERS = {
     "RunTimeoutS": "120",
     "RetryAfterS": "10",
     "LogLevel": "DEBUG",
+    "WarmupTickMinutes": "1",
+    "WarmupShards": "2",
+    "WarmupMinDailyQuota": "1",
+    "WarmupMailboxCooldownMinMs": "0",
+    "WarmupMailboxCooldownMaxMs": "200",
+    "WarmupStaggerMinMs": "0",
+    "WarmupStaggerMaxMs": "100",
 }
 
 
