@@ -92,7 +92,7 @@ def test_summaries_add_up(plain: Outcome) -> None:
         World(outages=((1_080, 1_200),)),
         World(missed_ticks=frozenset({3, 50, 51, 100})),
         World(doubled_ticks=frozenset(range(0, 144, 3))),
-        World(transient_rate=0.1),
+        World(transient_rate=0.05),
         World(permanent_rate=0.04),
     ],
     ids=[

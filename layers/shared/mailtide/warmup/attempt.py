@@ -26,7 +26,9 @@ RESULT_TRIES = 4
 UNAVAILABLE_MS = 20_000
 """Until a send comes back for which limits, tables or connections were not to be had."""
 SPREAD_S = 10.0
-"""Those refused by a limit come back spread over this, not all at once."""
+"""What goes back to the queue comes back spread over this, not all at once."""
+LIMIT_SPREAD_S = 120.0
+"""The same for what a limit refused, but within its tick: whoever stands in line again at each window pays a claim each time."""
 
 type End = Literal[
     "sent", "failed", "unknown", "given_back", "not_claimed", "skipped", "stale", "put_back", "lost", "recipient_gone"
@@ -240,7 +242,12 @@ class Attempt:
         return max(0.0, (self._deadline_ms - reserve_ms - self._services.clock.monotonic_ms()) / 1000)
 
 
-def delay_s(again_ms: int, now_ms: int, chance: random.Random) -> int:
+def delay_s(again_ms: int, now_ms: int, chance: random.Random, spread_s: float = SPREAD_S) -> int:
     """Seconds until a send comes back from the queue: not before `again_ms`, spread a little, at most what a queue can do."""
-    wait_s = max(0, again_ms - now_ms) / 1000 + chance.uniform(0, SPREAD_S)
+    wait_s = max(0, again_ms - now_ms) / 1000 + chance.uniform(0, spread_s)
     return min(MAX_DELAY_S, int(wait_s) + 1)
+
+
+def limit_spread_s(again_ms: int, tick_end_ms: int) -> float:
+    """Over how long the sends that a limit refused until `again_ms` come back."""
+    return max(0.0, min(LIMIT_SPREAD_S, (tick_end_ms - again_ms) / 1000 - 2))

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mailtide.errors import TransientError
-from mailtide.warmup.attempt import Attempt, Ending, SendServices, delay_s
+from mailtide.warmup.attempt import SPREAD_S, Attempt, Ending, SendServices, delay_s, limit_spread_s
 from mailtide.warmup.contracts import Mailbox, SendMessage
 from mailtide.warmup.mail_ports import Control, PutBack
 
@@ -49,8 +49,17 @@ class BatchReport:
 class Sender:
     """Carries out batches. One object serves one batch at a time."""
 
-    def __init__(self, services: SendServices, queue: PutBack, control: Control) -> None:
+    def __init__(
+        self,
+        services: SendServices,
+        queue: PutBack,
+        control: Control,
+        *,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """is_stopping: from when on no send is to begin any more, and what has not begun goes back to the queue."""
         self._services = services
+        self._is_stopping = is_stopping
         self._queue = queue
         self._control = control
         self._mailboxes: dict[str, Mailbox] = {}
@@ -100,7 +109,7 @@ class Sender:
         if now_ms >= message.tick_end_ms + message.tick_ms:
             return Ending("stale")
         left_s = ends_at_s - self._monotonic_s()
-        if left_s < LEAST_LEFT_S:
+        if left_s < LEAST_LEFT_S or self._is_stopping():
             return Ending("skipped", "no_time", now_ms + SOON_MS)
         await self._read_mailboxes([message.mailbox_id, message.recipient_id])
         sender = self._mailboxes.get(message.mailbox_id)
@@ -123,7 +132,9 @@ class Sender:
     async def _put_back(self, message: SendMessage, ending: Ending) -> Ending:
         """A new message with the same send id, when it is due again within its tick; otherwise the next tick offers it."""
         now_ms = self._services.clock.now_ms()
-        wait_s = delay_s(ending.again_ms or now_ms, now_ms, self._services.chance)
+        again_ms = ending.again_ms or now_ms
+        spread_s = limit_spread_s(again_ms, message.tick_end_ms) if ending.reason == "limit" else SPREAD_S
+        wait_s = delay_s(again_ms, now_ms, self._services.chance, spread_s)
         if now_ms + wait_s * 1000 >= message.tick_end_ms or (ending.again_ms or 0) > now_ms + wait_s * 1000:
             return ending
         await self._services.run_blocking(lambda: self._queue.send_mails([(message, wait_s)]))

@@ -11,6 +11,7 @@ from datetime import date
 from heapq import heappop, heappush
 from random import Random
 
+from mailtide.warmup.attempt import SPREAD_S, delay_s, limit_spread_s
 from mailtide.warmup.contracts import (
     DAY_MS,
     LedgerKey,
@@ -229,7 +230,8 @@ class Simulation:
                 self._start(flight, max(now_ms, grant.valid_from_ms), grant.valid_until_ms)
             else:
                 self.ledger.give_back(flight.claim, flight.answer, refused=False)
-                self._put_back(flight.mail, grant.retry_ms.get(user, now_ms))
+                again_ms = grant.retry_ms.get(user, now_ms)
+                self._put_back(flight.mail, again_ms, limit_spread_s(again_ms, flight.mail.tick_end_ms))
 
     def _claim(self, mail: SendMessage, now_ms: int) -> _Flight | None:
         if now_ms >= mail.tick_end_ms + mail.tick_ms:
@@ -288,11 +290,12 @@ class Simulation:
             tally.closest_gap_ms = min(tally.closest_gap_ms, begin_ms - last)
         self._last_start[mail.mailbox_id] = begin_ms
 
-    def _put_back(self, mail: SendMessage, at_ms: int) -> None:
+    def _put_back(self, mail: SendMessage, at_ms: int, spread_s: float = SPREAD_S) -> None:
         """Back on the queue when it is due again before its tick ends; otherwise the next tick offers it."""
-        if at_ms < mail.tick_end_ms:
+        wait_s = delay_s(at_ms, self.clock.at_ms, self._random, spread_s)
+        if self.clock.at_ms + wait_s * 1000 < mail.tick_end_ms:
             self.tally.put_back += 1
-            self.queue.send_mails([(mail, max(0, -(-(at_ms - self.clock.at_ms) // 1000)))])
+            self.queue.send_mails([(mail, wait_s)])
         else:
             self.tally.dropped += 1
 
