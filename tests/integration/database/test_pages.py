@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mailtide.database.header import read_header
 from mailtide.database.pages.file import PageFile, UnusualPagesError
 from mailtide.database.pages.records import Records
-from mailtide.database.pages.runs import runs_of
+from mailtide.database.pages.runs import runs_of, usual_width
 from mailtide.database.pages.scan import positions, scan_pages
 from mailtide.database.pages.texts import NULL_TEXT, OTHER_TEXT, Texts, days
 from mailtide.database.schema import Column, Table
@@ -155,8 +155,10 @@ def test_usual_rows_are_not_left_to_sqlite(tmp_path: Path) -> None:
     assert not any(row[1] for row in found)
 
 
-@given(rows, layouts(), st.integers(0, 3))
-def test_rows_of_a_run_are_equal(stored: list[tuple[Any, ...]], layout: dict[str, Any], varying: int) -> None:
+@given(rows, layouts(), st.integers(0, 3), st.sampled_from([0, 0, 1, 9, 512]))
+def test_rows_of_a_run_are_equal(
+    stored: list[tuple[Any, ...]], layout: dict[str, Any], varying: int, width: int
+) -> None:
     """Every row has the columns of the first of its run, and its own integer."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "a.db"
@@ -168,7 +170,7 @@ def test_rows_of_a_run_are_equal(stored: list[tuple[Any, ...]], layout: dict[str
         assert at is not None
 
         def check(records: Records) -> int:
-            runs = runs_of(records, at, others)
+            runs = runs_of(records, at, others, width or usual_width(records, others))
             own, heads = records.columns([at, *others]), runs.heads.columns(others)
             number, is_integer = own[0].integers()
             good = ~records.bad & ~runs.heads.bad[runs.head]
@@ -195,7 +197,12 @@ def test_equal_rows_make_one_run_a_batch(tmp_path: Path) -> None:
     layout = {"page_size": 4096, "reserved": 0, "auto_vacuum": 0, "repeat": 1, "deletes": False, "vacuum": False}
     build(path, [(number, "2026-02-28", None, "x") for number in range(1_000, 9_000)], layout | {"rowids": "1"})
     with pages_of(path) as file:
-        heads = scan_pages(file, table_of(path), 1, lambda records: len(runs_of(records, 1, [2, 3, 4]).heads))
+        heads = scan_pages(
+            file,
+            table_of(path),
+            1,
+            lambda records: len(runs_of(records, 1, [2, 3, 4], usual_width(records, [2, 3, 4])).heads),
+        )
     assert heads == [1]
 
 
@@ -220,7 +227,12 @@ def test_damaged_pages_are_read_or_refused(
                 wrong = Table("t", "", root, table.columns, "rowid", "id")
                 try:
                     found = read(file, wrong)
-                    scan_pages(file, wrong, 1, lambda records: len(runs_of(records, 1, [2, 3, 4]).heads))
+                    scan_pages(
+                        file,
+                        wrong,
+                        1,
+                        lambda records: len(runs_of(records, 1, [2, 3, 4], usual_width(records, [2, 3, 4])).heads),
+                    )
                 except UnusualPagesError:
                     continue
                 assert [row[0] for row in found] == sorted({row[0] for row in found})

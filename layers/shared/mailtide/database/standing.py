@@ -8,7 +8,7 @@ from mailtide.database.bulk import Source
 from mailtide.database.contact_index import contact_index
 from mailtide.database.pages.file import UnusualPagesError
 from mailtide.database.pages.records import Records
-from mailtide.database.pages.runs import runs_of
+from mailtide.database.pages.runs import runs_of, usual_width
 from mailtide.database.pages.scan import positions, scan_pages
 from mailtide.database.pages.texts import OTHER_TEXT, Texts, days
 from mailtide.database.schema import Schema, Table
@@ -107,14 +107,16 @@ class _Reader:
         contact, *wanted = positions(table, ("contact_id", *_NAMES))
         if contact is None:
             raise UnusualPagesError
-        self._contact, self._wanted = contact, wanted
+        self._contact, self._wanted, self._width = contact, wanted, 0
         if None in wanted[-len(_PARTS) :]:
             # Only all three make a date.
             self._wanted[-len(_PARTS) :] = [None] * len(_PARTS)
 
     def part(self, records: Records) -> _Part:
         """The rows of a batch."""
-        found = runs_of(records, self._contact, self._wanted)
+        # Whatever batch comes first: the width changes no result.
+        self._width = self._width or usual_width(records, self._wanted)
+        found = runs_of(records, self._contact, self._wanted, self._width)
         columns, bad = self._columns(found.heads)
         slow = bad[found.head] | ~found.is_integer | records.bad
         if not slow.any():

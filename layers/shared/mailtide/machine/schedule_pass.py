@@ -74,24 +74,30 @@ def run_pass(
             with watch.step("compare"):
                 ids = read.inputs.contacts.id
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
-            with watch.step("check"):
-                verdict()
-        skipped = _skipped_contacts(read, outcome)
-        warnings = _warnings(locked, read, profile)
+            skipped = _skipped_contacts(read, outcome)
+            warnings = _warnings(locked, read, profile)
 
-        def write(connection: apsw.Connection) -> None:
-            run = RunRow(
-                run_id, as_of, rules.sha256, read.contact_rows, outcome.eligible, skipped, started_at, watch.total()
-            )
-            write_differences(
-                connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time, run
-            )
+            def write(connection: apsw.Connection) -> None:
+                run = RunRow(
+                    run_id, as_of, rules.sha256, read.contact_rows, outcome.eligible, skipped, started_at, watch.total()
+                )
+                write_differences(
+                    connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time, run
+                )
 
-        with watch.step("write"):
-            if not found.is_empty and profile == "highperf" and locked.link_count == 1:
-                replace_whole(locked, write, threads)
-            elif not found.is_empty:
-                change_in_place(locked, write)
+            def approve() -> None:
+                with watch.step("check"):
+                    verdict()
+
+            if profile == "highperf" and locked.link_count == 1 and not found.is_empty:
+                with watch.step("write"):
+                    # Only the private copy is written before the verdict.
+                    replace_whole(locked, write, threads, approve)
+            else:
+                approve()
+                with watch.step("write"):
+                    if not found.is_empty:
+                        change_in_place(locked, write)
     rows, skips = _counts(outcome.desired)
     return PassReport(
         as_of=as_of,

@@ -11,7 +11,10 @@ from mailtide.database.pages.tree import Cells
 from mailtide.rules.columns import Bool, Int32, Int64, UInt8
 
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8, 8: 0, 9: 0}
-_FIXED_BYTES = np.array([0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0], np.int32)
+_FIXED_BYTES = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)
+_MAX_KIND = (1 << 14) - 1
+_STORED_BYTES = np.array([*_FIXED_BYTES, *(kind - 12 >> 1 for kind in range(12, _MAX_KIND + 1))], np.int32)
+"""By serial type; `Records` reads none above _MAX_KIND."""
 _NULL, _RESERVED, _FIRST_TEXT = 0, (10, 11), 13
 MAX_COLUMNS = 100
 MAX_WINDOW = 512
@@ -78,7 +81,7 @@ class Values:
 
 def stored_bytes(kind: Int32) -> Int32:
     """Bytes of values of the given serial types."""
-    return np.where(kind < 12, _FIXED_BYTES.take(np.minimum(kind, 11)), np.maximum(kind - 12, 0) >> 1)
+    return _STORED_BYTES.take(kind)
 
 
 def window(buffer: UInt8, at: Int32, width: int) -> UInt8:

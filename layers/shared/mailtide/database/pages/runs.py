@@ -24,12 +24,19 @@ class Runs:
     """The first of each run; its wanted columns but the integer stand for the whole run."""
 
 
-def runs_of(records: Records, varying: int, wanted: list[int | None]) -> Runs:
-    """Find the runs. varying: the column that may differ within one; wanted: the columns that matter."""
+def usual_width(records: Records, wanted: list[int | None]) -> int:
+    """How many bytes of records like these hold their wanted columns; any number from 1 to MAX_WINDOW is right for all."""
+    sample = records[np.arange(0, len(records), max(1, len(records) // _SAMPLE))]
+    return min(int(_ends(sample, wanted).max(initial=1)), MAX_WINDOW)
+
+
+def runs_of(records: Records, varying: int, wanted: list[int | None], width: int) -> Runs:
+    """Find the runs.
+
+    varying: the column that may differ within one. wanted: the columns that matter. width: `usual_width` of some records.
+    """
     values = records.columns([varying])[0]
     integer, is_integer = values.integers()
-    sample = records[np.arange(0, len(records), max(1, len(records) // _SAMPLE))]
-    width = min(int(_ends(sample, wanted).max(initial=1)), MAX_WINDOW)
     starts = _starts(records, values, width)
     first = np.flatnonzero(starts)
     # What lies behind the window may differ from row to row.
@@ -57,8 +64,9 @@ def _starts(records: Records, values: Values, width: int) -> Bool:
     _clear_behind(seen, np.minimum(records.size, width))
     flat = seen.reshape(-1)
     at = values.at - records.start
-    for size in np.unique(values.stored_bytes).tolist():
-        rows = np.flatnonzero((values.stored_bytes == size) & (at + size <= stored))
+    sizes = values.stored_bytes
+    for size in np.flatnonzero(np.bincount(sizes)).tolist():
+        rows = np.flatnonzero((sizes == size) & (at + size <= stored))
         place = rows * stored + at[rows]
         for index in range(size if size <= 8 else 0):
             flat[place + index] = 0
@@ -73,5 +81,5 @@ def _clear_behind(seen: UInt8, size: Int32) -> None:
     """Let nothing be seen of what follows a record. size: of each row, at most the window's width, shape (n,)."""
     longest = int(size.max(initial=0))
     seen[:, longest:] = 0
-    for size_bytes in np.unique(size[size < longest]).tolist():
+    for size_bytes in np.flatnonzero(np.bincount(size[size < longest])).tolist():
         seen[size == size_bytes, size_bytes:] = 0

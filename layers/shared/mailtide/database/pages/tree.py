@@ -12,7 +12,7 @@ _HEADER_BYTES = {_INTERIOR: 12, _LEAF: 8}
 _MAX_DEPTH = 20
 _MIN_CELL_BYTES = 4
 _MAX_VARINT_BYTES = 9
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,15 @@ def leaf_pages(file: PageFile, root: int) -> Int64:
     reader = PageReader(file)
     seen = np.zeros(file.header.page_count + 1, np.bool_)
     level = np.array([root], np.int64)
+    count = 0
     for _ in range(_MAX_DEPTH):
-        if not ((level >= 2) & (level <= file.header.page_count)).all() or seen[level].any():
-            raise UnusualPagesError
-        if len(np.unique(level)) < len(level):
+        if not ((level >= 2) & (level <= file.header.page_count)).all():
             raise UnusualPagesError
         seen[level] = True
+        count += len(level)
+        if np.count_nonzero(seen) != count:
+            # A page twice: the tree is none.
+            raise UnusualPagesError
         if reader.read(level[:1])[0] == _LEAF:
             return level
         level = np.concatenate([_children(file, reader.read(batch), len(batch)) for batch in batches(file, level)])
