@@ -26,6 +26,7 @@ from mailtide.cli.files import day_of, naming, rules_from
 def explain(database: Path, contact: int, as_of: str | None, rules: str, *, as_json: bool) -> None:
     """Say step by step why each mail of a contact of DB goes out when it does, was moved, or is skipped.
 
+    Also says which mails of the past and which cancelled ones stand against new ones, and why a campaign does not count.
     This is what a run of that day would plan; DB is not changed. The rules run on the whole database, because the daily
     cap needs every contact.
 
@@ -42,7 +43,7 @@ def explain(database: Path, contact: int, as_of: str | None, rules: str, *, as_j
         click.echo(json.dumps(asdict(found), indent=2))
         return
     lines = [f"Contact {found.contact_id} ({found.state or 'no state'}) as of {found.as_of}:"]
-    lines += found.history
+    lines += [*found.history, *found.held, *found.campaigns]
     if found.not_eligible:
         lines.append(f"The contact gets no mail: {found.not_eligible}.")
     elif not found.mails:

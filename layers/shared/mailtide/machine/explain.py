@@ -1,7 +1,7 @@
 """Why each mail of a contact stands where it stands: the real rules, run with and without their later steps."""
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.contact_index import contact_index
+from mailtide.database.contact_rows import HeldMail, read_held, read_target_rows
 from mailtide.database.private_copy import private_copy
 from mailtide.database.read import read_inputs
 from mailtide.errors import SettingsError
+from mailtide.machine.explain_campaigns import campaigns_that_do_not_count
 from mailtide.rules.columns import NO_CODE, NO_DATE, Contacts, Desired, Inputs
-from mailtide.rules.config import FOLLOWUP_PREFIX, Rules
+from mailtide.rules.config import ANNIVERSARY_TYPES, FOLLOWUP_PREFIX, Rules
+from mailtide.rules.dates import iso_day
 from mailtide.rules.decide import decide
 from mailtide.rules.people import judge
 from mailtide.rules.sources import list_sources
@@ -24,6 +27,13 @@ _NO_OVERFLOW = Decimal(1_000_000)
 
 type _Key = tuple[str, int, int]
 """Type, event day, campaign."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    send: int
+    reason: str | None
+    priority: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,10 @@ class Explanation:
     """The reason why the contact gets no mail at all."""
     history: list[str]
     """Mails that count as sent or on their way, one sentence each; what they handle is not planned again."""
+    held: list[str]
+    """Mails with any other status (cancelled, failed, …), one sentence each; they do not come back."""
+    campaigns: list[str]
+    """Campaigns that target the contact and do not count, one sentence each."""
     mails: list[ExplainedMail]
 
 
@@ -64,7 +78,10 @@ def explain(path: Path, contact_id: int, as_of: date, rules: Rules, threads: int
     """
     tables = ("contacts", "email_schedules")
     with private_copy(path, tables) as copy:
-        inputs = read_inputs(Source(copy.path, copy.header), copy.schema, threads).inputs
+        source = Source(copy.path, copy.header)
+        inputs = read_inputs(source, copy.schema, threads).inputs
+        held = read_held(source, copy.schema, contact_id)
+        targets = read_target_rows(source, copy.schema, contact_id)
     index = int(contact_index(inputs.contacts.id, np.array([contact_id], np.int64))[0])
     if index < 0:
         raise SettingsError(f"--contact is {contact_id}; the database has no contact with that id.")
@@ -76,6 +93,8 @@ def explain(path: Path, contact_id: int, as_of: date, rules: Rules, threads: int
         state=STATES[int(people.state[0])] if len(people.eligible) else None,
         not_eligible=next((reason for reason, count in refused.items() if count), None),
         history=_history(inputs, index),
+        held=[_held(mail) for mail in held],
+        campaigns=campaigns_that_do_not_count(inputs, targets, day) if len(people.eligible) else [],
         mails=_mails(inputs, index, day, rules, threads) if len(people.eligible) else [],
     )
 
@@ -94,27 +113,66 @@ def _mails(inputs: Inputs, index: int, as_of: int, rules: Rules, threads: int) -
     sources, _ = list_sources(inputs, rules, as_of)
     days_before = {(source.email_type, source.campaign): source.days_before for source in sources}
     days_before.pop(("post_window", 0), None)
+    past = _past_mails(inputs, index)
     return [
-        _explained(key, final[key], spread[key][0], plain[key][0], days_before.get((key[0], key[2]))) for key in final
-    ]
+        _explained(
+            key, row, spread[key].send, plain[key].send, days_before.get((key[0], key[2])),
+            _around(key, final, past, rules),
+        )
+        for key, row in final.items()
+    ]  # fmt: skip
 
 
-def _rows(desired: Desired, index: int) -> dict[_Key, tuple[int, str | None]]:
-    """Send day and skip reason of one contact's rows."""
+def _rows(desired: Desired, index: int) -> dict[_Key, _Row]:
+    """One contact's rows."""
     low, high = np.searchsorted(desired.contact, [index, index + 1]).tolist()
-    found: dict[_Key, tuple[int, str | None]] = {}
+    found: dict[_Key, _Row] = {}
     for row in range(low, high):
         code = int(desired.skip_reason[row])
         key = (desired.types[int(desired.email_type[row])], int(desired.event[row]), int(desired.campaign[row]))
-        found[key] = (int(desired.send[row]), None if code == NO_CODE else desired.reasons[code])
+        reason = None if code == NO_CODE else desired.reasons[code]
+        found[key] = _Row(int(desired.send[row]), reason, int(desired.priority[row]))
     return found
 
 
+def _walk_place(key: _Key, row: _Row) -> tuple[int, int, str, int, int, int]:
+    """The order in which the frequency rule looks at mails (spec §7)."""
+    email_type, event, campaign = key
+    is_known = email_type in ANNIVERSARY_TYPES
+    rank = ANNIVERSARY_TYPES.index(email_type) if is_known else len(ANNIVERSARY_TYPES)
+    return row.priority, rank, "" if is_known else email_type, row.send, campaign, event
+
+
+def _around(key: _Key, rows: dict[_Key, _Row], past: list[tuple[str, int]], rules: Rules) -> list[str]:
+    """The mails that fill the frequency limit when the rule comes to this one: those of the past, then those accepted."""
+    place, send = _walk_place(key, rows[key]), rows[key].send
+    near = [f"the {kind} mail of {_iso(day)}" for kind, day in past if abs(day - send) < rules.period_days]
+    accepted = sorted(
+        (row.send, other[0])
+        for other, row in rows.items()
+        if row.reason is None
+        and not other[0].startswith(FOLLOWUP_PREFIX)
+        and _walk_place(other, row) < place
+        and abs(row.send - send) < rules.period_days
+    )
+    return near + [f"the {kind} mail of {_iso(day)}" for day, kind in accepted]
+
+
+def _past_mails(inputs: Inputs, index: int) -> list[tuple[str, int]]:
+    """Type and send day of the mails of history that count for the frequency, by day."""
+    history = inputs.history
+    found = [
+        (int(history.send[row]), inputs.types[int(history.email_type[row])])
+        for row in np.flatnonzero((history.contact == index) & (history.send != NO_DATE)).tolist()
+    ]
+    return [(kind, day) for day, kind in sorted(found) if not kind.startswith(FOLLOWUP_PREFIX)]
+
+
 def _explained(
-    key: _Key, final: tuple[int, str | None], spread: int, plain: int, days_before: int | None
+    key: _Key, final: _Row, spread: int, plain: int, days_before: int | None, around: list[str]
 ) -> ExplainedMail:
     email_type, event, campaign = key
-    send, reason = final
+    send, reason = final.send, final.reason
     ideal = None if days_before is None else event - days_before
     steps = [_origin(email_type, event, plain, ideal)]
     if ideal is not None and plain != ideal:
@@ -125,7 +183,7 @@ def _explained(
         steps.append(f"Too many effective date mails fell on {_iso(plain)}, so it was spread to {_iso(spread)}.")
     if send != spread:
         steps.append(f"The daily cap was reached on {_iso(spread)}, so it was moved to {_iso(send)}.")
-    steps.append(_end(send, reason))
+    steps.append(_end(send, reason, around))
     return ExplainedMail(
         email_type=email_type, event_date=_iso(event), campaign_instance_id=campaign,
         ideal_date=None if ideal is None else _iso(ideal), date_before_smoothing=_iso(plain), send_date=_iso(send),
@@ -141,12 +199,12 @@ def _origin(email_type: str, event: int, plain: int, ideal: int | None) -> str:
     return f"An exclusion window that ended on {_iso(event)} kept a mail back; {_iso(plain)} is the first free day."
 
 
-def _end(send: int, reason: str | None) -> str:
+def _end(send: int, reason: str | None, around: list[str]) -> str:
     day = _iso(send)
     if reason is None:
         return f"Nothing stands against it: it goes out on {day}."
     if reason == "frequency_limit":
-        return f"It is skipped: the contact has as many mails around {day} as the frequency limit allows."
+        return f"It is skipped: the contact has as many mails around {day} as the frequency limit allows: {', '.join(around)}."
     kind, _, detail = reason.partition(":")
     if kind == "same_day":
         return f"It is skipped: the contact's {detail} mail goes out on {day} already."
@@ -164,5 +222,11 @@ def _history(inputs: Inputs, index: int) -> list[str]:
     ]
 
 
+def _held(mail: HeldMail) -> str:
+    campaign = f" of campaign {mail.campaign}" if mail.campaign else ""
+    status = f"the status {mail.status}" if mail.status else "no status"
+    return f"A {mail.email_type} mail{campaign} for the event of {_iso(mail.event)} has {status}, so none is planned for it."
+
+
 def _iso(day: int) -> str:
-    return "an unknown day" if day == NO_DATE else (_EPOCH + timedelta(days=day)).isoformat()
+    return "an unknown day" if day == NO_DATE else iso_day(day)

@@ -4,6 +4,7 @@ A date is the number of days since 1970-01-01; years 1..9999 exist, and arithmet
 of the year is a `code`: its index 0..365 in a leap year, so that a month and day have one code in every year.
 """
 
+from datetime import date, timedelta
 from functools import cache
 
 import numpy as np
@@ -43,6 +44,11 @@ def year_of(days: Int32) -> Int16:
 def year_of_day(day: int) -> int:
     """The year of one day within years 1..9999."""
     return int(_year_table()[day - FIRST_DAY])
+
+
+def iso_day(day: int) -> str:
+    """A day of the years 1 to 9999 in ISO 8601. day: days since 1970-01-01."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def year_start(years: NDArray[np.integer]) -> Int32:
