@@ -1,6 +1,7 @@
 """The sender, wired once per process; each batch has an event loop, connections and a token desk of its own."""
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from mailtide.warmup.pauses import HostPauses
 from mailtide.warmup.send import BatchReport, Sender
 from mailtide.warmup.settings import WarmupSettings, load_warmup_resources, load_warmup_settings
 from mailtide.warmup.user_files import BucketControl, BucketTemplates
+
+_stopping = threading.Event()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,11 @@ def process() -> Process:
     )
 
 
+def stop_starting() -> None:
+    """From a signal's handler: mails that are claimed are finished, no other is begun by this process any more."""
+    _stopping.set()
+
+
 def send_batch(messages: Sequence[SendMessage], *, time_left_s: float) -> BatchReport:
     """One invocation's messages. The process may have been frozen before, so its idea of the time starts anew."""
     own = process()
@@ -109,4 +117,5 @@ async def _send(own: Process, messages: Sequence[SendMessage], time_left_s: floa
             run_blocking=run_blocking,
             settings=own.settings,
         )
-        return await Sender(services, own.queue, own.control).send_batch(messages, time_left_s=time_left_s)
+        sender = Sender(services, own.queue, own.control, is_stopping=_stopping.is_set)
+        return await sender.send_batch(messages, time_left_s=time_left_s)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from mailtide.warmup.capacity import Capacity, capacity, size_note, worker_mode
+from mailtide.warmup.capacity import Capacity, capacity, worker_mode
 from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.size import size_note
 
 
 def answer(users: int = 1_000, per_user: int = 100, mails: int = 30, **values: int) -> Capacity:

@@ -12,12 +12,16 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mailtide.cli.cloud import cloud_command
+from mailtide.cli.warmup_worker import worker
 from mailtide.errors import InputError
 
 
 @click.group()
 def warmup() -> None:
-    """How the warm-up stands, what it can carry, a simulated day, a tick by hand."""
+    """How the warm-up stands, what it can carry, a simulated day, a tick by hand, its work without Lambda."""
+
+
+warmup.add_command(worker)
 
 
 @warmup.command()
@@ -26,8 +30,8 @@ def warmup() -> None:
 def status(as_json: bool) -> None:
     """Today's figures, from what the dispatchers left at the last tick."""
     from mailtide.planning import measure_now
-    from mailtide.warmup.capacity import size_note
     from mailtide.warmup.settings import old_names
+    from mailtide.warmup.size import size_note
 
     found = measure_now()
     for name, note in old_names().items():

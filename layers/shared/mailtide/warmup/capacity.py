@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mailtide.contracts import Contract
 from mailtide.warmup.contracts import DAY_MS
 from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.size import size_note
 from mailtide.warmup.slots import most_mails
 
 DAY_S = 86_400
@@ -182,21 +183,6 @@ def _dollars(
         "keys": min(users * senders * 24, mails) * prices.key_requests_10_thousand / 1e4,
         "egress": mails * model.mail_kb / 1e6 * prices.egress_gb,
     }
-
-
-def size_note(mailboxes: int) -> str:
-    """What a pool of this size calls for: the thresholds at which the worker mode asked for more workers."""
-    if mailboxes < 500:
-        return "Any setting will do."
-    if mailboxes < 1_000:
-        return "From 500 mailboxes on, watch the metrics: quota completion and the age of the oldest message."
-    if mailboxes < 5_000:
-        return "From 1,000 mailboxes on (once 2 to 5 workers): nothing to start; check the limits with `capacity`."
-    if mailboxes < 10_000:
-        return (
-            "From 5,000 mailboxes on (once 10 workers): have the alarms on, and the sender's concurrency as computed."
-        )
-    return "From 10,000 mailboxes on (once 20 workers and more): raise the limits before the pool, and simulate a day first."
 
 
 class WorkerMode(Contract):

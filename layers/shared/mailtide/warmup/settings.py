@@ -124,6 +124,7 @@ OLD_NAMES: dict[str, str] = {
     "capacity` says.",
     "WORKER_COUNT": "Workers are not counted: the queue's depth sets their number, up to what `mailtide warmup capacity` says.",
     "WARMUP_BATCH_DELAY_MS": "Batches do not wait: WARMUP_STAGGER_MIN_MS and _MAX_MS space the sends, the limits hold them back.",
+    "DATABASE_URL": "Nothing reads it: mailboxes and ledger are tables of DynamoDB (MAILTIDE_MAILBOXES_TABLE and others).",
     "BATCH_DELAY_MS": "Batches do not wait: WARMUP_STAGGER_MIN_MS and _MAX_MS space the sends, the limits hold them back.",
 }
 """Every name of the replaced system, and what to do about it."""
@@ -148,6 +149,7 @@ class _OldNames(BaseSettings):
     worker_count: str | None = None
     warmup_batch_delay_ms: str | None = None
     batch_delay_ms: str | None = None
+    database_url: str | None = None
 
 
 def old_names() -> dict[str, str]:
