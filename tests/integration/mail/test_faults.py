@@ -7,17 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
+from localstack.processes import free_port
 from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.ledger import DynamoLedger
+from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.table import Table
+from mailtide.adapters.mail_queue import SqsMailQueue
 from mailtide.warmup.contracts import LedgerKey
 from mailtide.warmup.limits import GlobalLimits
 from mailtide.warmup.ports import CLAIM_TTL_MS
-from tests.integration.mail.conftest import World
-from tests.support.mail_servers import LoopThread, RecordingServer
+from mailtide.warmup.settings import WarmupResources
+from tests.integration.mail.conftest import QueuedMails, World
+from tests.support.mail_servers import LOOPBACK, LoopThread, RecordingServer
 
 
 class FaultyClient:
@@ -100,6 +106,67 @@ def test_limits_that_cannot_be_asked_send_nothing(server: RecordingServer, world
     assert (view.in_flight, view.tries) == (0, {})
     world.limits_client = None
     assert world.send(message).counts() == {"sent": 1}
+
+
+def test_mailboxes_that_cannot_be_read_leave_everything_to_the_queue(
+    server: RecordingServer, world_at: Callable[..., World]
+) -> None:
+    world = world_at(server.port)
+    recipient = world.mailbox("target")
+    messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(4)]
+    sound = world.mailboxes
+    faulty = FaultyClient(world.cloud.client, 1, 1.0)
+    world.mailboxes = DynamoMailboxes(Table(world.cloud.mailboxes_table, faulty, ServerClock()))  # type: ignore[arg-type]  # stands in for the client
+    report = world.send(*messages)
+    assert report.failures() == messages
+    assert server.record.mails == []
+    world.mailboxes = sound
+    assert world.send(*messages).counts() == {"sent": 4}
+
+
+def test_what_cannot_be_put_back_is_delivered_again(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    """The queue does not answer just when a mail is to wait: its claim is free, and the same message comes again."""
+    world = world_at(server.port, limits=GlobalLimits(hour=1_000, minute=2))
+    recipient = world.mailbox("target")
+    messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(3)]
+    nowhere = f"http://{LOOPBACK}:{free_port()}"
+    client = boto3.client(
+        "sqs",
+        endpoint_url=nowhere,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=1),
+    )
+    resources = WarmupResources(bucket="-", warmup_send_queue_url=f"{nowhere}/000000000000/mails")
+    world.queue = SqsMailQueue(client, resources)  # type: ignore[assignment]  # the deployed one, in place of a list
+    report = world.send(*messages)
+    assert len(server.record.mails) == 1
+    failures = report.failures()
+    assert len(failures) == 2
+    assert all(world.view(message).in_flight == 0 for message in failures)
+    world.clock.skip_ms(60_000)
+    for _ in range(2):
+        world.queue = QueuedMails()
+        failures = [mail for message in failures for mail in world.send(message).failures() or [message]]
+        world.clock.skip_ms(60_000)
+    assert set(server.record.message_ids().values()) == {1}
+    assert len(server.record.mails) == 3
+
+
+def test_a_slow_server_gets_every_mail_once(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    """Within the time-out a mail is sent; beyond it nobody knows, and nobody sends it again."""
+    world = world_at(server.port, smtp_timeout_ms=1_200)
+    recipient = world.mailbox("target")
+    messages = [world.message(world.mailbox(f"s{number}"), recipient) for number in range(8)]
+    server.handler.delay_s = 0.7
+    assert world.send(*messages[:4]).counts() == {"sent": 4}
+    server.handler.delay_s = 1.8
+    assert world.send(*messages[4:]).counts() == {"unknown": 4}
+    server.handler.delay_s = 0.0
+    world.clock.skip_ms(2 * CLAIM_TTL_MS)
+    assert world.send(*(world.message_again(message) for message in messages)).counts() == {"not_claimed": 8}
+    assert set(server.record.message_ids().values()) == {1}
 
 
 def test_a_busy_host_costs_no_try(server: RecordingServer, world_at: Callable[..., World]) -> None:
