@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo cloud test fuzz bench lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup cloud test fuzz bench lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ setup:  ## .venv with mailtide in it, and the local cloud's tools
 
 demo: setup  ## the whole job on a cloud of your own: upload a database, watch it come back scheduled
 	@.venv/bin/python -m localstack.demo $(if $(PORT),--port $(PORT))
+
+demo-warmup: setup  ## a day of the warm-up in a few minutes, over real SMTP; MAILBOXES=400 MINUTES=6 for more
+	@.venv/bin/python -m localstack.warmup_demo $(if $(PORT),--port $(PORT)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(MINUTES),--minutes $(MINUTES))
 
 cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 	@.venv/bin/python -m localstack $(if $(PORT),--port $(PORT))

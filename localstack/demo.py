@@ -128,6 +128,7 @@ def _what_next(console: Console, done: Done, published: Path) -> None:
   .venv/bin/mailtide db-info {here}
   .venv/bin/mailtide schedule {here} --as-of {done.as_of}    the same day again: nothing to write
   .venv/bin/mailtide schedule {here} --as-of {_tomorrow(done)}    the next day: a few differences
+  make demo-warmup                  the other half: a day of the warm-up in a few minutes
   make cloud                        the same cloud, kept up for your own uploads
   less README.md docs/
 """)

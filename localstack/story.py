@@ -24,7 +24,8 @@ def tell(console: Console, done: Done, database: Path) -> None:
         _one_contact(console, connection)
 
 
-def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+def make_table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
+    """A table of text with a bold title; `numbers` are the columns that stand to the right."""
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
@@ -32,7 +33,7 @@ def _table(title: str, *columns: str, numbers: tuple[str, ...] = ()) -> Table:
 
 
 def _steps(console: Console, done: Done) -> None:
-    table = _table(
+    table = make_table(
         "The run, step by step", "step", "at (UTC)", "seconds since the upload", numbers=("seconds since the upload",)
     )
     began = done.steps[0].at
@@ -44,7 +45,7 @@ def _steps(console: Console, done: Done) -> None:
 
 
 def _machine(console: Console, done: Done) -> None:
-    table = _table("Machine and cost", "what", "value")
+    table = make_table("Machine and cost", "what", "value")
     if done.machine is not None:
         table.add_row("machine", f"{done.machine.machine_id} ({done.machine.size}), {done.tries} try")
     if done.cost is not None:
@@ -60,14 +61,16 @@ def _mails(console: Console, connection: sqlite3.Connection) -> None:
         "SELECT email_type, status, count(*), min(scheduled_send_date), max(scheduled_send_date)"
         " FROM email_schedules GROUP BY 1, 2 ORDER BY 1, 2",
     )
-    table = _table("Mails by type and status", "type", "status", "mails", "first day", "last day", numbers=("mails",))
+    table = make_table(
+        "Mails by type and status", "type", "status", "mails", "first day", "last day", numbers=("mails",)
+    )
     for kind, status, count, first, last in rows:
         table.add_row(str(kind), str(status), f"{count:,}", str(first), str(last))
     console.print(table)
 
 
 def _skips(console: Console, connection: sqlite3.Connection) -> None:
-    table = _table("Skipped, and why", "what", "reason", "count", numbers=("count",))
+    table = make_table("Skipped, and why", "what", "reason", "count", numbers=("count",))
     rows = _all(
         connection,
         "SELECT skip_reason, count(*) FROM email_schedules WHERE status = 'skipped' GROUP BY 1 ORDER BY 2 DESC, 1",
@@ -95,7 +98,7 @@ def _one_contact(console: Console, connection: sqlite3.Connection) -> None:
         0
     ]
     title = f"The first mails of contact {who[0]}: {who[1]}, {who[2]}, born {who[3]}, policy effective {who[4]}"
-    table = _table(title, "send on", "at", "type", "for the event of", "status", "why")
+    table = make_table(title, "send on", "at", "type", "for the event of", "status", "why")
     rows = _all(
         connection,
         "SELECT scheduled_send_date, scheduled_send_time, email_type, event_date, status, skip_reason FROM email_schedules"
