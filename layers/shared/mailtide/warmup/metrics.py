@@ -43,6 +43,10 @@ class WarmupMetrics(Contract):
     """How long the oldest due send had been waiting when its shard was last dispatched; the alarm is at one tick."""
     dead_letters: int | None = None
     """Messages in the dead-letter queues; None where nobody counts them."""
+    limit_per_hour: int
+    """Mails that the global limits let through in an hour."""
+    tick_seconds: int
+    """Length of the day's ticks."""
     limit_share: float
     """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
     system_health: Health
@@ -65,6 +69,8 @@ GAUGES: dict[str, str] = {
     "queue_depth": "Messages on the send queue that are visible",
     "oldest_message_age_seconds": "Age of the oldest due send that nobody had taken at its shard's last tick",
     "dead_letters": "Messages in the warm-up's dead-letter queues",
+    "limit_per_hour": "Mails that the global limits let through in an hour",
+    "tick_seconds": "Length of a tick",
     "limit_share": "Planned mails of today, of what the global limits carry in a day",
     "system_health": "0 critical, 1 degraded, 2 healthy",
 }
@@ -107,6 +113,8 @@ def measure(
         queue_depth=depth.visible,
         oldest_message_age_seconds=max((0, *waited)) / 1000,
         dead_letters=dead_letters,
+        limit_per_hour=min(settings.global_minute_limit * 60, settings.global_hourly_limit),
+        tick_seconds=header.tick_minutes * 60,
         limit_share=_rate(header.planned, carried_a_day(settings)),
         system_health=health(sent=sent, failed=failed, expected=expected),
         quota=_add(summaries),
