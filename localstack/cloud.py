@@ -41,6 +41,7 @@ TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
 IN_MEMORY_FROM_BYTES = 6_000_000_000
 QUEUES = ("plan", "launch", "collect", "finish", "watch", "warmup_plan", "warmup_dispatch", "warmup_send")
+TABLES = ("mailboxes", "ledger", "limits", "idempotency")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
     "RetryAfterS": "15",
@@ -154,8 +155,7 @@ class LocalCloud:
             "MAILTIDE_FLY_APP": FLY_APP,
             "MAILTIDE_FLY_TOKEN": self.fly_token,
             "MAILTIDE_MACHINE_IMAGE": IMAGE,
-            "MAILTIDE_MAILBOXES_TABLE": self.stack.outputs["MailboxesTable"],
-            "MAILTIDE_LEDGER_TABLE": self.stack.outputs["LedgerTable"],
+            **{f"MAILTIDE_{name.upper()}_TABLE": self.stack.outputs[f"{name.capitalize()}Table"] for name in TABLES},
             "MAILTIDE_SECRETS_KMS_KEY_ID": self.stack.outputs["SecretsKeyArn"],
             "MAILTIDE_API_TOKENS_SECRET": self.stack.outputs["ApiTokensSecret"],
             "MAILTIDE_API_URL": self.api_url,
