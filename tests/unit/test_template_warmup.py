@@ -257,3 +257,14 @@ def test_the_template_stays_within_what_cloudformation_takes() -> None:
     # SAM adds a mapping and a permission or two to each function.
     assert len(TEMPLATE["Resources"]) + 3 * len(FUNCTIONS) <= 500
     assert (ROOT / "template.yaml").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("function", WARMUP_QUEUES)
+def test_processes_that_poll_have_the_queues_for_themselves(function: str) -> None:
+    """With Warmup=containers nothing wakes the functions, and nothing but the planner's process makes ticks."""
+    assert TEMPLATE["Conditions"]["WarmupInFunctions"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "Warmup"}, "containers"]}]
+    }
+    source = FUNCTIONS[function]["Events"]["Queue"]["Properties"]
+    assert source["Enabled"] == {"Fn::If": ["WarmupInFunctions", True, False]}
+    assert RULE["State"]["Fn::If"][0] == "WarmupTicks"
