@@ -65,7 +65,12 @@ class SqsSource:
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"receive_message: {_name(error)}") from error
         return [
-            Received(one["MessageId"], one["Body"], one["ReceiptHandle"], dict(one.get("Attributes", {})))
+            Received(
+                one["MessageId"],
+                one["Body"],
+                one["ReceiptHandle"],
+                {str(name): value for name, value in one.get("Attributes", {}).items()},
+            )
             for one in answer.get("Messages", [])
         ]
 
