@@ -22,7 +22,8 @@ READERS = 16
 @cache
 def mailboxes() -> DynamoMailboxes:
     """The table of the mailboxes. SettingsError."""
-    return DynamoMailboxes(Table(load_warmup_resources().mailboxes_table, make_dynamodb_client(), _clock()))
+    name = load_warmup_resources().required("mailboxes_table")
+    return DynamoMailboxes(Table(name, make_dynamodb_client(), _clock()))
 
 
 @cache

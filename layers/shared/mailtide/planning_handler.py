@@ -5,6 +5,7 @@ the way is run again) the use cases bear: the roster is created once, and the le
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, cast
 
@@ -35,7 +36,6 @@ metrics = Metrics()
 tracer = Tracer()
 
 type Handler = Callable[[dict[str, Any], LambdaContext], PartialItemFailureResponse]
-type Facts = list[dict[str, Any]]
 
 KEPT_S = 3_600
 """How long a tick that was carried out is remembered."""
@@ -53,14 +53,23 @@ def dispatch_ticks() -> Handler:
     return _handler(ShardTick, _dispatch)
 
 
+class _NobodyYetError(Exception):
+    """No mailbox is to write. It passes through the guard, so that the tick does not count as carried out: a tick by hand, after
+    an import, is to find the mailboxes."""
+
+
 def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
     tick = cast("WarmupTick", message)
     services = planning()
 
-    def carry_out(tick_key: str) -> Facts:  # noqa: ARG001 - the guard reads it
-        return _facts(plan_warmup(services, tick))
+    def carry_out(tick_key: str) -> None:  # noqa: ARG001 - the guard reads it
+        reports = plan_warmup(services, tick)
+        _write_down(reports)
+        if any(report.action == "no_mailboxes" for report in reports):
+            raise _NobodyYetError
 
-    _write_down(_once(carry_out, f"plan/{tick_start_ms(services, tick)}", config))
+    with suppress(_NobodyYetError):
+        _once(carry_out, f"plan/{tick_start_ms(services, tick)}", config)
     found = measure_now()
     for name, value in (gauges(found) if found else IDLE).items():
         metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
@@ -69,17 +78,16 @@ def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
 def _dispatch(message: WarmupMessage, config: IdempotencyConfig) -> None:
     tick = cast("ShardTick", message)
 
-    def carry_out(tick_key: str) -> Facts:  # noqa: ARG001 - the guard reads it
-        return _facts([dispatch_shard(planning(), tick)])
+    def carry_out(tick_key: str) -> None:  # noqa: ARG001 - the guard reads it
+        _write_down([dispatch_shard(planning(), tick)])
 
-    tick_key = f"dispatch/{tick.start_ms}/{tick.shard}/{tick.request_id or ''}"
-    _write_down(_once(carry_out, tick_key, config))
+    _once(carry_out, f"dispatch/{tick.start_ms}/{tick.shard}/{tick.request_id or ''}", config)
 
 
-def _once(carry_out: Callable[[str], Facts], tick_key: str, config: IdempotencyConfig) -> Facts:
-    """Carry a tick out, or give what it gave when it was carried out before."""
+def _once(carry_out: Callable[[str], None], tick_key: str, config: IdempotencyConfig) -> None:
+    """Carry a tick out, unless it was carried out before."""
     guarded = idempotent_function(carry_out, data_keyword_argument="tick_key", persistence_store=_seen(), config=config)
-    return cast("Facts", guarded(tick_key=tick_key))
+    guarded(tick_key=tick_key)
 
 
 @cache
@@ -117,11 +125,7 @@ def _handler(
     return cast("Handler", handler)
 
 
-def _facts(reports: list[StepReport]) -> Facts:
-    return [{"action": report.action, **report.details} for report in reports]
-
-
-def _write_down(facts: Facts) -> None:
-    for fact in facts:
-        logger.info(fact["action"], extra={name: value for name, value in fact.items() if name != "action"})
-        metrics.add_metric(name=fact["action"], unit=MetricUnit.Count, value=1)
+def _write_down(reports: list[StepReport]) -> None:
+    for report in reports:
+        logger.info(report.action, extra=report.details)
+        metrics.add_metric(name=report.action, unit=MetricUnit.Count, value=1)

@@ -57,7 +57,7 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     rows[7] = "b7,acme,not an address,smtp.example,hunter2"
     file.write_text("mailbox_id,user_id,address,smtp_host,password\n" + "\n".join(rows) + "\n")
     said = shell.run("mailboxes", "import", file, "--from", "2026-01-01", "--refused", refused, code=2)
-    assert "59 mailboxes imported, 1 lines refused." in said
+    assert "59 mailboxes imported, 1 line refused." in said
     assert refused.read_text() == "line 9: address: not a mail address in ASCII (domains in other scripts as xn--…)\n"
     assert "hunter2" not in said
 
@@ -71,7 +71,10 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     assert "There is no mailbox nobody." in shell.run("mailboxes", "pause", "nobody", code=2)
     paused = [json.loads(line) for line in shell.run("mailboxes", "list", "--status", "paused", "--json").splitlines()]
     assert {row["mailbox_id"] for row in paused} == {"b3", "b4"}
-    assert "1 mailboxes are active." in shell.run("mailboxes", "resume", "b4")
+    assert "1 mailbox is active." in shell.run("mailboxes", "resume", "b4")
+
+    listed = shell.run("mailboxes", "list", "--limit", "3")
+    assert listed.count("@acme-") == 3
 
     exported = list(csv.DictReader(io.StringIO(shell.run("mailboxes", "export", "-", "--user", "acme-3"))))
     assert {row["mailbox_id"]: row["status"] for row in exported}["b3"] == "paused"
@@ -92,6 +95,25 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     assert (status["total_mailboxes"], status["active_mailboxes"], status["shards_reporting"]) == (58, 58, 3)
     assert status["planned_today"] == 58 * 30
     assert "total mailboxes" in shell.run("warmup", "status")
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"),
+    [
+        ("MAILTIDE_BUCKET", ("warmup", "status")),
+        ("MAILTIDE_MAILBOXES_TABLE", ("mailboxes", "list")),
+        ("MAILTIDE_SECRETS_KMS_KEY_ID", ("mailboxes", "import", "pyproject.toml")),
+        ("MAILTIDE_WARMUP_PLAN_QUEUE_URL", ("warmup", "trigger")),
+    ],
+)
+def test_a_missing_setting_is_named(shell: Shell, missing: str, arguments: tuple[str, ...]) -> None:
+    environment = {name: value for name, value in shell.environment.items() if name != missing}
+    done = subprocess.run(
+        [str(MAILTIDE), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert f"The setting {missing} is missing" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

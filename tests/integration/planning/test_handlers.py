@@ -146,6 +146,24 @@ def test_the_samples_are_understood() -> None:
     assert tick.end_ms - tick.start_ms == 600_000
 
 
+def test_a_tick_that_found_nobody_is_carried_out_again_once_mailboxes_have_come(deployed: Deployed) -> None:
+    left_s = 600 - time.time() % 600
+    if left_s < 30:
+        time.sleep(left_s + 1)
+    fresh = Deployed(deployed.url)
+    today = day_of(int(time.time() * 1000))
+    failed, log = fresh.invoke("plan_warmup", sample("plan_warmup.tick.json"))
+    assert failed == []
+    assert '"no_mailboxes"' in log
+    assert '"warmup_system_health":[2.0]' in log, "silence would be an alarm"
+    assert read(fresh.bucket, keys.roster(today), RosterHeader) is None
+    fresh.mailboxes.put_many([mailbox(number) for number in range(20)])
+    assert fresh.invoke("plan_warmup", sample("plan_warmup.tick.json"))[0] == []
+    header = read(fresh.bucket, keys.roster(today), RosterHeader)
+    assert header is not None
+    assert header.mailboxes == 20
+
+
 def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:
     left_s = 600 - time.time() % 600
     if left_s < 60:
@@ -160,7 +178,9 @@ def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:
     ticks = deployed.received("dispatch")
     assert sorted(WARMUP_MESSAGE.validate_json(body).shard for body in ticks) == [0, 1, 2]  # type: ignore[union-attr]  # shards only
 
-    assert deployed.invoke("plan_warmup", sample("plan_warmup.tick.json"))[0] == []
+    failed, log = deployed.invoke("plan_warmup", sample("plan_warmup.tick.json"))
+    assert failed == []
+    assert '"roster_made"' not in log, "it was not made again"
     assert deployed.received("dispatch") == []
 
     failed, log = deployed.invoke("dispatch_shard", *ticks)

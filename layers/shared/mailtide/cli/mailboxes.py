@@ -1,10 +1,12 @@
 """`mailtide mailboxes`: import, export, list, pause and resume the mailboxes of the warm-up."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -14,6 +16,8 @@ from rich.progress import Progress
 from rich.table import Table
 
 from mailtide.cli.cloud import cloud_command
+from mailtide.cli.files import counted
+from mailtide.cli.out_file import out_file
 from mailtide.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ def import_command(file: Path, first_day: str | None, refused: Path | None, as_j
     from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
 
     day = _day(first_day)
-    secrets = KmsSecrets(make_kms_client(), load_warmup_resources().secrets_kms_key_id)
+    secrets = KmsSecrets(make_kms_client(), load_warmup_resources().required("secrets_kms_key_id"))
     store = table()
     with _open(file) as text, Progress(console=Console(stderr=True), transient=True) as bar:
         total = sum(1 for _ in text) - 1
@@ -89,7 +93,12 @@ def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:
         click.echo(f"mailtide: {line}", err=True)
     if len(refused) > SHOWN_REFUSALS:
         click.echo(f"mailtide: and {len(refused) - SHOWN_REFUSALS} more (--refused FILE lists all)", err=True)
-    click.echo(f"{report.imported} mailboxes imported, {len(refused)} lines refused.")
+    click.echo(f"{_boxes(report.imported)} imported, {counted(len(refused), 'line')} refused.")
+
+
+def _boxes(count: int) -> str:
+    """1 mailbox, 2 mailboxes"""
+    return f"{count:,} mailbox{'' if count == 1 else 'es'}"
 
 
 @mailboxes.command()
@@ -98,7 +107,7 @@ def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def export(file: Path, user: str | None, as_json: bool) -> None:
-    """Write the mailboxes into the CSV file FILE (- for standard output), without their secrets."""
+    """Write the mailboxes into the CSV file FILE (- for standard output), whole or not at all, without their secrets."""
     from mailtide.warmup.mailbox_csv import write_lines
 
     if str(file) == "-":
@@ -107,11 +116,13 @@ def export(file: Path, user: str | None, as_json: bool) -> None:
     if file.exists():
         raise InputError(f"The file {file} exists already.")
     try:
-        with file.open("w", encoding="utf-8", newline="") as text:
+        with out_file(file) as body:
+            text = io.TextIOWrapper(body, encoding="utf-8", newline="", write_through=True)
             count = write_lines(text, _whole(user))
+            text.detach()
     except OSError:
         raise InputError(f"The file {file} cannot be written.") from None
-    click.echo(json.dumps({"written": count}) if as_json else f"{count} mailboxes written to {file}.")
+    click.echo(json.dumps({"written": count}) if as_json else f"{_boxes(count)} written to {file}.")
 
 
 def _whole(user: str | None) -> "Iterator[Mailbox]":
@@ -131,23 +142,25 @@ def _whole(user: str | None) -> "Iterator[Mailbox]":
 @click.option(
     "--status", type=click.Choice(["active", "paused", "disconnected", "quarantined"]), help="Only those of one status."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line instead of a table.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Rows of the table at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, of all, instead of a table.")
 @cloud_command
-def list_mailboxes(user: str | None, status: str | None, as_json: bool) -> None:
+def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """The mailboxes of the pool."""
-    table = Table("mailbox", "user", "address", "status", "ramp", "first day")
-    for profile in _profiles(user):
-        if status not in {None, profile.status}:
-            continue
-        if as_json:
+    found = (profile for profile in _profiles(user) if status in {None, profile.status})
+    if as_json:
+        for profile in found:
             click.echo(profile.model_dump_json(include=_SHOWN))
-            continue
+        return
+    table = Table("mailbox", "user", "address", "status", "ramp", "first day")
+    for profile in islice(found, limit):
         ramp = f"{profile.ramp.start_count} + {profile.ramp.increase_by} to {profile.ramp.max_daily}"
         table.add_row(
             profile.mailbox_id, profile.user_id, profile.address, profile.status, ramp, str(profile.first_day)
         )
-    if not as_json:
-        Console().print(table)
+    Console().print(table)
+    if next(found, None) is not None:
+        click.echo(f"mailtide: there are more than these {limit:,} (--limit, --user, --status, --json)", err=True)
 
 
 _SHOWN = {"mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day"}
@@ -190,6 +203,7 @@ def _set(mailbox_ids: tuple[str, ...], status: str, reason: str, *, as_json: boo
         if not table().set_status(mailbox_id, cast("MailboxStatus", status), reason)
     ]
     count = len(mailbox_ids) - len(missing)
-    click.echo(json.dumps({status: count}) if as_json else f"{count} mailboxes are {status}.")
+    verb = "is" if count == 1 else "are"
+    click.echo(json.dumps({status: count}) if as_json else f"{_boxes(count)} {verb} {status}.")
     if missing:
         raise InputError(f"There is no mailbox {', '.join(missing)}.")

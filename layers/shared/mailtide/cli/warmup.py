@@ -37,7 +37,9 @@ def status(as_json: bool) -> None:
     for name, note in old_names().items():
         click.echo(f"mailtide: {name}: {note}", err=True)
     if found is None:
-        raise click.ClickException("Today has no roster yet: no tick has come by (try `mailtide warmup trigger`).")
+        raise click.ClickException(
+            "Today has no roster yet: no tick has come by (try `mailtide warmup trigger`), or no mailbox is to write today."
+        )
     if as_json:
         click.echo(found.model_dump_json())
         return

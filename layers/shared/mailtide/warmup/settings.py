@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator, mode
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from mailtide.errors import SettingsError
+from mailtide.settings import WHERE_TO_FIND
 
 
 def _either(name: str, *old: str) -> AliasChoices:
@@ -103,6 +104,13 @@ class WarmupResources(BaseSettings):
     idempotency_table: str = Field(default="", description="Table of the ticks that were carried out")
     secrets_kms_key_id: str = Field(default="", description="KMS key that wraps the users' data keys")
 
+    def required(self, name: str) -> str:
+        """The value of a field that this command cannot do without. SettingsError when it is missing."""
+        value: str = getattr(self, name)
+        if not value:
+            raise SettingsError(f"The setting MAILTIDE_{name.upper()} is missing; {WHERE_TO_FIND}.")
+        return value
+
     @field_validator("warmup_dead_letter_urls", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
@@ -182,5 +190,5 @@ def _sentence(error: ValidationError, prefix: str) -> SettingsError:
         return SettingsError(f"The settings contradict each other: {first['msg'].removeprefix('Value error, ')}.")
     name = "_".join(str(part) for part in first["loc"]).upper()
     name = name if name.startswith("WARMUP_") else prefix + name
-    what = "is missing" if first["type"] == "missing" else f"is not usable: {first['msg']}"
+    what = f"is missing; {WHERE_TO_FIND}" if first["type"] == "missing" else f"is not usable: {first['msg']}"
     return SettingsError(f"The setting {name} {what}.")
