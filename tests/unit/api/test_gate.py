@@ -75,6 +75,14 @@ def test_sizes_come_first(guard: Guard) -> None:
     assert guard.ask(None, rawQueryString="x" * 1_025) == 414
 
 
+def test_a_body_is_json_or_says_nothing(guard: Guard) -> None:
+    for kind, ends in (("application/json; charset=utf-8", None), ("text/plain", 415), ("multipart/form-data", 415)):
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind}
+        expected = Principal("ops", "operator") if ends is None else ends
+        assert guard.ask(None, headers=headers, body="{}") == expected
+        assert guard.ask(None, headers=headers) == Principal("ops", "operator")
+
+
 def test_whoever_guesses_waits_and_nobody_else(guard: Guard) -> None:
     for _ in range(MAX_FAILURES):
         assert guard.ask("mt_guess") == 401

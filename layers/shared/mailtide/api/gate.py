@@ -59,8 +59,8 @@ class Gate:
     refused: Callable[[], None]
 
     def admit(self, event: Mapping[str, Any]) -> Principal | None:
-        """Who asks; None where anybody may. ProblemError: 401, 413, 414 or 429."""
-        check_sizes(event)
+        """Who asks; None where anybody may. ProblemError: 401, 413, 414, 415 or 429."""
+        check_shape(event)
         http = event["requestContext"]["http"]
         if (http["method"], event["rawPath"]) in OPEN:
             return None
@@ -81,8 +81,8 @@ class Gate:
         return found
 
 
-def check_sizes(event: Mapping[str, Any]) -> None:
-    """ProblemError 413 or 414 for what no resource needs so long."""
+def check_shape(event: Mapping[str, Any]) -> None:
+    """ProblemError 413 or 414 for what no resource needs so long, 415 for a body that says it is no JSON."""
     if len(event.get("rawPath") or "") > MAX_PATH_LENGTH:
         raise ProblemError(HTTPStatus.REQUEST_URI_TOO_LONG, f"The path is longer than {MAX_PATH_LENGTH} characters.")
     if len(event.get("rawQueryString") or "") > MAX_QUERY_LENGTH:
@@ -91,11 +91,19 @@ def check_sizes(event: Mapping[str, Any]) -> None:
     size_bytes = len(body) * 3 // 4 if event.get("isBase64Encoded") else len(body.encode())
     if size_bytes > MAX_BODY_BYTES:
         raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    kind = header(event.get("headers") or {}, "content-type").partition(";")[0].strip().lower()
+    if body and kind not in {"", "application/json"}:
+        raise ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON: Content-Type: application/json.")
+
+
+def header(headers: Mapping[str, str], wanted: str) -> str:
+    """A header by its name in small letters, empty without one."""
+    return next((value for name, value in headers.items() if name.lower() == wanted), "")
 
 
 def bearer_token(headers: Mapping[str, str]) -> str | None:
     """The token of the Authorization header, None without one."""
-    given = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    given = header(headers, "authorization")
     scheme, _, token = given.strip().partition(" ")
     token = token.strip()
     return token if scheme.lower() == "bearer" and token else None

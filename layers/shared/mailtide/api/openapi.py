@@ -36,7 +36,8 @@ def _refusals_as_they_are(operation: dict[str, Any]) -> None:
     if "HTTPValidationError" in json.dumps(responses.get("422", "")):
         del responses["422"]
     responses["default"] = {
-        "description": "Refused: 413 or 414 too large, 429 too many wrong tokens, 500 a mistake here, 503 try again later.",
+        "description": "Refused: 413 or 414 too large, 415 no JSON, 429 too many wrong tokens, 500 a mistake here, "
+        "503 try again later.",
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}},
     }
 
