@@ -24,7 +24,7 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class TooManyFailures:
-    """Counts wrong tokens by source address, in this process alone: it keeps noise down, it is not what keeps guessers out."""
+    """Counts wrong tokens by source address, in this process alone: it tells clients to slow down; guessers have no chance anyway."""
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
@@ -64,21 +64,24 @@ class Gate:
         http = event["requestContext"]["http"]
         if (http["method"], event["rawPath"]) in OPEN:
             return None
-        source = str(http.get("sourceIp", ""))
-        wait_s = self.failures.wait_s(source)
-        if wait_s:
-            sentence = "There were too many requests with wrong tokens; wait a minute."
-            raise ProblemError(HTTPStatus.TOO_MANY_REQUESTS, sentence, {"Retry-After": str(wait_s)})
         token = bearer_token(event.get("headers") or {})
         if token is None:
             raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a token: Authorization: Bearer …", _CHALLENGE)
         found = self.book().find(token, self.today()) if len(token) <= MAX_TOKEN_LENGTH else None
         if found is None:
-            self.failures.count(source)
             self.refused()
-            headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, "This token is not known, or it has expired.", headers)
+            raise self._refusal(str(http.get("sourceIp", "")))
         return found
+
+    def _refusal(self, source: str) -> ProblemError:
+        """Whoever has a token is let in whatever others behind the same address do: only the answer to wrong ones changes."""
+        wait_s = self.failures.wait_s(source)
+        if wait_s:
+            sentence = "There were too many requests with wrong tokens; wait a minute."
+            return ProblemError(HTTPStatus.TOO_MANY_REQUESTS, sentence, {"Retry-After": str(wait_s)})
+        self.failures.count(source)
+        headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        return ProblemError(HTTPStatus.UNAUTHORIZED, "This token is not known, or it has expired.", headers)
 
 
 def check_shape(event: Mapping[str, Any]) -> None:
