@@ -24,7 +24,7 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 class TooManyFailures:
-    """Counts wrong tokens by source address, in this process alone: it tells clients to slow down; guessers have no chance anyway."""
+    """Counts wrong tokens by source address, in this process alone: it asks clients to slow down; guessing is hopeless anyway."""
 
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
