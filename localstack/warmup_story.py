@@ -10,6 +10,7 @@ from rich.console import Console
 from localstack.mail_sink import Arrived
 from localstack.story import make_table
 from localstack.warmup_watch import Facts
+from mailtide.warmup.objects import QuotaRow
 
 
 def tell(console: Console, facts: Facts, measured: Mapping[str, object]) -> None:
@@ -97,14 +98,16 @@ def _quotas(console: Console, facts: Facts) -> None:
             str(len(rows)),
             str(len(rows) - len(missing)),
             f"{sum(row.sent for row in rows):,}",
-            ", ".join(f"{row.mailbox_id}: {row.sent}, {_why(facts, row.mailbox_id)}" for row in missing[:4]),
+            ", ".join(f"{row.mailbox_id}: {row.sent}, {_why(facts, row)}" for row in missing[:4]),
         )
     console.print(table)
 
 
-def _why(facts: Facts, mailbox_id: str) -> str:
-    mailbox = facts.mailboxes[mailbox_id]
-    return mailbox.status if mailbox.status != "active" else "the day was over"
+def _why(facts: Facts, row: QuotaRow) -> str:
+    mailbox = facts.mailboxes[row.mailbox_id]
+    if mailbox.status != "active":
+        return mailbox.status
+    return f"{row.failed} failed" if row.failed else "the day was over"
 
 
 def _one_mailbox(console: Console, facts: Facts) -> None:

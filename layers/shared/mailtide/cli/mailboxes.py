@@ -152,7 +152,9 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
         for profile in found:
             click.echo(profile.model_dump_json(include=_SHOWN))
         return
-    table = Table("mailbox", "user", "address", "status", "ramp", "first day")
+    table = Table()
+    for name in ("mailbox", "user", "address", "status", "ramp", "first day"):
+        table.add_column(name, overflow="fold")
     for profile in islice(found, limit):
         ramp = f"{profile.ramp.start_count} + {profile.ramp.increase_by} to {profile.ramp.max_daily}"
         table.add_row(
