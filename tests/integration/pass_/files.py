@@ -44,6 +44,14 @@ CREATE = {
     "tracking_clicks": "contact_id {i}, clicked_at {d}",
     "contact_events": "contact_id {i}, event_type {t}, created_at {d}, metadata {t}",
 }
+OLDER = (
+    # With the parts of the event date beside it, with the parts alone, and with neither.
+    f"{CREATE['email_schedules']}, event_year {{i}}, event_month {{i}}, event_day {{i}}",
+    "id INTEGER PRIMARY KEY, contact_id {i}, email_type {t}, event_year {i}, event_month {i}, event_day {i}, "
+    "scheduled_send_date {d}, status {t}, skip_reason {t}",
+    "id INTEGER PRIMARY KEY, contact_id {i}, email_type {t}, scheduled_send_date {d}, status {t}, actual_send_datetime {d}",
+)
+"""Shapes of email_schedules that older systems left behind."""
 TYPES = (
     {"id": "INTEGER PRIMARY KEY", "t": "TEXT", "d": "DATE", "i": "INTEGER", "b": "BOOLEAN"},
     {"id": "", "t": "", "d": "", "i": "", "b": ""},
@@ -88,9 +96,9 @@ class FileMaker:
             return "?", [self.random.choice(WILD)]
         return "?", [value]
 
-    def table(self, name: str, rows: list[Row], keys: tuple[str, ...] = ()) -> None:
+    def table(self, name: str, rows: list[Row], keys: tuple[str, ...] = (), create: str | None = None) -> None:
         """Create a table with its rows in any order. keys: columns that stay as they are."""
-        columns = CREATE[name].format(**self.types)
+        columns = (create or CREATE[name]).format(**self.types)
         spelled = self.random.choice([name, name.upper(), name.title()])
         self.db.execute(f"CREATE TABLE {spelled} ({columns}, extra_column)")
         rows = self.random.sample(rows, len(rows))
@@ -106,12 +114,28 @@ class FileMaker:
                 bindings += bound
             self.db.execute(f"INSERT INTO {spelled} ({', '.join(names)}) VALUES ({', '.join(marks)})", bindings)
 
+    def older(self, row: Row) -> Row:
+        """A row whose event date stands in its parts, and perhaps in event_date too."""
+        event = row["event_date"]
+        parts = dict.fromkeys(("event_year", "event_month", "event_day"))
+        if event is not None and self.random.random() < 0.8:
+            parts = {"event_year": event.year, "event_month": event.month, "event_day": event.day}
+            event = self.random.choice([None, None, event])
+        return {**row, **parts, "event_date": event}
+
+    def schedules(self, rows: list[Row]) -> None:
+        """The schedule, now and then in an older shape."""
+        if self.random.random() < 0.7:
+            self.table("email_schedules", rows, ("id",))
+        else:
+            self.table("email_schedules", [self.older(row) for row in rows], ("id",), self.random.choice(OLDER))
+
     def write(self, tables: Tables) -> None:
         """Write all tables and close the file."""
         key = ("id",) if self.types["id"] == "INTEGER PRIMARY KEY" or self.random.random() < 0.7 else ()
         self.db.execute("BEGIN")
         self.table("contacts", tables.contacts, key)
-        self.table("email_schedules", tables.schedules, ("id",))
+        self.schedules(tables.schedules)
         self.table("campaign_types", tables.campaign_types, ("name",))
         self.table("campaign_instances", tables.instances, ("id",))
         self.table("contact_campaigns", [{**row, "status": row["status"] or None} for row in tables.targets])

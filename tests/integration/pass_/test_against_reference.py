@@ -30,10 +30,13 @@ type Stored = dict[int, tuple[Any, ...]]
 
 
 def stored(path: Path) -> Stored:
-    """Row id -> the columns of COLUMNS, as they stand."""
+    """Row id -> the columns of COLUMNS, as they stand; one that an older table lacks as it is added."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     try:
-        quoted = ", ".join(f"typeof({name}), CAST({name} AS BLOB)" for name in COLUMNS)
+        there = {row[1] for row in connection.execute("PRAGMA table_info(email_schedules)")}
+        added = {"campaign_instance_id": "0"}
+        cells = [name if name in there else added.get(name, "NULL") for name in COLUMNS]
+        quoted = ", ".join(f"typeof({cell}), CAST({cell} AS BLOB)" for cell in cells)
         return {row[0]: row[1:] for row in connection.execute(f"SELECT id, {quoted} FROM email_schedules")}
     finally:
         connection.close()
