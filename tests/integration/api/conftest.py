@@ -59,11 +59,19 @@ class Api:
         }
         self.environment = deployed.environment | {
             **{f"MAILTIDE_{kind.upper()}_QUEUE_URL": url for kind, url in self.run_queues.items()},
+            "MAILTIDE_WARMUP_DEAD_LETTER_URLS": ",".join(self._make_dead_letters(count) for count in (0, 2)),
             "COLUMNS": "200",
         }
         self.tokens: dict[str, str] = {}
         self._log = folder / "api.log"
         self._folder = folder
+
+    def _make_dead_letters(self, count: int) -> str:
+        sqs = self.deployed.sqs
+        url: str = sqs.create_queue(QueueName=f"{self.deployed.bucket_name}-dead-{count}")["QueueUrl"]
+        for _ in range(count):
+            sqs.send_message(QueueUrl=url, MessageBody="dead")
+        return url
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """The command line."""

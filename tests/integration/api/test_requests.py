@@ -115,6 +115,7 @@ def test_prometheus_text_names_nobody(planned: Api) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     missing = {f"warmup_{name}" for name in GAUGES} - families.keys()
     assert missing <= {"warmup_quota_completion_rate_yesterday"}
+    assert families["warmup_dead_letters"].samples[0].value == 2
     labels = {
         (name, value)
         for family in families.values()

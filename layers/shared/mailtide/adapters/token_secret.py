@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 import boto3
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_AGE_S = 60.0
 """How long a revoked token may still be taken."""
+MAX_STALE_S = 600.0
+"""The same while the secret cannot be read."""
+_RETRY_S = 10.0
 _NEXT = "mailtide-next"
 _CURRENT = "AWSCURRENT"
 _LOST = {"InvalidParameterException", "InvalidRequestException"}
@@ -82,21 +85,39 @@ class TokenSecret:
             raise
 
 
+class Readable(Protocol):
+    """The part of TokenSecret that KeptTokens uses."""
+
+    def read(self) -> tuple[TokenBook, str | None]:
+        """See TokenSecret."""
+
+
 class KeptTokens:
     """The book of a secret, read again when it is older than MAX_AGE_S. Safe for threads."""
 
-    def __init__(self, secret: TokenSecret, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, secret: Readable, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._secret = secret
         self._monotonic_s = monotonic_s
         self._lock = threading.Lock()
-        self._kept: tuple[float, TokenBook] | None = None
+        self._book: TokenBook | None = None
+        self._read_at_s = 0.0
+        self._look_at_s = 0.0
 
     def book(self) -> TokenBook:
-        """At most MAX_AGE_S old. SettingsError, TransientError."""
+        """At most MAX_AGE_S old; MAX_STALE_S while the secret cannot be read, TransientError after that. SettingsError."""
         with self._lock:
-            if self._kept is None or self._monotonic_s() - self._kept[0] > MAX_AGE_S:
-                self._kept = self._monotonic_s(), self._secret.read()[0]
-            return self._kept[1]
+            now_s = self._monotonic_s()
+            if self._book is not None and now_s < self._look_at_s:
+                return self._book
+            try:
+                self._book, _ = self._secret.read()
+            except TransientError:
+                if self._book is None or now_s - self._read_at_s > MAX_STALE_S:
+                    raise
+                self._look_at_s = now_s + _RETRY_S
+            else:
+                self._read_at_s, self._look_at_s = now_s, now_s + MAX_AGE_S
+            return self._book
 
 
 def _code(error: ClientError) -> str:

@@ -17,6 +17,7 @@ from mailtide.api import health, warmup_control, warmup_mailbox, warmup_metrics,
 from mailtide.api.gate import Gate, TooManyFailures
 from mailtide.api.problems import ProblemError, problem_of, refusal
 from mailtide.api.resolver import CALLER
+from mailtide.errors import SettingsError
 from mailtide.planning import forget_time
 from mailtide.serving import kept_tokens, today
 
@@ -83,11 +84,17 @@ def _first_fault(error: RequestValidationError) -> ProblemError:
 
 
 def _write_down(error: Exception) -> None:
-    """What failed and where; never its text, which may quote what was stored or sent."""
+    """What failed and where; never its text, which may quote what was stored or sent (that of a SettingsError does not)."""
     if isinstance(error, ProblemError):
         return
     where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__)[-4:]]
-    logger.error("failed", extra={"error": type(error).__name__, "where": where})
+    facts: dict[str, object] = {"error": type(error).__name__, "where": where}
+    if isinstance(error, SettingsError):
+        facts["said"] = str(error)
+    refused_by_aws = getattr(error, "response", None)
+    if isinstance(refused_by_aws, dict):
+        facts["code"] = refused_by_aws.get("Error", {}).get("Code")
+    logger.error("failed", extra=facts)
     metrics.add_metric(name="api_failed", unit=MetricUnit.Count, value=1)
 
 
@@ -99,7 +106,8 @@ APP = make_app()
 GATE = Gate(book=lambda: kept_tokens().book(), today=today, failures=TooManyFailures(), refused=_count_refused)
 
 
-@logger.inject_lambda_context(clear_state=True)
+# Never the event: it carries the token.
+@logger.inject_lambda_context(clear_state=True, log_event=False)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

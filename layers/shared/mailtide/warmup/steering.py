@@ -98,9 +98,10 @@ class Steering:
             queued = self._demand([box], mailbox_id=mailbox_id)
             return Steered(action="trigger", scope="mailbox", queued=queued, note="What is due is offered now.")
         if order.action == "pause":
-            if by_operator or box.status == "active":
-                reason = "paused by an operator" if by_operator else OWN_PAUSE
-                self.mailboxes.set_status(mailbox_id, "paused", reason)
+            # A user's pause takes nothing back that somebody else has found.
+            if not by_operator and box.status != "active":
+                return Steered(action="pause", scope="mailbox", note=f"The mailbox is {box.status} already.")
+            self.mailboxes.set_status(mailbox_id, "paused", "paused by an operator" if by_operator else OWN_PAUSE)
             return Steered(action="pause", scope="mailbox", note="The mailbox is paused.")
         if not (by_operator or _may_be_resumed_by_its_user(box)):
             raise NotAllowedError(f"The mailbox is {box.status} ({box.status_reason}); only an operator may resume it.")
