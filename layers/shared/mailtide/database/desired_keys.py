@@ -4,6 +4,7 @@ import numpy as np
 
 from mailtide.database.contact_index import contact_index
 from mailtide.rules.columns import Desired, Int32, Int64
+from mailtide.rules.distinct import distinct
 
 
 class Keys:
@@ -12,7 +13,7 @@ class Keys:
     def __init__(self, desired: Desired, ids: Int64) -> None:
         """ids: contact ids, ascending."""
         self._ids = ids
-        self._campaigns = np.unique(desired.campaign[desired.campaign != 0])
+        self._campaigns = distinct(desired.campaign[desired.campaign != 0])
         # In the order of the desired rows, so that they need no sorting.
         self._type_rank = np.argsort(np.argsort(np.array(desired.types, object), kind="stable")).astype(np.int32)
         self._first_event = int(desired.event.min()) if len(desired) else 0

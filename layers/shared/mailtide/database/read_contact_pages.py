@@ -18,6 +18,8 @@ _LOWERED = np.array([byte + 32 if ord("A") <= byte <= ord("Z") else byte for byt
 _LETTERS = np.array([chr(byte).isascii() and chr(byte).isalpha() for byte in range(256)], np.bool_)
 _MAX_STATE, _MAX_ZIP, _ZIP_DIGITS, _MAX_PHONE = 60, 10, 5, 60
 _MAX_SLOW = 10_000
+_SLOTS_A_TEXT = 16
+_TEXTS_AT_ONCE = 4_096
 
 
 def read_contact_pages(
@@ -43,8 +45,11 @@ class _Reader:
         """Raises UnusualPagesError."""
         self._wanted = positions(table, names)
         self._suppressions = suppressions
-        ascii_only = sorted(email for email in suppressions if email.isascii() and len(email) <= MAX_LINE)
-        self._sums = np.unique(np.array([_sum(email) for email in ascii_only], np.int64))
+        stored = [email.encode() for email in suppressions if email.isascii() and len(email) <= MAX_LINE]
+        self._mask = (1 << (_SLOTS_A_TEXT * len(stored)).bit_length()) - 1
+        self._slots = np.zeros(self._mask + 1, np.bool_)
+        for start in range(0, len(stored), _TEXTS_AT_ONCE):
+            self._slots[_sums_of(stored[start : start + _TEXTS_AT_ONCE]) & self._mask] = True
         self._id_is_rowid = table.rowid_alias == names[0]
         if table.rowid_alias in names[1:]:
             raise UnusualPagesError
@@ -85,10 +90,10 @@ class _Reader:
         inside = np.arange(width, dtype=np.int32) <= length[:, None]
         bad, valid = judge_emails(seen[inside][:-1], len(seen)) if len(seen) else (usual, usual)
         suppressed = np.zeros(len(seen), np.bool_)
-        if len(self._sums):
+        if self._suppressions:
             seen[~inside] = 0
             lowered = _LOWERED.take(seen)
-            for row in np.flatnonzero(np.isin(_sums(lowered), self._sums)).tolist():
+            for row in np.flatnonzero(self._slots.take(_sums(lowered) & self._mask)).tolist():
                 suppressed[row] = lowered[row, : length[row]].tobytes().decode("latin-1") in self._suppressions
         return bad | ~(usual | values.is_null), valid, suppressed
 
@@ -102,10 +107,11 @@ def _sums(lowered: UInt8) -> Int64:
     return total.view(np.int64)
 
 
-def _sum(email: str) -> int:
-    """`_sums` of one text, whatever the width of the window that it is in."""
-    stored = email.encode("ascii") + b"\n"
-    return int(_sums(np.frombuffer(stored.ljust(width_of(len(stored)), b"\0"), np.uint8)[None, :].copy())[0])
+def _sums_of(stored: list[bytes]) -> Int64:
+    """`_sums` of the given texts; it does not depend on the width of the window that they are in."""
+    width = width_of(max(map(len, stored)) + 1)
+    joined = b"".join((text + b"\n").ljust(width, b"\0") for text in stored)
+    return _sums(np.frombuffer(joined, np.uint8).reshape(len(stored), width))
 
 
 def _states(values: Values) -> tuple[UInt8, Bool]:

@@ -34,6 +34,7 @@ from mailtide.database.values import (
 )
 from mailtide.rules.columns import NO_DATE, Bool, HeldKeys, History, Int32, Int64, UInt8
 from mailtide.rules.config import ANNIVERSARY_TYPES, FOLLOWUP_TYPES
+from mailtide.rules.distinct import distinct
 
 HISTORY_STATUSES = ("scheduled", "processing", "sent", "delivered")
 PLANNED_STATUSES = ("pre-scheduled", "skipped")
@@ -101,12 +102,12 @@ def read_history(
 def _standing_part(standing: Standing, ids: Int64, known: list[str]) -> tuple[list[str], _Part]:
     """The rows that are not planned, of contacts that exist, and the types by code."""
     status = [read_status(text) for text in standing.texts]
-    planned = [code for code, name in enumerate(status) if name in PLANNED_STATUSES]
     runs = standing.runs
-    counts = ~np.isin(runs.status, planned) & (runs.email_type >= 0)
+    is_planned = np.array([*(name in PLANNED_STATUSES for name in status), False, False], np.bool_)
+    counts = ~is_planned[runs.status] & (runs.email_type >= 0)
     rows = np.flatnonzero(counts[standing.run] & (standing.contact >= 0))
     run = standing.run[rows]
-    used = np.unique(runs.email_type[run])
+    used = distinct(runs.email_type[run])
     types = known + sorted({standing.texts[code] for code in used.tolist()} - set(known))
     code = {name: index for index, name in enumerate(types)}
     type_codes = np.array([code.get(text, -1) for text in standing.texts], np.int32)

@@ -19,14 +19,22 @@ _VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
 type Write = Callable[[apsw.Connection], None]
 
 
-def replace_whole(locked: LockedFile, write: Write, threads: int, approve: Callable[[], None] = lambda: None) -> None:
+def replace_whole(
+    locked: LockedFile,
+    write: Write,
+    threads: int,
+    approve: Callable[[], None] = lambda: None,
+    load: Callable[[Path, int], None] = lambda _, __: None,
+) -> None:
     """Write to a private copy beside the file, without a journal; make it durable; and rename it over the file.
 
     Whoever looks sees the old file or the new one. Mode, owner (where allowed) and journal mode stay.
+    load: called when the copy is written and closed, with its path and a descriptor; writes to it without SQLite.
     approve: called when all is written but nothing of the file has changed; what it raises leaves the file as it was.
     """
     with _private_copy(locked) as (copy, descriptor):
         _write_copy(copy, write, threads)
+        load(copy, descriptor)
         if locked.header.is_wal:
             os.pwrite(descriptor, _WAL_VERSIONS, _VERSIONS_AT)
         os.fsync(descriptor)

@@ -1,9 +1,10 @@
 """Writing the differences and the run's row in one transaction (spec §9, §10)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import apsw
@@ -16,11 +17,12 @@ from mailtide.database.untrusted import clear_errors, quoted
 from mailtide.rules.columns import NO_CODE, Desired, Int32, Int64
 
 _EPOCH = date(1970, 1, 1)
-_CONSTANTS = (
+CONSTANTS = (
     "email_type", "event_date", "scheduled_send_date", "scheduled_send_time", "status", "skip_reason", "priority",
     "campaign_instance_id", "email_template", "sms_template", "scheduler_run_id", "updated_at",
 )  # fmt: skip
 _SORT_BITS = 63
+_DIGIT_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class RunRow:
     seconds: float
     """Since the start, measured when the row is written."""
 
+    @property
+    def stamp(self) -> tuple[str, str]:
+        """What each written row bears: the run's id, and when it started."""
+        return self.run_id, timestamp(self.started_at)
+
 
 def timestamp(moment: datetime) -> str:
     """UTC in ISO 8601 to the second."""
@@ -52,16 +59,19 @@ def write_differences(
     differences: Differences,
     send_time: str,
     run: RunRow,
+    *,
+    insert: bool = True,
 ) -> None:
     """Bring the tables into shape, delete, update, insert, and add the run's row: one transaction, or nothing.
 
-    Raises DatabaseError when a constraint of the table refuses a row.
+    insert: False where the new rows are added otherwise, afterwards. Raises DatabaseError when a constraint of the table
+    refuses a row.
     """
     with clear_errors():
         connection.authorizer = _Guard(preparation)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _write(connection, schema, preparation, ids, desired, differences, send_time, run)
+            _write(connection, schema, preparation, ids, desired, differences, send_time, run, insert=insert)
             connection.execute("COMMIT")
         except BaseException:
             if not connection.get_autocommit():
@@ -95,6 +105,8 @@ def _write(
     differences: Differences,
     send_time: str,
     run: RunRow,
+    *,
+    insert: bool,
 ) -> None:
     before, after = list(preparation.before_rows), list(preparation.after_rows)
     standing = len(differences.update_row) + len(differences.delete) + differences.unchanged
@@ -108,10 +120,10 @@ def _write(
     for statement in before:
         connection.execute(statement).fetchall()
     _delete(connection, preparation.schedules, differences.delete)
-    stamp = (run.run_id, timestamp(run.started_at))
-    writer = _RowWriter(connection, schema, preparation.schedules, desired, send_time, stamp)
+    writer = _RowWriter(connection, schema, preparation.schedules, desired, send_time, run.stamp)
     writer.update(differences.update_row, differences.update_to)
-    writer.insert(differences.insert, ids)
+    if insert:
+        writer.insert(differences.insert, ids)
     for statement in after:
         connection.execute(statement).fetchall()
     _add_run(connection, preparation.runs, differences, run)
@@ -122,6 +134,45 @@ def _delete(connection: apsw.Connection, table: str, rows: Int64) -> None:
         connection.execute(
             f"DELETE FROM main.{quoted(table)} WHERE id IN (SELECT value FROM carray(?))", (apsw.carray(rows),)
         )
+
+
+class RowConstants:
+    """The values of a row but for the contact, in the order of CONSTANTS; most are shared by many rows."""
+
+    def __init__(self, desired: Desired, send_time: str, stamp: tuple[str, str]) -> None:
+        """stamp: run id and the time that is written as created and updated."""
+        self._desired, self._send_time, self.stamp = desired, send_time, stamp
+        self._day = lru_cache(None)(lambda day: (_EPOCH + timedelta(days=day)).isoformat())
+
+    def of(self, indexes: Int32 | Int64) -> Iterator[tuple[Any, ...]]:
+        """Of each desired row with the given indexes."""
+        rows = self._desired
+        columns = (
+            rows.email_type, rows.event, rows.send, rows.skip_reason, rows.priority, rows.campaign,
+            rows.email_template, rows.sms_template,
+        )  # fmt: skip
+        for kind, event, send, reason, priority, campaign, email, sms in zip(
+            *(column[indexes].tolist() for column in columns), strict=True
+        ):
+            yield (
+                rows.types[kind],
+                self._day(event),
+                self._day(send),
+                self._send_time,
+                "pre-scheduled" if reason == NO_CODE else "skipped",
+                None if reason == NO_CODE else rows.reasons[reason],
+                priority,
+                campaign,
+                _template(rows, email),
+                _template(rows, sms),
+                *self.stamp,
+            )
+
+    def parts(self, index: int, names: Sequence[str]) -> Iterator[int]:
+        """Parts of the event date, as an older table keeps them too."""
+        event = _EPOCH + timedelta(days=int(self._desired.event[index]))
+        values = {"event_year": event.year, "event_month": event.month, "event_day": event.day}
+        return (values[name] for name in names)
 
 
 class _RowWriter:
@@ -137,14 +188,14 @@ class _RowWriter:
         stamp: tuple[str, str],
     ) -> None:
         self._connection, self._table, self._desired = connection, f"main.{quoted(table)}", desired
-        self._send_time, self._stamp = send_time, stamp
+        self._constants = RowConstants(desired, send_time, stamp)
         found = schema.get("email_schedules")
         # An older table keeps its parts of the event date too, and may demand them.
         self._parts = [part for part in ("event_year", "event_month", "event_day") if found and part in found.columns]
 
     def update(self, rows: Int64, to: Int32) -> None:
         """Set all but the contact, the id and the creation time. rows: row ids; to: indexes into Desired."""
-        columns = (*_CONSTANTS, *self._parts)
+        columns = (*CONSTANTS, *self._parts)
         statement = (
             f"UPDATE {self._table} SET {', '.join(f'{name} = ?' for name in columns)} "
             "WHERE id IN (SELECT value FROM carray(?))"
@@ -154,56 +205,42 @@ class _RowWriter:
 
     def insert(self, wanted: Int32, ids: Int64) -> None:
         """Insert desired rows, by send date and contact. wanted: indexes into Desired; ids: contact ids."""
-        columns = (*_CONSTANTS, *self._parts, "created_at", "contact_id")
+        columns = (*CONSTANTS, *self._parts, "created_at", "contact_id")
         statement = (
             f"INSERT INTO {self._table} ({', '.join(columns)}) "
             f"SELECT {', '.join('?' for _ in columns[:-1])}, value FROM carray(?)"
         )
         for constants, members in self._groups(wanted):
             contacts = np.ascontiguousarray(ids[self._desired.contact[wanted[members]]])
-            self._connection.execute(statement, (*constants, self._stamp[1], apsw.carray(contacts)))
+            self._connection.execute(statement, (*constants, self._constants.stamp[1], apsw.carray(contacts)))
 
-    def _groups(self, wanted: Int32) -> Iterator[tuple[tuple[Any, ...], Int64]]:
+    def _groups(self, wanted: Int32) -> Iterator[tuple[tuple[Any, ...], Int32]]:
         """The constants of each group, and the positions in `wanted` of its rows, in their order."""
         if not len(wanted):
             return
-        rows = self._desired
-        columns = [
-            rows.skip_reason != NO_CODE, rows.send, rows.email_type, rows.event, rows.skip_reason, rows.priority,
-            rows.campaign, rows.email_template, rows.sms_template,
-        ]  # fmt: skip
-        order, starts = _grouped(columns, wanted)
+        order, starts = grouped(self._desired, wanted)
         ends = [*starts[1:].tolist(), len(order)]
-        for start, end in zip(starts.tolist(), ends, strict=True):
-            members = order[start:end]
-            yield self._constants(int(wanted[members[0]])), members
-
-    def _constants(self, index: int) -> tuple[Any, ...]:
-        rows = self._desired
-        event = _EPOCH + timedelta(days=int(rows.event[index]))
-        reason = int(rows.skip_reason[index])
-        parts = {"event_year": event.year, "event_month": event.month, "event_day": event.day}
-        return (
-            rows.types[rows.email_type[index]],
-            event.isoformat(),
-            (_EPOCH + timedelta(days=int(rows.send[index]))).isoformat(),
-            self._send_time,
-            "pre-scheduled" if reason == NO_CODE else "skipped",
-            None if reason == NO_CODE else rows.reasons[reason],
-            int(rows.priority[index]),
-            int(rows.campaign[index]),
-            _template(rows, int(rows.email_template[index])),
-            _template(rows, int(rows.sms_template[index])),
-            *self._stamp,
-            *(parts[name] for name in self._parts),
-        )
+        firsts = wanted[order[starts]]
+        for start, end, index, shared in zip(
+            starts.tolist(), ends, firsts.tolist(), self._constants.of(firsts), strict=True
+        ):
+            yield (*shared, *self._constants.parts(index, self._parts)), order[start:end]
 
 
 def _template(rows: Desired, code: int) -> str | None:
     return None if code == NO_CODE else rows.templates[code]
 
 
-def _grouped(columns: list[Any], wanted: Int32) -> tuple[Int64, Int64]:
+def grouped(rows: Desired, wanted: Int32) -> tuple[Int32, Int64]:
+    """The order in which rows are written, as positions in `wanted`, and where in it each group of equal constants starts."""
+    columns = [
+        rows.skip_reason != NO_CODE, rows.send, rows.email_type, rows.event, rows.skip_reason, rows.priority,
+        rows.campaign, rows.email_template, rows.sms_template,
+    ]  # fmt: skip
+    return _grouped(columns, wanted)
+
+
+def _grouped(columns: list[Any], wanted: Int32) -> tuple[Int32, Int64]:
     """Positions in `wanted`, so that equal rows lie together, sorted by the columns from the first on; and each group's start.
 
     columns: arrays over all rows. wanted: the rows meant. The order is stable.
@@ -218,16 +255,28 @@ def _grouped(columns: list[Any], wanted: Int32) -> tuple[Int64, Int64]:
             low, high = 0, len(values) - 1
         width = (high - low).bit_length()
         bits += width
-        packed = packed << width | (column.astype(np.int64) - low)
+        if width:
+            packed <<= width
+            packed += column
+            packed -= low
     if bits > _SORT_BITS:
         return _grouped_slowly([column[wanted] for column in columns])
-    order = np.argsort(packed, kind="stable")
+    order = _order_of(packed, bits)
     packed = packed[order]
     return order, np.concatenate(([0], np.flatnonzero(packed[1:] != packed[:-1]) + 1))
 
 
-def _grouped_slowly(columns: list[Any]) -> tuple[Int64, Int64]:
-    order = np.lexsort(columns[::-1])
+def _order_of(keys: Int64, bits: int) -> Int32:
+    """The stable order of keys from 0 to 2^bits - 1; of 16 bits at a time, which numpy sorts without comparing."""
+    order = np.arange(len(keys), dtype=np.int32)
+    for shift in range(0, bits, _DIGIT_BITS):
+        digit = (keys >> shift).astype(np.uint16)
+        order = order[np.argsort(digit[order], kind="stable")]
+    return order
+
+
+def _grouped_slowly(columns: list[Any]) -> tuple[Int32, Int64]:
+    order = np.lexsort(columns[::-1]).astype(np.int32)
     changed = np.zeros(len(order) - 1, np.bool_)
     for column in columns:
         changed |= column[order[1:]] != column[order[:-1]]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -12,6 +13,7 @@ import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.compare import Differences, compare
+from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.read import InputsRead, read_inputs
 from mailtide.database.replace import change_in_place, replace_whole
@@ -77,12 +79,15 @@ def run_pass(
             skipped = _skipped_contacts(read, outcome)
             warnings = _warnings(locked, read, profile)
 
-            def write(connection: apsw.Connection) -> None:
-                run = RunRow(
-                    run_id, as_of, rules.sha256, read.contact_rows, outcome.eligible, skipped, started_at, watch.total()
-                )
+            def write(connection: apsw.Connection, *, insert: bool = True) -> None:
                 write_differences(
-                    connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time, run
+                    connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time,
+                    run(), insert=insert,
+                )  # fmt: skip
+
+            def run() -> RunRow:
+                return RunRow(
+                    run_id, as_of, rules.sha256, read.contact_rows, outcome.eligible, skipped, started_at, watch.total()
                 )
 
             def approve() -> None:
@@ -92,7 +97,11 @@ def run_pass(
             if profile == "highperf" and locked.link_count == 1 and not found.is_empty:
                 with watch.step("write"):
                     # Only the private copy is written before the verdict.
-                    replace_whole(locked, write, threads, approve)
+                    load = first_schedule(locked, ids, outcome.desired, rules.send_time, run().stamp, threads)
+                    if load is None:
+                        replace_whole(locked, write, threads, approve)
+                    else:
+                        replace_whole(locked, partial(write, insert=False), threads, approve, load)
             else:
                 approve()
                 with watch.step("write"):

@@ -5,6 +5,7 @@ import numpy as np
 from mailtide.rules.candidates import Rows
 from mailtide.rules.columns import Int32
 from mailtide.rules.dates import LAST_DAY, pack, unpack
+from mailtide.rules.distinct import distinct
 from mailtide.rules.sources import POST_WINDOW
 from mailtide.rules.windows import StateWindows
 
@@ -19,7 +20,7 @@ def post_window_rows(
     contact, end: the named occurrences of dated windows that swallowed a mail, by their last day, in any order, repeats
     allowed; shape (n,).
     """
-    contact, end = unpack(np.unique(pack(contact, end)))
+    contact, end = unpack(distinct(pack(contact, end)))
     oldest = as_of - spread_days
     free = windows.first_free(contact, end + 1, np.full(len(contact), oldest, np.int32))
     recent = free >= oldest
