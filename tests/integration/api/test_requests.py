@@ -58,6 +58,15 @@ def test_what_is_too_large(api: Api) -> None:
         assert b" 413 " in raw.recv(4_096)
 
 
+def test_a_client_that_stalls_holds_nobody_up(api: Api) -> None:
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as stalled:
+        stalled.sendall(b"POST /api/warmup/control HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")
+        began_s = time.monotonic()
+        assert api.get("/api/health", None)["status"] == "ok"
+        assert time.monotonic() - began_s < 5
+
+
 @pytest.mark.parametrize(
     "order",
     [

@@ -1,11 +1,13 @@
 """The API on a port of this machine, for teams without Lambda: each request becomes the event that a function URL would send.
 
-One request at a time, as in a function; a proxy before it speaks TLS and spreads requests over as many of these as are needed.
+Requests are read and answered side by side, and carried out one at a time, as in a function; a proxy before it speaks TLS and
+spreads requests over as many of these as are needed.
 """
 
 import base64
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -16,6 +18,9 @@ from mailtide.api.handler import handler
 TIMEOUT_S = 10.0
 _TOO_LARGE = "x" * (MAX_BODY_BYTES + 1)
 """In place of a body that is not even read: the gate refuses it by its length."""
+
+
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class _Request(BaseHTTPRequestHandler):
         body = base64.b64encode(self.rfile.read(size_bytes)).decode() if fits else _TOO_LARGE
         # What was not read would be taken for the next request.
         self.close_connection = self.close_connection or not fits or "Transfer-Encoding" in self.headers
-        answered = handler(self._event(body, encoded=fits), RequestContext())
+        with _one_at_a_time:
+            answered = handler(self._event(body, encoded=fits), RequestContext())
         content = str(answered["body"] or "").encode()
         self.send_response(int(answered["statusCode"]))
         for name, value in answered["headers"].items():
@@ -80,6 +86,13 @@ class _Request(BaseHTTPRequestHandler):
         """The handler writes one line a request; http.server's own would show the query."""
 
 
-def make_server(host: str, port: int) -> HTTPServer:
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that went away is nothing to write down; what goes wrong within a request its handler has logged."""
+
+
+def make_server(host: str, port: int) -> ThreadingHTTPServer:
     """A server that listens; port 0 takes a free one. OSError."""
-    return HTTPServer((host, port), _Request)
+    return _Server((host, port), _Request)

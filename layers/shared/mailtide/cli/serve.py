@@ -24,6 +24,9 @@ def serve(host: str, port: int, as_json: bool) -> None:
 
     It speaks plain HTTP: put a proxy with TLS before it. Its log goes to standard output, one JSON object a line.
     """
+    from mailtide.adapters.environment import stand_in_for_lambda
+
+    stand_in_for_lambda()
     from mailtide.api.http_server import make_server
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
