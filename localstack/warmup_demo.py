@@ -54,12 +54,12 @@ class Box:
 def main(arguments: list[str] | None = None) -> int:
     """Run the demonstration. 1 with one line when something is missing or fails, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m localstack.warmup_demo", description=__doc__)
-    parser.add_argument("--mailboxes", type=int, default=200, help="how many, 20 to 400 (default: %(default)s)")
+    parser.add_argument("--mailboxes", type=int, default=200, help="how many, 40 to 400 (default: %(default)s)")
     parser.add_argument("--minutes", type=int, default=4, help="length of the day, 3 to 30 (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port of the AWS side (default: a free one)")
     given = parser.parse_args(arguments)
-    if not (20 <= given.mailboxes <= 400 and 3 <= given.minutes <= 30):
-        parser.error("--mailboxes takes 20 to 400, --minutes 3 to 30")
+    if not (40 <= given.mailboxes <= 400 and 3 <= given.minutes <= 30):
+        parser.error("--mailboxes takes 40 to 400, --minutes 3 to 30")
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH_IN_A_FILE)

@@ -14,7 +14,7 @@ from tests.support.template import load_template
 PARAMETERS = load_template()["Parameters"]
 
 
-@pytest.mark.parametrize(("mailboxes", "minutes"), [(20, 3), (200, 4), (400, 30)])
+@pytest.mark.parametrize(("mailboxes", "minutes"), [(40, 3), (200, 4), (400, 30)])
 def test_the_settings_are_what_a_deployment_takes(mailboxes: int, minutes: int) -> None:
     pool = make_pool(mailboxes)
     assert len({box.address for box in pool}) == mailboxes

@@ -33,7 +33,7 @@ class Outcome:
 
 def live(world: World, **values: object) -> Outcome:
     simulation = Simulation(
-        pool_of(SIZES), day=DAY, settings=settings(**LIMITS, **values), world=world, check_pairs=True
+        pool_of(SIZES), day=DAY, settings=settings(**(LIMITS | values)), world=world, check_pairs=True
     )
     tally = simulation.run()
     sent: dict[str, int] = {}
@@ -110,9 +110,11 @@ def test_quotas_are_caught_up(world: World) -> None:
     assert outcome.short == {}
 
 
-def test_a_limit_that_is_cut_at_noon_holds_and_is_used_up() -> None:
-    outcome = live(World(limit_cut=(720, 4)))
-    check_limits(outcome)
+@pytest.mark.parametrize(("limit", "factor"), [(8, 4), (20, 10)])
+def test_a_limit_that_is_cut_at_noon_holds_and_is_used_up(limit: int, factor: int) -> None:
+    limits = {"global_minute_limit": limit, "global_hourly_limit": 200 * factor}
+    outcome = live(World(limit_cut=(720, factor)), **limits)
+    check_limits(outcome, **limits)
     afternoon = {half: n for half, n in outcome.tally.starts_by_half_minute.items() if half % 2_880 >= 1_440}
     assert max(afternoon.values()) == 1
     by_minute: dict[int, int] = {}
