@@ -2,13 +2,16 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from localstack.cloud import STATE, LocalCloud
+from localstack.cloud import ROOT, STATE, LocalCloud
 from mailtide.contracts import Done
 from mailtide.runs import keys
 
@@ -89,3 +92,31 @@ def wait_for_done(cloud: LocalCloud) -> Callable[..., Done]:
         )
 
     return wait
+
+
+type Ask = Callable[..., httpx.Response]
+
+
+@pytest.fixture(scope="session")
+def ask(cloud: LocalCloud) -> Ask:
+    """Send a request to the deployed API with a token that was made as a person would: an operator's, or `token="webhook"`."""
+
+    def add(scope: str) -> str:
+        made = subprocess.run(
+            [str(ROOT / ".venv" / "bin" / "mailtide"), "tokens", "add", f"e2e-{scope}", f"--{scope}"],
+            env={"PATH": os.defpath, **cloud.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return made.stdout.strip()
+
+    # Both before the first request: the function knows a later one only after a minute.
+    tokens = {scope: add(scope) for scope in ("operator", "webhook")}
+
+    def ask(method: str, path: str, *, token: str = "operator", **arguments: Any) -> httpx.Response:  # noqa: ANN401, S107 - httpx's own; a name
+        headers = {"Authorization": f"Bearer {tokens[token]}", **arguments.pop("headers", {})}
+        return httpx.request(method, cloud.api_url + path, headers=headers, timeout=60, trust_env=False, **arguments)
+
+    return ask

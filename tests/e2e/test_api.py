@@ -1,48 +1,11 @@
 """The deployed API, asked over HTTP at its function URL."""
 
 import json
-import os
-import subprocess
-from collections.abc import Callable
-from typing import Any
 
-import httpx
 import pytest
 
 from localstack.cloud import ROOT, LocalCloud
-
-type Ask = Callable[..., httpx.Response]
-
-
-@pytest.fixture(scope="module")
-def token(cloud: LocalCloud) -> str:
-    """An operator's, made as a person would."""
-    made = subprocess.run(
-        [str(ROOT / ".venv/bin/mailtide"), "tokens", "add", "e2e", "--operator", "--json"],
-        env={"PATH": os.defpath, **cloud.environment},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return str(json.loads(made.stdout)["token"])
-
-
-@pytest.fixture(scope="module")
-def ask(cloud: LocalCloud, token: str) -> Ask:
-    def ask(method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
-        headers = {"Authorization": f"Bearer {token}", **arguments.pop("headers", {})}
-        return httpx.request(
-            method,
-            cloud.api_url + path,
-            headers=headers,
-            timeout=60,
-            trust_env=False,
-            follow_redirects=False,
-            **arguments,
-        )
-
-    return ask
+from tests.e2e.conftest import Ask
 
 
 def test_status_and_control(ask: Ask) -> None:
