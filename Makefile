@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup cloud test fuzz bench lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup cloud test fuzz bench bench-threads bench-lines lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +35,13 @@ fuzz: setup  ## rules and pass against the reference on thousands of databases; 
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## how long the pass takes beside SQLite alone, at a million contacts; CONTACTS=100000 RUNS=5 for less
-	@.venv/bin/python -m tests.bench.pass_ $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS))
+	@.venv/bin/python -m tests.bench.pass_ $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(LARGER),--larger)
+
+bench-threads: setup  ## the pass by 1, 2, 4, 8 and 16 threads, in memory and on disk; CONTACTS and RUNS as above
+	@.venv/bin/python -m tests.bench.threads $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS))
+
+bench-lines: setup  ## where the time of the pass goes, line by line; CONTACTS as above
+	@.venv/bin/python -m tests.bench.lines $(if $(CONTACTS),--contacts $(CONTACTS))
 
 lint: setup check-layers  ## ruff, mypy, the template
 	@.venv/bin/ruff check .

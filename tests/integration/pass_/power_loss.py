@@ -1,6 +1,7 @@
 """A VFS that notes every write, and what of them a disk holds when the power fails at any instant."""
 
 import random
+from collections.abc import Buffer
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -91,7 +92,7 @@ class _NotedFile(apsw.VFSFile):
         if self._is_noted:
             noted.add("open", self._name)
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's name
+    def xWrite(self, data: Buffer, offset: int) -> None:  # noqa: N802 - apsw's name
         super().xWrite(data, offset)
         if self._is_noted:
             self._noted.add("write", self._name, offset, bytes(data))

@@ -56,7 +56,7 @@ def test_old_or_new(tmp_path: Path, as_of: date, started: datetime, journal_mode
     chance = random.Random(4)
     instants = range(len(noted.changes) + 1)
     chosen = sorted(chance.sample(instants, min(INSTANTS, len(instants))))
-    seen = set()
+    seen: set[str] = set()
     for number in [*chosen, len(noted.changes)]:
         for fate in get_args(Fate.__value__):
             place = tmp_path / f"{number}-{fate}-{len(seen)}-{chance.random()}"

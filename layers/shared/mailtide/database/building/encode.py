@@ -32,6 +32,7 @@ def varint_bytes(values: Int32 | Int64) -> Int32:
     return width
 
 
+@lru_cache(4_096)
 def varint(value: int) -> bytes:
     """An integer from 0 to 2^56 - 1."""
     parts = [value & 0x7F]
