@@ -1,8 +1,15 @@
 """Same day and frequency, worked out by hand."""
 
+import tracemalloc
+from datetime import date
+
 import pytest
 
+from mailtide.rules.config import load_rules
+from mailtide.rules.decide import decide
+from mailtide.rules.frequency import MAX_PAIRS
 from tests.reference.tables import Tables
+from tests.unit.rules.bridge import day_number, to_inputs
 from tests.unit.rules.small import brief, campaign_type, contact, instance, plan, scheduled, target
 
 ONE_IN_14 = "aep_dates: []\ndaily_cap_fraction: null\nmax_emails_per_period: 1\n"
@@ -82,3 +89,26 @@ def test_instances_of_one_type_go_by_number() -> None:
         (3, "same_day:campaign_news"),
         (10, "same_day:campaign_news"),
     ]
+
+
+def crowded(first: int, last: int) -> Tables:
+    """Contacts to whom each of 250 campaigns writes on one day."""
+    tables = Tables(contacts=[contact(number) for number in range(first, last)])
+    tables.campaign_types = [campaign_type("news", target_all_contacts=True, respect_exclusion_windows=False)]
+    tables.instances = [instance(number, "news", "2026-03-01") for number in range(1, 251)]
+    return tables
+
+
+def test_many_campaigns_on_one_day_take_bounded_memory_and_change_nothing() -> None:
+    rules, as_of = load_rules(ONE_IN_14), day_number(date(2026, 3, 1))
+    whole = to_inputs(crowded(0, 100))
+    assert 2 * MAX_PAIRS < 100 * 250 * 249 // 2
+    tracemalloc.start()
+    found = decide(whole, rules, as_of).desired
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 90 * MAX_PAIRS  # without batches: 152
+    halves = [decide(to_inputs(crowded(*part)), rules, as_of).desired for part in ((0, 40), (40, 100))]
+    for name in ("send", "skip_reason", "campaign"):
+        assert getattr(found, name).tolist() == [value for half in halves for value in getattr(half, name).tolist()]
+    assert sum(found.skip_reason < 0) == 100

@@ -5,6 +5,7 @@ row of each, then the second of each, and so on.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from mailtide.rules.dates import pack, pack_start
 from mailtide.rules.followups import is_followup
 from mailtide.rules.sources import Names, SourceTable
 
+MAX_PAIRS = 1_000_000
+"""Pairs of near rows that are held at once: many campaigns on one day make pairs by the square of their number."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
@@ -23,6 +27,17 @@ class _Pairs:
 
     earlier: Int64
     later: Int64
+
+
+def _batches(contact: Int32) -> list[slice]:
+    """Rows sorted by contact, cut between contacts so that each part has about MAX_PAIRS pairs, or one contact."""
+    if not len(contact):
+        return []
+    starts = np.flatnonzero(np.concatenate(([True], contact[1:] != contact[:-1])))
+    sizes = np.diff(np.append(starts, len(contact))).astype(np.int64)
+    before = np.cumsum(sizes * (sizes - 1) // 2) // MAX_PAIRS
+    edges = [0, *starts[1:][before[1:] != before[:-1]].tolist(), len(contact)]
+    return [slice(low, high) for low, high in pairwise(edges)]
 
 
 class FrequencyRule:
@@ -66,7 +81,9 @@ class FrequencyRule:
             )
         )
         walked = walked[order]
-        reason[walked] = self._walk(rows.contact[walked], rows.source[walked], keys[walked])
+        for batch in _batches(rows.contact[walked]):
+            part_of = walked[batch]
+            reason[part_of] = self._walk(rows.contact[part_of], rows.source[part_of], keys[part_of])
         return reason
 
     def _may_clash(self, contact: Int32, keys: Int64) -> Bool:
