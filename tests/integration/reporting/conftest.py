@@ -18,7 +18,8 @@ __all__ = ["facts", "invented_plan", "rules", "run", "scheduled"]
 
 AS_OF = date(2026, 11, 21)
 STARTED = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
-HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}<img src=x onerror=alert(1)>"
+HOSTILE = "<script>alert('x')</script>\"&{{ 7*7 }}<img src=x onerror=alert(1)>]]>--></style></svg>"
+UNSEEN = "\0\x1b[31m\u202e"
 CAMPAIGNS = """
 CREATE TABLE campaign_types (name, days_before_event, target_all_contacts, respect_exclusion_windows, priority, active);
 CREATE TABLE campaign_instances (id INTEGER PRIMARY KEY, campaign_type, instance_name, active_start_date, active_end_date);

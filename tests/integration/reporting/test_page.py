@@ -18,7 +18,7 @@ from mailtide.reporting.facts import Campaign, ReportFacts
 from mailtide.reporting.page import render
 from mailtide.rules.config import Rules, load_rules
 from tests.integration.pass_.rows import execute, fingerprint, query
-from tests.integration.reporting.conftest import AS_OF, HOSTILE
+from tests.integration.reporting.conftest import AS_OF, HOSTILE, UNSEEN
 from tests.unit.cli.conftest import Run
 
 ELEMENTS = frozenset(
@@ -103,7 +103,7 @@ def test_whatever_the_database_holds_is_text(scheduled: Path, tmp_path: Path) ->
     connection = apsw.Connection(str(scheduled))
     connection.execute("UPDATE campaign_types SET name = ? WHERE name = 'news'", (HOSTILE,))
     connection.execute(
-        "UPDATE campaign_instances SET campaign_type = ?, instance_name = ? WHERE id = 1", (HOSTILE, HOSTILE)
+        "UPDATE campaign_instances SET campaign_type = ?, instance_name = ? WHERE id = 1", (HOSTILE, UNSEEN + HOSTILE)
     )
     connection.execute("UPDATE contacts SET email = ? || id || '@example.org', birth_date = ? WHERE id % 10 = 1",
                        ("<script>" * 3, HOSTILE))  # fmt: skip
@@ -113,7 +113,11 @@ def test_whatever_the_database_holds_is_text(scheduled: Path, tmp_path: Path) ->
     connection.close()
     scheduled.rename(path)
     rules = load_rules(json.dumps({"timezone": "UTC"}))
-    page = assert_inert(render(collect_facts(path, AS_OF, rules)))
+    text = render(collect_facts(path, AS_OF, rules))
+    page = assert_inert(text)
+    assert not set(UNSEEN) & set(text) - {"[", "3", "1", "m"}
+    assert text.count("</style>") == 1
+    assert f"\ufffd\ufffd[31m\ufffd{HOSTILE}" in page.text
     assert f"campaign_{HOSTILE}" in page.text
     assert "tracking_clicks is a view" in page.text
     assert page.text.count(HOSTILE) >= 6

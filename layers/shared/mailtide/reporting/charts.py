@@ -37,7 +37,7 @@ def volume_chart(facts: ReportFacts, series: list[Series]) -> Chart:
     """Mails by day, stacked by type, with the cap and the limit as lines."""
     highest = ceiling(facts, totals(facts.volume))
     rows = [
-        {"d": _day(facts, offset), "s": one.name, "o": one.slot, "n": one.counts[min(offset, DAYS - 1)]}
+        {"d": _day(facts, offset), "s": one.slot, "o": one.slot, "n": one.counts[min(offset, DAYS - 1)]}
         for one in _cut(series, highest)
         for offset in range(DAYS + 1)
     ]
@@ -47,7 +47,7 @@ def volume_chart(facts: ReportFacts, series: list[Series]) -> Chart:
         "encoding": {
             "x": _time_axis(),
             "y": _count_axis(highest),
-            "color": _colours([one.name for one in series]),
+            "color": _colours([one.slot for one in series]),
             "order": {"field": "o", "type": "quantitative"},
         },
     }
@@ -143,7 +143,7 @@ def _colour(slot: int) -> str:
     return f"var(--s{slot})"
 
 
-def _colours(names: list[str]) -> dict[str, Any]:
+def _colours(names: list[str] | list[int]) -> dict[str, Any]:
     scale = {"domain": names, "range": [_colour(slot) for slot in range(len(names))]}
     return {"field": "s", "type": "nominal", "scale": scale, "legend": None}
 
@@ -161,6 +161,6 @@ def _drawn(spec: dict[str, Any], height: int) -> Chart:
 
 
 def _svg(spec: dict[str, Any], width: int, height: int) -> Markup:
-    """One chart. What a database holds is data here, never part of an expression; the library escapes it."""
+    """One chart. It holds numbers, days, codes of states and words of ours, but no text of a database."""
     whole = {"width": width, "height": height, "config": _CONFIG, "padding": 2, **spec}
     return Markup(vl_convert.vegalite_to_svg(whole, allowed_base_urls=[], show_warnings=False))  # noqa: S704 - see above

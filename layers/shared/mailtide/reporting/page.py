@@ -20,7 +20,9 @@ def render(facts: ReportFacts) -> str:
     style = _part("page.css")
     series, by_day = make_series(facts.volume), totals(facts.volume)
     highest = ceiling(facts, by_day)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_visible
+    )
     environment.filters |= {"number": _number, "compact": _compact, "percent": _percent, "short": _short}
     return environment.from_string(_part("page.html")).render(
         facts=facts,
@@ -39,6 +41,13 @@ def render(facts: ReportFacts) -> str:
         smoothing_chart=smoothing_chart(facts) if any(facts.moves.before) else None,
         max_states=MAX_STATES,
     )
+
+
+def _visible(value: object) -> object:
+    """A value without characters that nobody sees: control characters, and those that turn the direction of the text."""
+    if type(value) is not str or value.isprintable():
+        return value
+    return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in value)
 
 
 def _part(name: str) -> str:
