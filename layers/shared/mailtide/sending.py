@@ -55,9 +55,10 @@ def process() -> Process:
     settings, resources = load_warmup_settings(), load_warmup_resources()
     clock = ServerClock()
     # Each lane has at most one call under way; the limits have users' updates side by side besides.
-    threads = ThreadPoolExecutor(settings.max_concurrent + 16, thread_name_prefix="tables")
-    client = make_dynamodb_client(connections=settings.max_concurrent + 16)
-    bucket = S3Bucket(resources.bucket, make_client())
+    most = settings.max_concurrent + 16
+    threads = ThreadPoolExecutor(most, thread_name_prefix="tables")
+    client = make_dynamodb_client(connections=most)
+    bucket = S3Bucket(resources.bucket, make_client(connections=most))
     limits = DynamoLimits(
         Table(resources.limits_table, client, clock),
         GlobalLimits(hour=settings.global_hourly_limit, minute=settings.global_minute_limit),
@@ -73,10 +74,10 @@ def process() -> Process:
         ),
         mailboxes=DynamoMailboxes(Table(resources.mailboxes_table, client, clock)),
         limits=limits,
-        secrets=KmsSecrets(make_kms_client(), resources.secrets_kms_key_id),
+        secrets=KmsSecrets(make_kms_client(connections=most), resources.secrets_kms_key_id),
         templates=BucketTemplates(bucket, clock),
         control=BucketControl(bucket, clock),
-        queue=SqsMailQueue(make_sqs_client(), resources),
+        queue=SqsMailQueue(make_sqs_client(connections=most), resources),
         pauses=HostPauses(clock.monotonic_ms),
     )
 

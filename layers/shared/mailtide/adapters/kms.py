@@ -36,9 +36,14 @@ _PURPOSE = "mailtide-mailbox-secret"
 _REFUSED = {"InvalidCiphertextException", "IncorrectKeyException", "AccessDeniedException", "NotFoundException"}
 
 
-def make_kms_client(endpoint_url: str | None = None) -> "KMSClient":
-    """A client with time-outs and a few retries."""
-    config = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 4})
+def make_kms_client(endpoint_url: str | None = None, *, connections: int = 10) -> "KMSClient":
+    """A client with time-outs and a few retries, and as many connections as there are threads that use it."""
+    config = Config(
+        connect_timeout=3,
+        read_timeout=10,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": 4},
+    )
     return boto3.client("kms", endpoint_url=endpoint_url, config=config)
 
 

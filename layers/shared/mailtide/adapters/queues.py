@@ -15,9 +15,14 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-def make_sqs_client() -> "SQSClient":
-    """A client with time-outs and a few retries."""
-    config = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
+def make_sqs_client(*, connections: int = 10) -> "SQSClient":
+    """A client with time-outs and a few retries, and as many connections as there are threads that use it."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": 4},
+    )
     with usable_endpoint():
         return boto3.client("sqs", config=config)
 

@@ -37,12 +37,16 @@ class ConflictError(TransientError):
     """409 ConditionalRequestConflict: two conditional requests met; S3 asks for another try."""
 
 
-def make_client(endpoint_url: str | None = None) -> "S3Client":
-    """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the SDK's own endpoint."""
+def make_client(endpoint_url: str | None = None, *, connections: int = 10) -> "S3Client":
+    """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the SDK's own endpoint.
+
+    connections: kept open; a thread beyond them opens one for each request.
+    """
     config = Config(
         signature_version="s3v4",
         connect_timeout=5,
         read_timeout=30,
+        max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": 4},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mailtide.errors import TransientError
@@ -62,6 +62,8 @@ class Sender:
         self._is_stopping = is_stopping
         self._queue = queue
         self._control = control
+        self._waiting: deque[SendMessage] = deque()
+        self._reading = asyncio.Lock()
         self._mailboxes: dict[str, Mailbox] = {}
         self._read_at_s: dict[str, float] = {}
 
@@ -72,9 +74,9 @@ class Sender:
         """
         ends_at_s = self._monotonic_s() + time_left_s
         report = BatchReport()
-        waiting = deque(messages)
+        waiting = self._waiting = deque(messages)
         try:
-            await self._read_mailboxes([name for one in messages for name in (one.mailbox_id, one.recipient_id)])
+            await self._read_mailboxes(waiting)
             lanes = min(self._services.settings.max_concurrent, len(waiting))
             await asyncio.gather(*(self._run_lane(waiting, report, ends_at_s) for _ in range(lanes)))
         except TransientError:
@@ -111,7 +113,7 @@ class Sender:
         left_s = ends_at_s - self._monotonic_s()
         if left_s < LEAST_LEFT_S or self._is_stopping():
             return Ending("skipped", "no_time", now_ms + SOON_MS)
-        await self._read_mailboxes([message.mailbox_id, message.recipient_id])
+        await self._read_mailboxes([message])
         sender = self._mailboxes.get(message.mailbox_id)
         if sender is None or await self._is_stopped(sender, now_ms):
             return Ending("skipped", "stopped")
@@ -143,16 +145,25 @@ class Sender:
     def _monotonic_s(self) -> float:
         return self._services.clock.monotonic_ms() / 1000
 
-    async def _read_mailboxes(self, mailbox_ids: Sequence[str]) -> None:
-        """Those that were not read within the last seconds."""
-        now_s = self._monotonic_s()
-        old = {name for name in mailbox_ids if now_s - self._read_at_s.get(name, -1e9) > MAILBOX_MAX_AGE_S}
-        if not old:
+    async def _read_mailboxes(self, messages: Iterable[SendMessage]) -> None:
+        """Those of the messages that were not read within the last seconds, and with them the others that wait: one request does
+        for a hundred."""
+        if not self._old_mailboxes(messages):
             return
-        found = await self._services.run_blocking(lambda: self._services.mailboxes.get_many(sorted(old)))
-        for name in old:
-            self._read_at_s[name] = now_s
-            if name in found:
-                self._mailboxes[name] = found[name]
-            else:
-                self._mailboxes.pop(name, None)
+        async with self._reading:
+            if not self._old_mailboxes(messages):
+                return
+            now_s = self._monotonic_s()
+            old = self._old_mailboxes((*messages, *self._waiting))
+            found = await self._services.run_blocking(lambda: self._services.mailboxes.get_many(sorted(old)))
+            for name in old:
+                self._read_at_s[name] = now_s
+                if name in found:
+                    self._mailboxes[name] = found[name]
+                else:
+                    self._mailboxes.pop(name, None)
+
+    def _old_mailboxes(self, messages: Iterable[SendMessage]) -> set[str]:
+        now_s = self._monotonic_s()
+        names = {name for one in messages for name in (one.mailbox_id, one.recipient_id)}
+        return {name for name in names if now_s - self._read_at_s.get(name, -1e9) > MAILBOX_MAX_AGE_S}
