@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup cloud test fuzz bench bench-threads bench-lines lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup cloud test fuzz bench bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench-threads: setup  ## the pass by 1, 2, 4, 8 and 16 threads, in memory and on
 
 bench-lines: setup  ## where the time of the pass goes, line by line; CONTACTS as above
 	@.venv/bin/python -m tests.bench.lines $(if $(CONTACTS),--contacts $(CONTACTS))
+
+bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write units, dispatch; MINUTES=10, SIMULATE=1000 for a day of 100,000 too
+	@.venv/bin/python -m tests.bench.warmup_main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(SENDERS),--senders $(SENDERS)) $(if $(SIMULATE),--simulate $(SIMULATE))
 
 lint: setup check-layers  ## ruff, mypy, the template
 	@.venv/bin/ruff check .
