@@ -209,7 +209,7 @@ def _explain(opens: datetime, closes: datetime, settings: dict[str, str], locked
 def _what_next(console: Console, file: Path) -> None:
     console.print(f"""[bold]Files[/]
   {file.relative_to(ROOT)}     the mailboxes as they were imported
-  {(STATE / "logs").relative_to(ROOT)}/                       logs of the local cloud
+  {(STATE / "logs").relative_to(ROOT)}/                             logs of the local cloud
 
 [bold]What to try next[/]
   make demo-warmup MAILBOXES=400 MINUTES=6        more mailboxes, a longer day
