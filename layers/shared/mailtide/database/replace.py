@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,66 +14,94 @@ from mailtide.database.header import HEADER_BYTES
 from mailtide.database.locked import LockedFile
 from mailtide.database.untrusted import clear_errors, harden
 
-_COPY_BYTES = 64 << 20
+_COPY_BYTES = 16 << 20
 _COPY_CACHE_MB = 48
 _VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
 
 type Write = Callable[[apsw.Connection], None]
 
 
+class CopyBeside:
+    """A private copy of a file in the making: beside it, complete when `finished` returns."""
+
+    def __init__(self, locked: LockedFile) -> None:
+        self._locked, self._stop = locked, threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._made: list[tuple[Path, int]] = []
+        self._copied = self._pool.submit(self._make)
+
+    def finished(self) -> tuple[Path, int]:
+        """The copy's path and a descriptor of it. Raises OSError where it could not be made."""
+        self._copied.result()
+        return self._made[0]
+
+    def discard(self) -> None:
+        """Stop, and leave nothing behind but what was renamed."""
+        self._stop.set()
+        self._pool.shutdown()
+        for copy, descriptor in self._made:
+            os.close(descriptor)
+            copy.unlink(missing_ok=True)
+
+    def _make(self) -> None:
+        locked = self._locked
+        folder, prefix = locked.path.parent, f".{locked.path.name}.mailtide-"
+        # We hold the lock, so copies of that name are what killed passes left.
+        for stale in folder.glob(f"{_escaped(prefix)}*"):
+            stale.unlink(missing_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+        self._made.append((Path(name), descriptor))
+        _copy_bytes(locked.content_descriptor, descriptor, self._stop)
+        _keep_owner(locked.descriptor, descriptor)
+        os.pwrite(descriptor, _ROLLBACK_VERSIONS, _VERSIONS_AT)
+
+
+@contextmanager
+def copy_beside(locked: LockedFile) -> Iterator[CopyBeside]:
+    """Copy a locked file beside itself meanwhile; what is not renamed over the file is gone afterwards."""
+    copy = CopyBeside(locked)
+    try:
+        yield copy
+    finally:
+        copy.discard()
+
+
 def replace_whole(
     locked: LockedFile,
+    beside: CopyBeside,
     write: Write,
     threads: int,
     approve: Callable[[], None] = lambda: None,
     load: Callable[[Path, int], None] = lambda _, __: None,
 ) -> None:
-    """Write to a private copy beside the file, without a journal; make it durable; and rename it over the file.
+    """Write to the private copy, without a journal; make it durable; and rename it over the file.
 
     Whoever looks sees the old file or the new one. Mode, owner (where allowed) and journal mode stay.
     load: called when the copy is written and closed, with its path and a descriptor; writes to it without SQLite.
     approve: called when all is written but nothing of the file has changed; what it raises leaves the file as it was.
     """
-    with _private_copy(locked) as (copy, descriptor):
-        _write_copy(copy, write, threads)
-        load(copy, descriptor)
-        if locked.header.is_wal:
-            os.pwrite(descriptor, _WAL_VERSIONS, _VERSIONS_AT)
-        os.fsync(descriptor)
-        approve()
-        if locked.header.is_wal:
-            # Nobody may find the old -wal beside the new file.
-            locked.connection.pragma("journal_mode", "delete")
-        copy.rename(locked.path)
-        _sync_folder(locked.path.parent)
-
-
-@contextmanager
-def _private_copy(locked: LockedFile) -> Iterator[tuple[Path, int]]:
-    folder, prefix = locked.path.parent, f".{locked.path.name}.mailtide-"
-    # We hold the lock, so copies of that name are what killed passes left.
-    for stale in folder.glob(f"{_escaped(prefix)}*"):
-        stale.unlink(missing_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
-    copy = Path(name)
-    try:
-        _copy_bytes(locked.content_descriptor, descriptor)
-        _keep_owner(locked.descriptor, descriptor)
-        os.pwrite(descriptor, _ROLLBACK_VERSIONS, _VERSIONS_AT)
-        yield copy, descriptor
-    finally:
-        os.close(descriptor)
-        copy.unlink(missing_ok=True)
+    copy, descriptor = beside.finished()
+    _write_copy(copy, write, threads)
+    load(copy, descriptor)
+    if locked.header.is_wal:
+        os.pwrite(descriptor, _WAL_VERSIONS, _VERSIONS_AT)
+    os.fsync(descriptor)
+    approve()
+    if locked.header.is_wal:
+        # Nobody may find the old -wal beside the new file.
+        locked.connection.pragma("journal_mode", "delete")
+    copy.rename(locked.path)
+    _sync_folder(locked.path.parent)
 
 
 def _escaped(text: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 
 
-def _copy_bytes(source: int, target: int) -> None:
+def _copy_bytes(source: int, target: int, stop: threading.Event) -> None:
     size_bytes = os.fstat(source).st_size
     at = 0
-    while at < size_bytes:
+    while at < size_bytes and not stop.is_set():
         try:
             copied = os.copy_file_range(source, target, _COPY_BYTES, at, at)
         except OSError:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from mailtide.database.compare import Differences, compare
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.read import InputsRead, read_inputs
-from mailtide.database.replace import change_in_place, replace_whole
+from mailtide.database.replace import change_in_place, copy_beside, replace_whole
 from mailtide.database.untrusted import quick_check
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.report import PassReport, Profile
@@ -67,12 +67,15 @@ def run_pass(
     watch = _Stopwatch()
     with locked_file(path) as locked:
         source = Source(locked.content, locked.header, locked.content_descriptor)
+        replaces = profile == "highperf" and locked.link_count == 1
         tables = [table.name for table in locked.schema.tables.values()] if check else []
-        with _checked_beside(source, tables, threads) as verdict:
+        with _checked_beside(source, tables, threads) as verdict, ExitStack() as copies:
             with watch.step("read"):
                 read = read_inputs(source, locked.schema, threads)
             with watch.step("decide"):
                 outcome = decide(read.inputs, rules, (as_of - _EPOCH).days, threads)
+            # Nearly every run changes something, and copying takes a core's time that the rest has to spare.
+            copy = copies.enter_context(copy_beside(locked)) if replaces else None
             with watch.step("compare"):
                 ids = read.inputs.contacts.id
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
@@ -94,14 +97,14 @@ def run_pass(
                 with watch.step("check"):
                     verdict()
 
-            if profile == "highperf" and locked.link_count == 1 and not found.is_empty:
+            if copy is not None and not found.is_empty:
                 with watch.step("write"):
                     # Only the private copy is written before the verdict.
                     load = first_schedule(locked, ids, outcome.desired, rules.send_time, run().stamp, threads)
                     if load is None:
-                        replace_whole(locked, write, threads, approve)
+                        replace_whole(locked, copy, write, threads, approve)
                     else:
-                        replace_whole(locked, partial(write, insert=False), threads, approve, load)
+                        replace_whole(locked, copy, partial(write, insert=False), threads, approve, load)
             else:
                 approve()
                 with watch.step("write"):
