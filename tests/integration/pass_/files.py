@@ -118,7 +118,7 @@ class FileMaker:
         """A row whose event date stands in its parts, and perhaps in event_date too."""
         event = row["event_date"]
         parts = dict.fromkeys(("event_year", "event_month", "event_day"))
-        if event is not None and self.random.random() < 0.8:
+        if isinstance(event, datetime.date) and self.random.random() < 0.8:
             parts = {"event_year": event.year, "event_month": event.month, "event_day": event.day}
             event = self.random.choice([None, None, event])
         return {**row, **parts, "event_date": event}
