@@ -72,7 +72,9 @@ def _starts(records: Records, values: Values, width: int) -> Bool:
             flat[place + index] = 0
     words = seen.view(np.uint64)
     starts = np.ones(len(records), np.bool_)
-    starts[1:] = (words[1:] != words[:-1]).any(axis=1) | (records.size[1:] != records.size[:-1])
+    starts[1:] = records.size[1:] != records.size[:-1]
+    for column in words.T:
+        starts[1:] |= column[1:] != column[:-1]
     # A row that is not read as the others are stands for itself.
     return starts | records.bad
 
