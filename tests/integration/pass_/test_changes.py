@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import apsw
 import pytest
 
 from mailtide.database.invented import invent_database
@@ -78,6 +79,21 @@ def scheduled(database: Path) -> Path:
     """The small database with a schedule of three weeks before."""
     mailtide("schedule", database, "--as-of", "2026-11-01")
     return database
+
+
+def test_a_dry_run_sees_what_stands_only_in_a_wal_and_leaves_no_trace(scheduled: Path) -> None:
+    writer = apsw.Connection(str(scheduled))
+    writer.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    writer.pragma("journal_mode", "wal")
+    writer.execute("DELETE FROM contacts WHERE id % 2 = 0").fetchall()
+    writer.close()
+    wal = scheduled.with_name(f"{scheduled.name}-wal")
+    scheduled.with_name(f"{scheduled.name}-shm").unlink(missing_ok=True)
+    before = fingerprint(scheduled), wal.read_bytes()
+    assert before[1]
+    said = json.loads(mailtide("schedule", scheduled, *DAY, "--dry-run", "--json"))
+    assert said["report"]["deleted"] > said["report"]["unchanged"] * 0.8
+    assert (fingerprint(scheduled), wal.read_bytes()) == before
 
 
 @pytest.mark.parametrize("wal", [False, True])

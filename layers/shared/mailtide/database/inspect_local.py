@@ -1,9 +1,6 @@
 """What planning knows of a local database: by the same few reads as in a bucket, and with what stands in its -wal. No numpy."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +24,7 @@ def inspect_file(path: Path) -> DatabaseFacts:
     if not (wal.is_file() and wal.stat().st_size):
         with LocalReader(real) as reader:
             return inspect_database(reader)
-    with _undisturbed(real, wal) as source, private_copy(source) as copy, LocalReader(copy.path) as reader:
+    with private_copy(real) as copy, LocalReader(copy.path) as reader:
         facts = inspect_database(reader)
         return replace(facts, journal_mode_wal=True, bytes_read=reader.size_bytes)
 
@@ -41,23 +38,5 @@ def schema_of(path: Path) -> Schema:
             read_header(file.read(HEADER_BYTES), real.stat().st_size)
         with closing(open_untrusted(real)) as connection:
             return read_schema(connection)
-    with _undisturbed(real, wal) as source, private_copy(source) as copy:
+    with private_copy(real) as copy:
         return copy.schema
-
-
-@contextmanager
-def _undisturbed(path: Path, wal: Path) -> Iterator[Path]:
-    """The database itself while a program has it open; else a copy of it and its -wal, beside which SQLite may write."""
-    if path.with_name(f"{path.name}-shm").exists():
-        yield path
-        return
-    with tempfile.TemporaryDirectory(prefix="mailtide-") as folder:
-        copy = Path(folder) / "copy.db"
-        before = _states(path, wal)
-        shutil.copyfile(path, copy)
-        shutil.copyfile(wal, copy.with_name(f"{copy.name}-wal"))
-        yield copy if _states(path, wal) == before else path
-
-
-def _states(*paths: Path) -> list[tuple[int, int]]:
-    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]

@@ -36,7 +36,7 @@ def private_copy(path: Path, tables: tuple[str, ...] = ()) -> Iterator[PrivateCo
     with tempfile.TemporaryDirectory(prefix="mailtide-") as folder:
         copy = Path(folder) / "copy.db"
         if not _copied_at_rest(real, copy):
-            consistent_copy(real, copy)
+            consistent_copy(_undisturbed(real, Path(folder)), copy)
         with copy.open("rb") as file:
             header = read_header(file.read(HEADER_BYTES), copy.stat().st_size)
         connection = open_untrusted(copy)
@@ -46,6 +46,22 @@ def private_copy(path: Path, tables: tuple[str, ...] = ()) -> Iterator[PrivateCo
         finally:
             connection.close()
         yield PrivateCopy(copy, header, schema)
+
+
+def _undisturbed(path: Path, folder: Path) -> Path:
+    """The database itself while a program has it open; else a copy of it and its -wal, beside which SQLite may write."""
+    wal = path.with_name(f"{path.name}-wal")
+    if path.with_name(f"{path.name}-shm").exists() or not wal.exists():
+        return path
+    copy = folder / "source.db"
+    before = _states(path, wal)
+    shutil.copyfile(path, copy)
+    shutil.copyfile(wal, copy.with_name(f"{copy.name}-wal"))
+    return copy if _states(path, wal) == before else path
+
+
+def _states(*paths: Path) -> list[tuple[int, int]]:
+    return [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
 
 
 def _copied_at_rest(path: Path, copy: Path) -> bool:
