@@ -30,6 +30,13 @@ class Prices(BaseModel):
     bucket_gets_thousand: float = 0.000_4
     key_requests_10_thousand: float = 0.03
     egress_gb: float = 0.09
+    log_gb: float = 0.50
+    metric_month: float = 0.30
+    alarm_month: float = 0.10
+    key_month: float = 1.0
+    container_vcpu_hour: float = 0.032_38
+    container_gb_hour: float = 0.003_56
+    """Fargate, Linux on arm64."""
     origin_instance_month: float = 15.0
     """One of the 100 t3.small instances that this replaces."""
 
@@ -43,9 +50,13 @@ class Model(BaseModel):
     """Claim, data, result: one conditional update each, items of at most 1 KB."""
     limit_write_units: float = 0.6
     """Each wave one update of the system's item and about one for every four mails of users."""
-    mail_read_units: float = 1.5
-    """Sender and recipient (0.5 each), and the original of a reply (1, for about half of the mails at most)."""
-    standing_read_units: float = 0.5
+    wasted_write_units: float = 0.15
+    """Claims that are refused, or given back because a limit is reached."""
+    mail_read_units: float = 3.6
+    """Consistent reads, one unit an item: sender and recipient (2, half of them twice), the original of a reply (0.35), at a
+    mailbox's first mail the seven days before (7/30)."""
+    standing_read_units: float = 1.0
+    """A mailbox at a tick."""
     ledger_item_kb: float = Field(default=0.6, description="Mean size of a ledger item over the day")
     put_back_share: float = 0.05
     """Messages that go back on the queue, of all."""
@@ -53,6 +64,18 @@ class Model(BaseModel):
     dispatch_s: float = 1.0
     dispatch_gb: float = 1.0
     mail_kb: float = 3.0
+    template_reads_a_day: int = 288
+    """Of each user by each sender: kept for 5 minutes."""
+    control_reads_a_day: int = 5_760
+    """By each sender: kept for 15 s."""
+    log_kb_a_call: float = 2.5
+    metrics: int = 35
+    alarms: int = 16
+    container_vcpu: float = 0.25
+    container_gb: float = 0.5
+    """Of each process without Lambda; a sender used 0.09 to 0.16 of a core (docs/performance.md)."""
+    containers_beside_senders: int = 4
+    """A planner, two dispatchers, the API."""
 
 
 class Capacity(Contract):
@@ -81,6 +104,8 @@ class Capacity(Contract):
     dollars_a_day: dict[str, float]
     """By service."""
     dollars_a_month: float
+    containers_dollars_a_day: float
+    """On Fargate, in the place of `functions`, for a team without Lambda."""
     origin_dollars_a_month: float
     """100 instances of the worker mode that this replaces."""
     note: str
@@ -104,7 +129,7 @@ def capacity(
     a_minute = mails / (SLOT_SHARE * 1_440)
     carried = min(settings.global_minute_limit, settings.global_hourly_limit / 60)
     refusals = _refusals(users, mailboxes_per_user, mails_per_mailbox, settings)
-    writes = mails * (model.ledger_write_units + model.limit_write_units)
+    writes = mails * (model.ledger_write_units + model.limit_write_units + model.wasted_write_units)
     ticks = ceil(1_440 / settings.tick_minutes)
     reads = mails * model.mail_read_units + ticks * mailboxes * (model.standing_read_units + model.ledger_item_kb / 4)
     requests = _queue_requests(mails, ticks, settings, model)
@@ -126,6 +151,7 @@ def capacity(
         queue_requests_per_day=requests,
         dollars_a_day={name: round(value, 2) for name, value in dollars.items()},
         dollars_a_month=round(DAYS_A_MONTH * sum(dollars.values()), 2),
+        containers_dollars_a_day=round(_containers(_senders(carried, seconds_per_send, settings), prices, model), 2),
         origin_dollars_a_month=100 * prices.origin_instance_month,
         note=size_note(mailboxes),
     )
@@ -175,14 +201,24 @@ def _dollars(
     gb_s = send_s * model.send_function_gb + dispatches * model.dispatch_s * model.dispatch_gb
     calls = mails / min(settings.batch_size, 100) + dispatches
     senders = _senders(mails / 1_440, seconds_per_send, settings)
+    gets = 4 * dispatches + senders * (users * model.template_reads_a_day + model.control_reads_a_day)
+    watched = model.metrics * prices.metric_month + model.alarms * prices.alarm_month
     return {
         "tables": (writes * prices.write_units_million + reads * prices.read_units_million) / 1e6,
         "functions": gb_s * prices.function_gb_s + calls * prices.function_requests_million / 1e6,
         "queues": requests * prices.queue_requests_million / 1e6,
-        "bucket": dispatches * (2 * prices.bucket_puts_thousand + 4 * prices.bucket_gets_thousand) / 1e3,
-        "keys": min(users * senders * 24, mails) * prices.key_requests_10_thousand / 1e4,
+        "bucket": (2 * dispatches * prices.bucket_puts_thousand + gets * prices.bucket_gets_thousand) / 1e3,
+        "keys": min(users * senders * 24, mails) * prices.key_requests_10_thousand / 1e4
+        + prices.key_month / DAYS_A_MONTH,
+        "logs and metrics": calls * model.log_kb_a_call / 1e6 * prices.log_gb + watched / DAYS_A_MONTH,
         "egress": mails * model.mail_kb / 1e6 * prices.egress_gb,
     }
+
+
+def _containers(senders: int, prices: Prices, model: Model) -> float:
+    """Dollars a day of so many senders and what is beside them, up all day long."""
+    an_hour = model.container_vcpu * prices.container_vcpu_hour + model.container_gb * prices.container_gb_hour
+    return 24 * (senders + model.containers_beside_senders) * an_hour
 
 
 class WorkerMode(Contract):

@@ -102,18 +102,22 @@ class _Dispatch:
         views = services.ledger.read_shard(day, self.shard.number)
         standings = services.mailboxes.standings([member.mailbox_id for member in self.shard.members])
         control = read_control(services.bucket)
+        start_ms = self.shard.day.start_ms
         for member in self.shard.members:
             view = self._settled(views.get(member.mailbox_id), member)
-            row = self._count(member, view)
+            status = self._count(member, view)
             standing = standings.get(member.mailbox_id, GONE)
             if standing.status != "active":
                 continue
             self.active += 1
-            wanted = self.message.concerns(member.mailbox_id, member.user_id)
-            if row.status == "complete" or control.stops(member.user_id) or not wanted:
+            if status == "complete" or control.stops(member.user_id) or not self._is_wanted(member):
                 continue
-            earliest_ms = max(standing.not_before_ms, cooling_until(yesterday.get(member.mailbox_id), self.rules))
-            self.offers += self._offers(member, view, row.status, earliest_ms - self.shard.day.start_ms)
+            cooling_ms = cooling_until(yesterday.get(member.mailbox_id), self.rules) if yesterday else 0
+            self.offers += self._offers(member, view, status, max(standing.not_before_ms, cooling_ms) - start_ms)
+
+    def _is_wanted(self, member: Member) -> bool:
+        """By a demand; a tick of the schedule wants all."""
+        return self.message.request_id is None or self.message.concerns(member.mailbox_id, member.user_id)
 
     def _offers(self, member: Member, view: LedgerView, status: QuotaStatus, earliest_ms: int) -> list[Offer]:
         if self.message.request_id is not None:
@@ -133,21 +137,15 @@ class _Dispatch:
             return self.services.ledger.expire(view, now_ms=self.now_ms)
         return view
 
-    def _count(self, member: Member, view: LedgerView) -> QuotaRow:
+    def _count(self, member: Member, view: LedgerView) -> QuotaStatus:
         expected = member.target * self.progress[member.window]
         self.expected += expected
         self.in_flight += view.in_flight
-        row = QuotaRow(
-            member.mailbox_id,
-            member.user_id,
-            member.target,
-            view.sent,
-            view.failed,
-            view.unknown,
-            quota_status(sent=view.sent, target=member.target, expected=expected, moment_ms=self.tick.now_ms),
-        )
+        target, sent = member.target, view.sent
+        status = quota_status(sent=sent, target=target, expected=expected, moment_ms=self.tick.now_ms)
+        row = QuotaRow(member.mailbox_id, member.user_id, target, sent, view.failed, view.unknown, status)
         self.rows.append(row)
-        return row
+        return status
 
     def choose(self) -> list[Offer]:
         """The offers of the most weight, up to the shard's share of the limits; of equal weight the earlier ones."""

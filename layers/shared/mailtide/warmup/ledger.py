@@ -31,6 +31,8 @@ OUTCOME_STATES: Mapping[str, RoundState] = MappingProxyType(
         "unknown": RoundState.UNKNOWN,
     }
 )
+_UNTAKEN = RoundState.UNTAKEN
+_NO_OUTCOMES = OutcomeWindow()
 _SENT = (RoundState.SENT, RoundState.SENT_REPLY)
 _UNUSED = (RoundState.UNTAKEN, RoundState.FAILED, RoundState.MISSED)
 TOKEN_DIGITS = 12
@@ -81,14 +83,17 @@ class LedgerItem:
     def holds(self, claim: Claim, *states: RoundState) -> bool:
         """Whether the round is in one of these states under this claim's token."""
         entry = self.rounds.get(claim.round)
-        return entry is not None and entry.state in states and entry.token == short_token(claim.token)
+        return entry is not None and entry.state in states and entry.token == claim.token[:TOKEN_DIGITS]
 
     def view(self) -> LedgerView:
         """As dispatch, replies and metrics read it."""
-        window = self.window or OutcomeWindow()
-        states = [RoundState.UNTAKEN] * (max(self.rounds, default=-1) + 1)
+        window = self.window or _NO_OUTCOMES
+        states = [_UNTAKEN] * (max(self.rounds, default=-1) + 1)
+        expires_ms: dict[int, int] = {}
         for number, entry in self.rounds.items():
-            states[number] = entry.state
+            state = states[number] = entry.state
+            if state in IN_FLIGHT:
+                expires_ms[number] = entry.expires_ms
         return LedgerView(
             key=self.key,
             target=self.target,
@@ -98,7 +103,7 @@ class LedgerItem:
             in_flight=self.used - self.sent - self.unknown,
             next_ok_ms=self.next_ok_ms,
             tries=dict(self.tries),
-            expires_ms={n: entry.expires_ms for n, entry in self.rounds.items() if entry.state in IN_FLIGHT},
+            expires_ms=expires_ms,
             closed=self.closed,
             recent=window.recent,
             bounces=window.bounces,
@@ -192,14 +197,13 @@ def states_before(outcome: Outcome) -> tuple[RoundState, ...]:
 
 
 @cache
-def count_changes(before: RoundState, after: RoundState) -> Mapping[str, int]:
-    """What a round's way from one state to another adds to `used`, `sent` and `unknown`; only what changes."""
-    deltas = {
-        "used": (after not in _UNUSED) - (before not in _UNUSED),
-        "sent": (after in _SENT) - (before in _SENT),
-        "unknown": (after == RoundState.UNKNOWN) - (before == RoundState.UNKNOWN),
-    }
-    return {name: delta for name, delta in deltas.items() if delta}
+def count_changes(before: RoundState, after: RoundState) -> tuple[int, int, int]:
+    """What a round's way from one state to another adds to `used`, `sent` and `unknown`."""
+    return (
+        (after not in _UNUSED) - (before not in _UNUSED),
+        (after in _SENT) - (before in _SENT),
+        (after == RoundState.UNKNOWN) - (before == RoundState.UNKNOWN),
+    )
 
 
 def finish(
@@ -318,5 +322,5 @@ def _put(
 
 def _move(item: LedgerItem, number: int, after: RoundState, token: str) -> LedgerItem:
     entry = item.rounds.get(number)
-    deltas = count_changes(entry.state if entry else RoundState.UNTAKEN, after)
-    return _put(item, number, RoundEntry(after, token), **deltas)
+    used, sent, unknown = count_changes(entry.state if entry else RoundState.UNTAKEN, after)
+    return _put(item, number, RoundEntry(after, token), used=used, sent=sent, unknown=unknown)

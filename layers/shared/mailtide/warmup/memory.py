@@ -19,6 +19,7 @@ from mailtide.warmup.contracts import (
     LedgerView,
     MailboxProfile,
     MailboxStatus,
+    RoundState,
     SendMessage,
     ShardTick,
     Standing,
@@ -106,7 +107,12 @@ class MemoryMailboxes[M: MailboxProfile]:
 
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """See mailtide.warmup.ports.MailboxReader."""
-        return {mailbox_id: self._standing(mailbox_id) for mailbox_id in mailbox_ids if mailbox_id in self._profiles}
+        profiles, changed = self._profiles, self._changed
+        return {
+            mailbox_id: changed.get(mailbox_id) or _STANDING[profiles[mailbox_id].status]
+            for mailbox_id in mailbox_ids
+            if mailbox_id in profiles
+        }
 
     def is_active(self, mailbox_id: str) -> bool:
         """Whether its status is `active`."""
@@ -148,7 +154,8 @@ class MemoryLedger:
         self._windows: dict[str, dict[date, OutcomeWindow]] = {}
 
     def _item(self, key: LedgerKey) -> rules.LedgerItem:
-        return self._items[key.day, key.shard].get(key.mailbox_id) or rules.LedgerItem(key=key)
+        item = self._items[key.day, key.shard].get(key.mailbox_id)
+        return rules.LedgerItem(key=key) if item is None else item
 
     def _store(self, item: rules.LedgerItem) -> None:
         shard = (item.key.day, item.key.shard)
@@ -236,9 +243,17 @@ class MemoryLedger:
         shard = (key.day, key.shard)
         return self._view(shard, key.mailbox_id) if key.mailbox_id in self._items[shard] else None
 
+    def state(self, key: LedgerKey, number: int) -> RoundState:
+        """The state of one round, without a view of the others."""
+        entry = self._item(key).entry(number)
+        return entry.state if entry else RoundState.UNTAKEN
+
     def read_shard(self, day: date, shard: int) -> dict[str, LedgerView]:
         """See mailtide.warmup.ports.Ledger."""
-        return {mailbox_id: self._view((day, shard), mailbox_id) for mailbox_id in self._items[day, shard]}
+        views, items = self._views[day, shard], self._items[day, shard]
+        for mailbox_id in items.keys() - views.keys():
+            views[mailbox_id] = items[mailbox_id].view()
+        return dict(views)
 
 
 class MemoryLimits:
@@ -261,6 +276,9 @@ class MemoryLimits:
         counts: dict[str, int] = {}
         retries: dict[str, int] = {}
         for user, part in demand.items():
+            if not left:
+                retries[user] = retry_ms
+                continue
             own, own_retry_ms = self._room(user, part, window)
             count = min(part.count, own, left)
             if count < part.count:

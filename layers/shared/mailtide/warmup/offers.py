@@ -64,13 +64,14 @@ def member_offers(
     earliest_ms: no send before (parked, or cooling down from yesterday). No two are closer than the largest cooldown.
     """
     late, due = _open_rounds(shard, member, view, tick)
-    if not (late or due) and _FAILED not in view.states:
+    has_failed = _FAILED in view.states
+    if not (late or due or has_failed):
         return []
     begin_ms = max(tick.now_ms, tick.start_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
     used = view.sent + view.unknown + view.in_flight
     is_behind = status in {"behind", "failing"}
     extra: list[int] = []
-    if _FAILED in view.states and _extras_open(member, tick, behind=is_behind):
+    if has_failed and _extras_open(member, tick, behind=is_behind):
         extra = _extra_rounds(shard, member, view, used)
     if begin_ms >= tick.end_ms or not (late or due or extra):
         return []
@@ -98,11 +99,12 @@ def overdue_offer(shard: ShardDay, member: Member, view: LedgerView, *, tick: Ti
 
 def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) -> tuple[list[int], list[int]]:
     """Rounds that may be claimed: those due before the tick, and those due in it."""
-    before, until = member.due_before(tick.start_ms), member.due_before(tick.end_ms)
-    states, known = view.states, len(view.states)
+    until = member.due_before(tick.end_ms)
+    states, known, target = view.states, len(view.states), member.target
     # Later slots are never taken before these are offered, so as many taken ones as are due leave none open.
-    if not view.expires_ms and min(known, member.target) - states.count(_FREE, 0, member.target) >= until:
+    if not view.expires_ms and (known if known < target else target) - states.count(_FREE, 0, target) >= until:
         return [], []
+    before = member.due_before(tick.start_ms)
     now_ms = shard.day.start_ms + tick.now_ms
     late: list[int] = []
     due: list[int] = []

@@ -259,8 +259,8 @@ class Simulation:
         if mail.reply_to is None or mail.reply_to_shard is None:
             return False
         original = SendId.parse(mail.reply_to)
-        view = self.ledger.read(LedgerKey(original.day, mail.reply_to_shard, original.mailbox_id))
-        return view is not None and view.state(original.round) == RoundState.SENT
+        key = LedgerKey(original.day, mail.reply_to_shard, original.mailbox_id)
+        return self.ledger.state(key, original.round) == RoundState.SENT
 
     def _start(self, flight: _Flight, from_ms: int, until_ms: int) -> None:
         """MAIL FROM, if the connection opens within the tokens' window; else they are forfeited."""

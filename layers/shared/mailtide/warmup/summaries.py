@@ -25,7 +25,9 @@ def write_summary(
     """Store both objects; False when another dispatcher of the shard was first: its summary is as good."""
     if not put(bucket, keys.summary(summary.day, summary.shard), summary, expected_etag=expected_etag):
         return False
-    sheet = QuotaSheet(day=summary.day, shard=summary.shard, written_ms=summary.written_ms, rows=tuple(rows))
+    sheet = QuotaSheet.model_construct(
+        day=summary.day, shard=summary.shard, written_ms=summary.written_ms, rows=tuple(rows)
+    )
     key = keys.quotas(summary.day, summary.shard)
     stored = bucket.get(key)
     return put(bucket, key, sheet, expected_etag=stored.etag if stored else None)
