@@ -95,6 +95,9 @@ def quick_check(connection: apsw.Connection, tables: list[str]) -> None:
     with clear_errors():
         for table in tables:
             for (problem,) in connection.execute(f"PRAGMA quick_check({quoted(table)})"):
+                # A page that could not be read for want of memory is reported like a damaged one.
+                if problem.endswith(f"error code={apsw.SQLITE_NOMEM}"):
+                    raise apsw.NoMemError(problem)
                 # A row that breaks its own CHECK or NOT NULL is the customer's business; the reading rules cover it.
                 if problem != "ok" and not re.match(
                     r"(NULL value in|CHECK constraint failed in|.* value in) ", problem
