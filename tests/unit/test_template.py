@@ -59,7 +59,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "secretsmanager:GetSecretValue": (SECRET,),
     },
     "CollectParts": {
-        "s3:GetObject": ("runs/*",),
+        "s3:GetObject": ("orgs/*/latest.json", "runs/*"),
         "s3:PutObject": ("runs/*/parts/*", "runs/*/tasks/*/error.json", "runs/*/result.json"),
         "sqs:SendMessage": ("LaunchQueue",),
     },
