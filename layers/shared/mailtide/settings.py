@@ -82,9 +82,14 @@ class Settings(BaseSettings):
     watch_stall_s: int = Field(default=60, ge=0, le=86_400, description="Silence after which a step is queued again")
     url_ttl_s: int = Field(default=3_600, ge=60, le=604_800, description="How long presigned URLs hold")
     brake_share: float = Field(
-        default=0.3, gt=0, description="Share of planned rows or contacts whose change holds a run; 1000 never holds"
+        default=0.3,
+        ge=0.01,
+        le=1_000,
+        description="Share of planned rows or contacts whose change holds a run; 1000 never holds",
     )
-    brake_min: int = Field(default=100, ge=0, description="Rows or contacts up to which a change never holds a run")
+    brake_min: int = Field(
+        default=100, ge=0, le=1_000_000_000, description="Rows or contacts up to which a change never holds a run"
+    )
     contacts_per_s: int = Field(default=100_000, ge=1, description="Measured speed of the pass, for estimates")
     boot_s: float = Field(default=3.0, ge=0, description="Time from launch to the first line of a machine")
     size_table: tuple[SizeTier, ...] = Field(
