@@ -97,46 +97,40 @@ class MemoryMailboxes[M: MailboxProfile]:
 
     def __init__(self, profiles: Iterable[M]) -> None:
         self._profiles = {profile.mailbox_id: profile for profile in profiles}
-        self._changed: dict[str, Standing] = {}
+        # Of each mailbox beside its profile: a simulated day asks fourteen million times, and each miss of the cache counts.
+        self._standings = {mailbox_id: _STANDING[profile.status] for mailbox_id, profile in self._profiles.items()}
 
     def profiles(self) -> Iterator[M]:
         """See mailtide.warmup.ports.MailboxReader."""
         for mailbox_id, profile in self._profiles.items():
-            changed = self._changed.get(mailbox_id)
-            yield profile.model_copy(update={"status": changed.status}) if changed else profile
+            status = self._standings[mailbox_id].status
+            yield profile if status == profile.status else profile.model_copy(update={"status": status})
 
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """See mailtide.warmup.ports.MailboxReader."""
-        profiles, changed = self._profiles, self._changed
-        return {
-            mailbox_id: changed.get(mailbox_id) or _STANDING[profiles[mailbox_id].status]
-            for mailbox_id in mailbox_ids
-            if mailbox_id in profiles
-        }
+        known = self._standings
+        return {mailbox_id: known[mailbox_id] for mailbox_id in mailbox_ids if mailbox_id in known}
 
     def is_active(self, mailbox_id: str) -> bool:
         """Whether its status is `active`."""
-        return mailbox_id in self._profiles and self._standing(mailbox_id).status == "active"
-
-    def _standing(self, mailbox_id: str) -> Standing:
-        changed = self._changed.get(mailbox_id)
-        return changed or _STANDING[self._profiles[mailbox_id].status]
+        standing = self._standings.get(mailbox_id)
+        return standing is not None and standing.status == "active"
 
     def set_status(self, mailbox_id: str, status: MailboxStatus, reason: str) -> bool:  # noqa: ARG002 - the port's shape
         """See mailtide.warmup.ports.MailboxReader."""
-        if mailbox_id not in self._profiles:
+        old = self._standings.get(mailbox_id)
+        if old is None:
             return False
-        old = self._standing(mailbox_id)
         if old.status != "paused" or status in {"active", "paused"}:
-            self._changed[mailbox_id] = Standing(status=status, not_before_ms=old.not_before_ms)
+            self._standings[mailbox_id] = Standing(status=status, not_before_ms=old.not_before_ms)
         return True
 
     def park(self, mailbox_id: str, until_ms: int, reason: str) -> bool:  # noqa: ARG002 - the port's shape
         """See mailtide.warmup.ports.MailboxReader."""
-        if mailbox_id not in self._profiles:
+        old = self._standings.get(mailbox_id)
+        if old is None:
             return False
-        old = self._standing(mailbox_id)
-        self._changed[mailbox_id] = Standing(status=old.status, not_before_ms=max(old.not_before_ms, until_ms))
+        self._standings[mailbox_id] = Standing(status=old.status, not_before_ms=max(old.not_before_ms, until_ms))
         return True
 
 
