@@ -17,6 +17,8 @@ def group_of(path: Path) -> str | None:
     return name if parts[0] == "integration" and name not in WITHOUT_SERVERS else None
 
 
+# First: xdist reads the groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name = group_of(item.path)
