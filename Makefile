@@ -29,7 +29,7 @@ cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
 test: lint  ## every check and every test
-	@.venv/bin/pytest -q -n 4 --dist loadgroup
+	@.venv/bin/pytest -q -n 4
 
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
