@@ -252,7 +252,7 @@ TRY = keys.TryKeys("acme", "0" * 20, "whole", 1)
         (TRY.manifest, {"TryEnded"}),
         (TRY.error, {"TryEnded"}),
         (keys.result("acme", "0" * 20), {"ResultWritten"}),
-        (TRY.database, set()),
+        (TRY.delivered("contacts.db"), set()),
         (TRY.claim, set()),
         (keys.rules("acme"), set()),
         (keys.latest("acme"), set()),

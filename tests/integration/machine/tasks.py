@@ -61,7 +61,7 @@ class Task:
             source_get=self.bucket.url(SOURCE),
             claim_put=self.bucket.url(f"{TRY}/claim.json"),
             claim_get=self.bucket.url(f"{TRY}/claim.json"),
-            database_put=self.bucket.url(f"{TRY}/contacts.db"),
+            deliver_put={"contacts.db": self.bucket.url(f"{TRY}/contacts.db")},
             manifest_put=self.bucket.url(f"{TRY}/manifest.json"),
             error_put=self.bucket.url(f"{TRY}/error.json"),
         )

@@ -115,7 +115,7 @@ class Program:
         changed = output != source
         delivered: tuple[Delivered, ...] = ()
         if changed:
-            etag = self._put("contacts.db", document.urls.database_put, output)
+            etag = self._put("contacts.db", document.urls.deliver_put["contacts.db"], output)
             if self.behaviour is Behaviour.WRONG_ETAG:
                 etag = md5(b"something else")
             digest = sha256(output).hexdigest()
@@ -132,7 +132,7 @@ class Program:
         )
         self._put_once("manifest.json", document.urls.manifest_put, manifest.to_bytes())
         if self.behaviour is Behaviour.OVERWRITES:
-            self._put("contacts.db", document.urls.database_put, b"no longer what it was")
+            self._put("contacts.db", document.urls.deliver_put["contacts.db"], b"no longer what it was")
         if self.behaviour is Behaviour.ERROR_AFTER_MANIFEST:
             self._fail(document, "internal")
         self.machine.end(exit_code=0)

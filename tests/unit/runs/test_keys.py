@@ -23,7 +23,9 @@ TASKS = st.one_of(st.sampled_from(["whole", "merge"]), st.integers(0, 9999).map(
 @given(ORGS, RUNS, TASKS, st.integers(1, 99), st.sampled_from(["manifest.json", "error.json", "contacts.db"]))
 def test_a_key_reads_back_as_it_was_made(org: str, run: str, task: str, attempt: int, name: str) -> None:
     paths = keys.TryKeys(org, run, task, attempt)
-    made = {"manifest.json": paths.manifest, "error.json": paths.error, "contacts.db": paths.database}[name]
+    made = {"manifest.json": paths.manifest, "error.json": paths.error, "contacts.db": paths.delivered("contacts.db")}[
+        name
+    ]
     assert keys.parse_try(made) == (paths, name)
     assert keys.parse_source(keys.source(org)) == org
     assert keys.parse_result(keys.result(org, run)) == (org, run)

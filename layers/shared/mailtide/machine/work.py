@@ -126,7 +126,7 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
 
 
 def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Delivered, ...]:
-    etag, sha256, size_bytes = transfer.upload(client, document.urls.database_put, path)
+    etag, sha256, size_bytes = transfer.upload(client, document.urls.deliver_put["contacts.db"], path)
     return (Delivered(name="contacts.db", size_bytes=size_bytes, sha256=sha256, etag=etag),)
 
 

@@ -68,7 +68,7 @@ def _problem(services: Services, paths: keys.TryKeys, manifest: Manifest) -> str
 
 
 def _stands(services: Services, paths: keys.TryKeys, delivered: Delivered) -> bool:
-    info = services.bucket.head(paths.database)
+    info = services.bucket.head(paths.delivered(delivered.name))
     return info is not None and (info.etag, info.size_bytes) == (delivered.etag, delivered.size_bytes)
 
 

@@ -46,7 +46,7 @@ def _tail_again(services: Services, done: Done) -> StepReport:
 
 def _publish(services: Services, plan: Plan, result: Result, part: Part) -> StepReport:
     if part.manifest.delivered:
-        source_key = keys.TryKeys(plan.org, plan.run, part.task, part.attempt).database
+        source_key = keys.TryKeys(plan.org, plan.run, part.task, part.attempt).delivered("contacts.db")
         publication = publish(services, plan, part.manifest.delivered[0], source_key)
     else:
         publication = confirm_unchanged(services, plan)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from mailtide.contracts import ORG_PATTERN, RUN_PATTERN, TASK_PATTERN
+from mailtide.contracts import ORG_PATTERN, RUN_PATTERN, TASK_PATTERN, DeliveredName
 
 ORGS = "orgs/"
 OPEN = "open/"
@@ -110,10 +110,9 @@ class TryKeys:
         """How the try failed."""
         return self._key("error.json")
 
-    @property
-    def database(self) -> str:
-        """The database with its schedule."""
-        return self._key("contacts.db")
+    def delivered(self, name: DeliveredName) -> str:
+        """An object that the try delivered."""
+        return self._key(name)
 
 
 def parse_source(key: str) -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 
 from mailtide.contracts import (
+    DELIVERIES,
     Failure,
     Launch,
     LaunchMessage,
@@ -89,9 +90,12 @@ def _document(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKey
         source_get=bucket.presign_get(keys.source(plan.org), expires_s=expires_s),
         claim_put=put_once(paths.claim),
         claim_get=bucket.presign_get(paths.claim, expires_s=expires_s),
-        database_put=bucket.presign_put(paths.database, expires_s=expires_s, create_only=False),
         manifest_put=put_once(paths.manifest),
         error_put=put_once(paths.error),
+        deliver_put={
+            name: bucket.presign_put(paths.delivered(name), expires_s=expires_s, create_only=False)
+            for name in DELIVERIES[task.kind]
+        },
     )
     return TaskDocument(
         org=plan.org,

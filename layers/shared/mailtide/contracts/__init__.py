@@ -1,0 +1,101 @@
+"""Every object in the bucket and every message on a queue, as frozen pydantic models.
+
+The layout of the keys is in `mailtide.runs.keys`; which object may be written when, and by whom, in docs/object-layout.md.
+Times are UTC. Objects that are created once carry `token`, the random name of their writer: after a lost answer it tells
+a writer that the object which stands there already is its own.
+"""
+
+from mailtide.contracts.base import (
+    ORG_PATTERN,
+    RUN_PATTERN,
+    TASK_PATTERN,
+    Contract,
+    Handled,
+    Org,
+    Profile,
+    RunId,
+    TaskKind,
+    TaskName,
+    Trigger,
+    TryNumber,
+    new_token,
+)
+from mailtide.contracts.endings import Cost, Done, Result, RunFinished, Step, Verdict
+from mailtide.contracts.messages import (
+    MESSAGE,
+    CollectMessage,
+    FinishMessage,
+    LaunchMessage,
+    Message,
+    PlanMessage,
+    TickMessage,
+    WatchMessage,
+)
+from mailtide.contracts.plan import Failure, Inspection, Plan, TaskPlan
+from mailtide.contracts.state import Baseline, Intent, Latest, Lock, OpenMarker, SourceRef
+from mailtide.contracts.tasks import (
+    DELIVERIES,
+    Claim,
+    Delivered,
+    DeliveredName,
+    Launch,
+    Manifest,
+    Part,
+    PartInput,
+    TaskDocument,
+    TaskUrls,
+    Timings,
+    TryError,
+)
+
+__all__ = [
+    "DELIVERIES",
+    "MESSAGE",
+    "ORG_PATTERN",
+    "RUN_PATTERN",
+    "TASK_PATTERN",
+    "Baseline",
+    "Claim",
+    "CollectMessage",
+    "Contract",
+    "Cost",
+    "Delivered",
+    "DeliveredName",
+    "Done",
+    "Failure",
+    "FinishMessage",
+    "Handled",
+    "Inspection",
+    "Intent",
+    "Latest",
+    "Launch",
+    "LaunchMessage",
+    "Lock",
+    "Manifest",
+    "Message",
+    "OpenMarker",
+    "Org",
+    "Part",
+    "PartInput",
+    "Plan",
+    "PlanMessage",
+    "Profile",
+    "Result",
+    "RunFinished",
+    "RunId",
+    "SourceRef",
+    "Step",
+    "TaskDocument",
+    "TaskKind",
+    "TaskName",
+    "TaskPlan",
+    "TaskUrls",
+    "TickMessage",
+    "Timings",
+    "Trigger",
+    "TryError",
+    "TryNumber",
+    "Verdict",
+    "WatchMessage",
+    "new_token",
+]

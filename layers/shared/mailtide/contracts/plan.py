@@ -1,0 +1,81 @@
+"""What a run decides before any machine exists."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, Trigger, new_token
+from mailtide.contracts.state import SourceRef
+from mailtide.machines import MachineSize
+
+
+class TaskPlan(Contract):
+    """One machine's share of a run."""
+
+    task: TaskName
+    kind: TaskKind
+    first_id: int | None = None
+    """Inclusive bounds of the contact ids of a chunk; None for all."""
+    last_id: int | None = None
+    sizes: tuple[MachineSize, ...]
+    """In order of preference: the first that has capacity is taken; after an out-of-memory the next larger."""
+    threads: int
+
+
+class Inspection(Contract):
+    """What planning read of the database, and what that took."""
+
+    contacts_estimate: int
+    page_size_bytes: int
+    requests: int
+    bytes_read: int
+    warnings: tuple[str, ...] = ()
+
+
+class Failure(Contract):
+    """Why something ended badly, in one sentence that is safe to show."""
+
+    kind: Literal[
+        "bad_input",
+        "source_changed",
+        "machine_lost",
+        "out_of_memory",
+        "timed_out",
+        "launch_refused",
+        "bad_delivery",
+        "held",
+        "internal",
+    ]
+    message: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another try could not end differently."""
+        return self.kind in {"bad_input", "source_changed", "launch_refused"}
+
+
+class Plan(Contract):
+    """runs/{org}/{run}/plan.json: everything that a run decides before any machine exists."""
+
+    token: str = Field(default_factory=new_token)
+    org: Org
+    run: RunId
+    trigger: Trigger
+    source: SourceRef
+    as_of: date
+    planned_at: datetime
+    opened_at: datetime
+    source_part_bytes: int | None = None
+    """Part size of a multipart source: its ETag is then checked by the parts' MD5 digests."""
+    rules_yaml: str | None
+    rules_sha256: str
+    profile: Profile = "highperf"
+    approved: RunId | None = None
+    inspection: Inspection | None
+    tasks: tuple[TaskPlan, ...]
+    rejected: Failure | None = None
+    """Set when the input cannot be used: no machine is launched."""
+    deadline_s: int
+    expected_s: float
+    expected_usd: float

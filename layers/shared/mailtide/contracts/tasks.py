@@ -1,0 +1,134 @@
+"""What a machine is told, and what it leaves."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, TryNumber, new_token
+from mailtide.contracts.plan import Failure, TaskPlan
+from mailtide.contracts.state import SourceRef
+from mailtide.machines import MachineSize
+
+type DeliveredName = Literal["contacts.db", "candidates.bin"]
+"""Objects that a try may deliver: the database with its schedule, or a chunk's candidates in packed columns."""
+
+DELIVERIES: dict[TaskKind, tuple[DeliveredName, ...]] = {
+    "whole": ("contacts.db",),
+    "chunk": ("candidates.bin",),
+    "merge": ("contacts.db",),
+}
+"""What each kind of task delivers when it found something to do."""
+
+
+class TaskUrls(Contract):
+    """Presigned URLs for exactly the objects of one try."""
+
+    source_get: str
+    claim_put: str
+    claim_get: str
+    manifest_put: str
+    error_put: str
+    deliver_put: dict[DeliveredName, str]
+    """For each object that the task delivers."""
+
+
+class PartInput(Contract):
+    """A chunk's candidates, for the merge to fetch."""
+
+    task: TaskName
+    get: str
+    """A presigned URL."""
+    size_bytes: int
+    sha256: str
+
+
+class TaskDocument(Contract):
+    """runs/{org}/{run}/tasks/{task}/{try}/task.json: what a machine is to do. It holds no credentials but its URLs."""
+
+    token: str = Field(default_factory=new_token)
+    org: Org
+    run: RunId
+    task: TaskPlan
+    attempt: TryNumber
+    source: SourceRef
+    source_part_bytes: int | None = None
+    as_of: date
+    planned_at: datetime
+    """The time stamp of the rows that the pass writes."""
+    rules_yaml: str | None
+    rules_sha256: str
+    profile: Profile
+    urls: TaskUrls
+    parts: tuple[PartInput, ...] = ()
+    """Of a merge: every chunk, ascending."""
+    written_at: datetime
+
+
+class Launch(Contract):
+    """…/{try}/launch.json: the machine that was created for a try."""
+
+    token: str = Field(default_factory=new_token)
+    machine_id: str
+    machine_name: str
+    region: str | None
+    size: MachineSize
+    launched_at: datetime
+
+
+class Claim(Contract):
+    """…/{try}/claim.json: the one process that works on a try."""
+
+    token: str = Field(default_factory=new_token)
+    machine_id: str | None
+    claimed_at: datetime
+
+
+class Delivered(Contract):
+    """One object that a try delivered."""
+
+    name: DeliveredName
+    size_bytes: int
+    sha256: str
+    etag: str
+    """As the PUT answered; publishing copies only an object that still has it."""
+
+
+class Timings(Contract):
+    """Seconds of each step on the machine."""
+
+    fetch_s: float
+    pass_s: float
+    deliver_s: float
+
+
+class Manifest(Contract):
+    """…/{try}/manifest.json: the last write of a machine that succeeded."""
+
+    token: str
+    """The token of its claim."""
+    changed: bool
+    delivered: tuple[Delivered, ...]
+    """Empty when the pass found no difference."""
+    report: dict[str, object]
+    """The pass's report (mailtide.machine.report.PassReport) as JSON."""
+    timings: Timings
+    started_at: datetime
+    finished_at: datetime
+
+
+class TryError(Contract):
+    """…/{try}/error.json: how a try failed, written by its machine or by whoever found it dead."""
+
+    token: str = Field(default_factory=new_token)
+    failure: Failure
+    written_at: datetime
+
+
+class Part(Contract):
+    """runs/{org}/{run}/parts/{task}.json: the try that counts."""
+
+    token: str = Field(default_factory=new_token)
+    task: TaskName
+    attempt: TryNumber
+    manifest: Manifest
