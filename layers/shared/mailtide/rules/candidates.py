@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Inputs, Int32
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import (
     LAST_DAY,
@@ -57,7 +57,7 @@ class Triggers:
         return self.rows[np.arange(low, high, dtype=np.int32)]
 
 
-def usable_triggers(inputs: Inputs, table: SourceTable, people: People) -> Triggers:
+def usable_triggers(inputs: Related, table: SourceTable, people: People) -> Triggers:
     """The targets of instances that count and do not target everybody, for eligible contacts."""
     source_of = np.full(len(inputs.instances) + 1, NO_CODE, np.int32)
     for index, source in enumerate(table.sources):
@@ -76,32 +76,31 @@ def usable_triggers(inputs: Inputs, table: SourceTable, people: People) -> Trigg
 
 
 class Generator:
-    """Makes the candidates of a chunk of contacts, and the mails of the past that nothing handled."""
+    """Makes the candidates of some contacts, and their mails of the past."""
 
-    def __init__(self, inputs: Inputs, rules: Rules, as_of: int, people: People, table: SourceTable) -> None:
+    def __init__(
+        self, inputs: Related, rules: Rules, as_of: int, people: People, table: SourceTable, handled: Handled | None
+    ) -> None:
+        """handled: leaves out at once what history handled; None where the history is not known yet."""
         self._rules, self._as_of, self._people, self._table = rules, as_of, people, table
-        self._handled = Handled(inputs, rules, table)
+        self._handled = handled
         self._triggers = usable_triggers(inputs, table, people)
         entries = np.array([f"2000-{entry}" for entry in rules.aep_dates], "datetime64[D]").astype(np.int32)
         self._aep_codes = code_of(entries)
 
     def candidates(self, contact: Int32) -> tuple[Rows, Int32]:
-        """The unhandled candidates of these eligible contacts (ascending) that have a send date, and the dates."""
+        """The candidates of these eligible contacts (ascending) that have a send date, and the dates."""
         rows = self._of_each_source(contact, next_anniversaries(self._as_of), past=False)
         send = self._send_dates(rows)
         keep = send != NO_DATE
         return rows[keep], send[keep]
 
     def missed(self, contact: Int32) -> tuple[Rows, Int32]:
-        """Mails of the past that obey windows and that nothing handled, with their ideal dates (§5, post-window)."""
+        """Mails of the past that obey windows, with their ideal dates (§5, post-window)."""
         rows = self._of_each_source(contact, last_anniversaries(self._as_of), past=True)
         ideal = plus_days(rows.event, -self._table.days_before[rows.source])
         keep = ideal != NO_DATE
         return rows[keep], ideal[keep]
-
-    def unhandled(self, rows: Rows) -> Bool:
-        """Which rows, all of one source, nothing handled."""
-        return ~self._handled.of(int(rows.source[0]), rows.contact, rows.event) if len(rows) else np.zeros(0, np.bool_)
 
     def _of_each_source(self, contact: Int32, anniversaries: Int32, *, past: bool) -> Rows:
         parts = [
@@ -127,8 +126,10 @@ class Generator:
         return self._unhandled(source, contact[known][inside], event[inside])
 
     def _unhandled(self, source: int, contact: Int32, event: Int32) -> Rows:
-        keep = ~self._handled.of(source, contact, event)
-        return Rows(contact[keep], np.full(np.count_nonzero(keep), source, np.int32), event[keep])
+        if self._handled is not None:
+            keep = ~self._handled.of(source, contact, event)
+            contact, event = contact[keep], event[keep]
+        return Rows(contact, np.full(len(contact), source, np.int32), event)
 
     def _triggered(self, contact: Int32, *, past: bool) -> Rows:
         if not len(contact):
@@ -142,12 +143,9 @@ class Generator:
             rows = rows[dated & (rows.event < self._as_of) & wanted[rows.contact]]
         order = np.argsort(rows.source, kind="stable")
         rows = rows[order.astype(np.int32)]
-        sources, starts = np.unique(rows.source, return_index=True)
-        ends = np.searchsorted(rows.source, sources, "right")
-        keep = np.ones(len(rows), np.bool_)
-        for source, low, high in zip(sources.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            keep[low:high] = ~self._handled.of(source, rows.contact[low:high], rows.event[low:high])
-        return rows[keep]
+        return (
+            rows if self._handled is None else rows[~self._handled.of_sections(rows.source, rows.contact, rows.event)]
+        )
 
     def _send_dates(self, rows: Rows) -> Int32:
         """The ideal date from `as_of` on; else a catch-up date until the deadline; else NO_DATE."""

@@ -118,10 +118,9 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """Everything that the rules read of one database."""
+class Related:
+    """Everything that the rules read of one database but the contacts themselves."""
 
-    contacts: Contacts
     types: list[str]
     """email_type by code, as the table spells them; the rules may append."""
     history: History
@@ -130,6 +129,13 @@ class Inputs:
     instances: list[CampaignInstance]
     targets: Targets
     signals: Signals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs(Related):
+    """Everything that the rules read of one database."""
+
+    contacts: Contacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_DATE, Bool, Inputs, Int32, Int64
+from mailtide.rules.columns import NO_DATE, Bool, Int32, Int64, Related
 from mailtide.rules.config import ANNIVERSARY_TYPES, CAMPAIGN_PREFIX, FOLLOWUP_PREFIX, Rules
 from mailtide.rules.dates import LAST_DAY, pack, plus_days
 from mailtide.rules.handled import any_between
@@ -46,13 +46,13 @@ def is_followup(types: list[str]) -> Bool:
     return np.array([name.startswith(FOLLOWUP_PREFIX) for name in types], np.bool_)
 
 
-def _starts_followup(inputs: Inputs) -> Bool:
+def _starts_followup(inputs: Related) -> Bool:
     names = set(ANNIVERSARY_TYPES)
     names |= {CAMPAIGN_PREFIX + kind.name for kind in inputs.campaign_types if kind.enable_followups}
     return np.array([name in names for name in inputs.types], np.bool_)
 
 
-def _latest_initial(inputs: Inputs, rules: Rules, as_of: int, people: People) -> tuple[Int32, Int32]:
+def _latest_initial(inputs: Related, rules: Rules, as_of: int, people: People) -> tuple[Int32, Int32]:
     """Row indexes of the history that is followed up, ascending by contact, and their sent dates."""
     history = inputs.history
     if not len(history.contact):
@@ -73,7 +73,7 @@ def _latest_initial(inputs: Inputs, rules: Rules, as_of: int, people: People) ->
     return rows, sent[rows]
 
 
-def _kinds(inputs: Inputs, contact: Int32, since: Int32, as_of: int) -> Int32:
+def _kinds(inputs: Related, contact: Int32, since: Int32, as_of: int) -> Int32:
     """Index into FOLLOWUP_TYPES: what each contact did from `since` to `as_of`, the strongest sign last."""
     signals = inputs.signals
     low, high = pack(contact, since), pack(contact, np.full_like(since, as_of))
@@ -89,7 +89,7 @@ def _kinds(inputs: Inputs, contact: Int32, since: Int32, as_of: int) -> Int32:
     return kinds
 
 
-def _key_is_held(inputs: Inputs, followups: Followups, names: Names) -> Bool:
+def _key_is_held(inputs: Related, followups: Followups, names: Names) -> Bool:
     """Which follow-ups have their key in a row that the pass does not own."""
     history, held = inputs.history, inputs.held
     code = np.array(names.followup_types, np.int32)[followups.kind]
@@ -109,7 +109,7 @@ def _key_is_held(inputs: Inputs, followups: Followups, names: Names) -> Bool:
 
 
 def make_followups(
-    inputs: Inputs, rules: Rules, as_of: int, people: People, windows: StateWindows, names: Names
+    inputs: Related, rules: Rules, as_of: int, people: People, windows: StateWindows, names: Names
 ) -> Followups:
     """The follow-ups of all eligible contacts."""
     rows, sent = _latest_initial(inputs, rules, as_of, people)

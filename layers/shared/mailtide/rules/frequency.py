@@ -11,7 +11,7 @@ import numpy as np
 
 from mailtide.rules.assemble import Chunk
 from mailtide.rules.candidates import Rows
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Inputs, Int32, Int64
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Int64, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import pack, pack_start
 from mailtide.rules.followups import is_followup
@@ -43,7 +43,7 @@ def _batches(contact: Int32) -> list[slice]:
 class FrequencyRule:
     """Decides for chunks of contacts which rows are accepted."""
 
-    def __init__(self, inputs: Inputs, rules: Rules, table: SourceTable, names: Names) -> None:
+    def __init__(self, inputs: Related, rules: Rules, table: SourceTable, names: Names) -> None:
         self._table = table
         self._period, self._most = rules.period_days, rules.max_emails_per_period
         self._same_day = np.array(

@@ -1,8 +1,10 @@
 """Already handled (spec §4): candidates whose event history covers, and keys that other rows hold."""
 
+from itertools import pairwise
+
 import numpy as np
 
-from mailtide.rules.columns import NO_DATE, Bool, HeldKeys, History, Inputs, Int32, Int64
+from mailtide.rules.columns import NO_DATE, Bool, HeldKeys, History, Int32, Int64, Related
 from mailtide.rules.config import CAMPAIGN_PREFIX, Rules
 from mailtide.rules.dates import pack, pack_start, plus_days
 from mailtide.rules.sources import SourceTable
@@ -27,7 +29,7 @@ def _group(types: Int32, campaigns: Int64, keys: Int64, wanted: set[int]) -> _Gr
     return groups
 
 
-def _days_before_by_type(inputs: Inputs, rules: Rules) -> Int32:
+def _days_before_by_type(inputs: Related, rules: Rules) -> Int32:
     known = {CAMPAIGN_PREFIX + kind.name: kind.days_before_event for kind in inputs.campaign_types}
     known |= {"birthday": rules.birthday_days_before, "effective_date": rules.effective_date_days_before}
     days = [max(-_FAR_DAYS, min(known.get(name, 0), _FAR_DAYS)) for name in inputs.types]
@@ -53,7 +55,7 @@ def any_between(keys: Int64, low: Int64, high: Int64) -> Bool:
 class Handled:
     """Tells which candidates need no mail because of rows that the pass does not own."""
 
-    def __init__(self, inputs: Inputs, rules: Rules, table: SourceTable) -> None:
+    def __init__(self, inputs: Related, rules: Rules, table: SourceTable) -> None:
         history, held = inputs.history, inputs.held
         wanted = set(table.type_code.tolist())
         self._table = table
@@ -89,4 +91,12 @@ class Handled:
                 handled |= any_between(keys, probes - (NEAR_DAYS - 1), probes + (NEAR_DAYS - 1))
         if (keys := self._part(self._held, (code, campaign), contact)) is not None:
             handled |= contains(keys, probes)
+        return handled
+
+    def of_sections(self, source: Int32, contact: Int32, event: Int32) -> Bool:
+        """Likewise for candidates of several sources, those of one source after the other; shape (n,)."""
+        handled = np.zeros(len(source), np.bool_)
+        edges = [0, *(np.flatnonzero(source[1:] != source[:-1]) + 1).tolist(), len(source)]
+        for low, high in pairwise(edges) if len(source) else []:
+            handled[low:high] = self.of(int(source[low]), contact[low:high], event[low:high])
         return handled

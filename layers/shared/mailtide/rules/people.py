@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_STATE, Contacts, Int32, Int64, UInt8
+from mailtide.rules.columns import NO_STATE, Bool, Contacts, Int32, Int64, UInt8
 from mailtide.rules.dates import Int16, code_of, year_of
 
 
@@ -18,6 +18,7 @@ class People:
     birth_code: Int16
     birth_year: Int16
     effective_code: Int16
+    has_phone: Bool
     eligible: Int32
     """Indexes of the eligible contacts, ascending."""
 
@@ -42,6 +43,7 @@ def judge(contacts: Contacts) -> tuple[People, dict[str, int], int]:
         birth_code=birth_code,
         birth_year=year_of(np.where(birth_code < 0, 0, contacts.birth)),
         effective_code=code_of(contacts.effective),
+        has_phone=contacts.has_phone,
         eligible=np.flatnonzero(eligible).astype(np.int32),
     )
     return people, counts, int(np.count_nonzero(both & (contacts.state != contacts.zip_state)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, CampaignInstance, CampaignType, Inputs, Int32, Int64
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, CampaignInstance, CampaignType, Int32, Int64, Related
 from mailtide.rules.config import CAMPAIGN_PREFIX, FOLLOWUP_TYPES, Rules
 from mailtide.rules.hashing import type_crc
 
@@ -146,7 +146,7 @@ def _campaign_source(index: int, instance: CampaignInstance, kind: CampaignType,
     )
 
 
-def list_sources(inputs: Inputs, rules: Rules, as_of: int) -> tuple[list[Source], int]:
+def list_sources(inputs: Related, rules: Rules, as_of: int) -> tuple[list[Source], int]:
     """The sources of a run, and the number of instances left out because they target everybody but have no start."""
     kinds = {kind.name: kind for kind in inputs.campaign_types}
     sources = _anniversary_sources(rules)
