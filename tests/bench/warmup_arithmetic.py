@@ -18,12 +18,20 @@ OLD_SETTINGS = {
 
 
 def worker_modes() -> dict[str, Any]:
-    """The old settings by `capacity`: what it says, and whether that is what the origin says."""
+    """The old settings by `simulate` and by `capacity`: mails and mailboxes of a day that was lived through, and whether both are
+    what the origin says. One mailbox more must be too many."""
     found = {}
     for name, ((workers, interval, batch), expected) in OLD_SETTINGS.items():
-        facts = _ask("capacity", "--workers", workers, "--interval", interval, "--batch", batch)
-        answer = (facts["worker_mode_mails_a_day"], facts["worker_mode_mailboxes"])
-        found[name] = {"mails_a_day": answer[0], "mailboxes": answer[1], "as_expected": answer == expected}
+        mode = ("--workers", workers, "--interval", interval, "--batch", batch)
+        facts = _ask("capacity", *mode)
+        computed = (facts["worker_mode_mails_a_day"], facts["worker_mode_mailboxes"])
+        day = _ask("simulate", *mode, "--users", 1, "--mailboxes", expected[1])
+        beyond = _ask("simulate", *mode, "--users", 1, "--mailboxes", expected[1] + 1)
+        found[name] = {
+            "mails_a_day": day["sent"],
+            "mailboxes": day["quotas_met"],
+            "as_expected": (day["sent"], day["quotas_met"]) == computed == expected and beyond["quotas_missed"] > 0,
+        }
     return found
 
 

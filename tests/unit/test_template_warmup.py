@@ -9,9 +9,11 @@ import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
 from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
+from mailtide.polling import MARGIN_S
 from mailtide.warmup import ports, send
 from mailtide.warmup.metrics import GAUGES
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
+from mailtide.working import BATCH_S
 from tests.support.template import ROOT, attribute_of, load_template, resources
 
 TEMPLATE = load_template()
@@ -26,6 +28,8 @@ OF_IMPORT_ALONE = {"start_count", "increase_by", "max_daily"}
 """What a line of an import that says nothing else gets: no function reads it, the importer's shell does."""
 OF_THE_QUEUE = {"batch_size"}
 TICKS = PARAMETERS["WarmupTickMinutes"]["AllowedValues"]
+HIDDEN_S = BATCH_S + MARGIN_S
+"""From others, while a process works on a message."""
 PACKAGE = ROOT / "layers" / "shared"
 
 
@@ -147,9 +151,14 @@ def test_the_arithmetic_of_a_queue(function: str) -> None:
     assert queue["MessageRetentionPeriod"] == 3_600
     redrive = queue["RedrivePolicy"]
     assert attribute_of(redrive["deadLetterTargetArn"]) == f"{name}DeadLetters"
+    condition, in_functions, in_processes = redrive["maxReceiveCount"]["Fn::If"]
+    assert condition == "WarmupInFunctions"
     # The next tick is the second try. A message that could be received once more would end by its age, and nobody would know.
-    assert redrive["maxReceiveCount"] * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
-    assert redrive["maxReceiveCount"] == 1
+    assert in_functions == 1
+    assert queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
+    # One that is killed must not turn sound messages into dead letters; a poisoned one still gets there before its age ends it.
+    assert in_processes == 3
+    assert ports.MAX_DELAY_S + in_processes * HIDDEN_S < queue["MessageRetentionPeriod"]
     largest = source["BatchSize"] if isinstance(source["BatchSize"], int) else PARAMETERS["WarmupBatchSize"]["MaxValue"]
     assert largest <= 10 or (window_s >= 1 and largest <= 10_000), "AWS refuses it"
     concurrency = source["ScalingConfig"]["MaximumConcurrency"]
@@ -180,7 +189,7 @@ def test_ticks_divide_the_hour_and_fit_into_a_delay() -> None:
         # cron begins anew in each hour, the ticks of a day at its start.
         assert 60 % minutes == 0
         assert minutes * 60 <= ports.MAX_DELAY_S
-        assert TEMPLATE["Mappings"]["Minutes"][str(minutes)] == {"Seconds": minutes * 60}
+        assert TEMPLATE["Mappings"]["Minutes"][str(minutes)] == {"Seconds": minutes * 60, "TwoTicks": minutes * 120}
     assert RULE["ScheduleExpression"] == {"Fn::Sub": "cron(0/${WarmupTickMinutes} * * * ? *)"}
     assert RULE["State"] == {"Fn::If": ["WarmupTicks", "ENABLED", "DISABLED"]}
 
@@ -221,8 +230,10 @@ def test_the_key_of_the_secrets_outlives_the_stack_and_is_used_for_nothing_else(
 GAUGE_ALARMS = {
     "WarmupHealthAlarm": ("system_health", "Maximum", 900, "LessThanThreshold", 2),
     "WarmupFailuresAlarm": ("failed_share", "Minimum", 1_800, "GreaterThanThreshold", 0.1),
-    "WarmupAgeAlarm": ("oldest_message_age_seconds", "Maximum", 900, "GreaterThanThreshold", None),
+    "WarmupAgeAlarm": ("oldest_message_age_seconds", "Maximum", 900, "GreaterThanThreshold", "Seconds"),
     "WarmupQuotaAlarm": ("quota_completion_rate_yesterday", "Minimum", 3_600, "LessThanThreshold", 0.95),
+    "WarmupStaleAlarm": ("figures_age_seconds", "Minimum", 900, "GreaterThanThreshold", "TwoTicks"),
+    "WarmupSizeAlarm": ("size_threshold_crossed", "Minimum", 3_600, "GreaterThanThreshold", 0),
     "WarmupCapacityAlarm": ("limit_share", "Maximum", 3_600, "GreaterThanThreshold", 0.8),
 }
 
@@ -236,8 +247,8 @@ def test_alarms_watch_gauges_that_exist(name: str) -> None:
     assert (alarm["Period"], alarm["EvaluationPeriods"]) == (period_s, 1)
     assert period_s >= max(TICKS) * 60, "each period holds a value"
     assert alarm["ComparisonOperator"] == operator
-    by_tick = {"Fn::FindInMap": ["Minutes", {"Ref": "WarmupTickMinutes"}, "Seconds"]}
-    assert alarm["Threshold"] == (by_tick if threshold is None else threshold)
+    by_tick = {"Fn::FindInMap": ["Minutes", {"Ref": "WarmupTickMinutes"}, threshold]}
+    assert alarm["Threshold"] == (by_tick if isinstance(threshold, str) else threshold)
     assert alarm["Namespace"] == variables["POWERTOOLS_METRICS_NAMESPACE"]
     assert alarm["Dimensions"] == [{"Name": "service", "Value": variables["POWERTOOLS_SERVICE_NAME"]}]
     silence = {"Fn::If": ["WarmupTicks", "breaching", "notBreaching"]} if gauge == "system_health" else "notBreaching"

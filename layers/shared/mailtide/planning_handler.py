@@ -127,5 +127,6 @@ def _handler(
 
 def _write_down(reports: list[StepReport]) -> None:
     for report in reports:
-        logger.info(report.action, extra=report.details)
+        say = logger.warning if report.details.get("warnings") else logger.info
+        say(report.action, extra=report.details)
         metrics.add_metric(name=report.action, unit=MetricUnit.Count, value=1)

@@ -45,6 +45,9 @@ GOOD = WarmupMetrics(
     limit_per_hour=150_000,
     tick_seconds=600,
     limit_share=0.8,
+    figures_age_seconds=1_200.0,
+    shards_stale=0,
+    size_threshold_crossed=0,
     system_health="healthy",
     quota=QuotaCounts(on_track=100_000),
     shards_reporting=100,
@@ -60,6 +63,8 @@ BAD: dict[str, dict[str, object]] = {
     "WarmupDeadLetters": {"dead_letters": 1},
     "WarmupQuotaMissed": {"quota_completion_rate_yesterday": 0.94},
     "WarmupNearLimits": {"limit_share": 0.81},
+    "WarmupStale": {"figures_age_seconds": 1_201.0},
+    "WarmupPoolGrown": {"size_threshold_crossed": 500},
 }
 HELD = {"WarmupUnhealthy": "15m", "WarmupFailures": "30m", "WarmupSilent": "30m"}
 COMPARE = {"<": operator.lt, ">": operator.gt}
@@ -114,6 +119,9 @@ def fires(rule: Rule, metrics: WarmupMetrics) -> bool:
     def value(side: object) -> float:
         if isinstance(side, promql_parser.NumberLiteral):
             return float(side.val)
+        if isinstance(side, promql_parser.BinaryExpr):
+            assert str(side.op) == "*"
+            return value(side.lhs) * value(side.rhs)
         assert isinstance(side, promql_parser.VectorSelector)
         assert side.name is not None
         return values[side.name]

@@ -1,18 +1,29 @@
 """Quota status, health, metrics, Prometheus text, and looks at single mailboxes."""
 
+from copy import copy
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import WarmupTick
+from mailtide.warmup.days import RosterStore
 from mailtide.warmup.health import health
-from mailtide.warmup.metrics import GAUGES, gauges, measure, prometheus_text, read_summaries
+from mailtide.warmup.memory import MemoryObjects
+from mailtide.warmup.metrics import GAUGES, WarmupMetrics, gauges, measure, prometheus_text, read_summaries
 from mailtide.warmup.open_time import OpenTime
+from mailtide.warmup.plan import plan_warmup
 from mailtide.warmup.ports import QueueDepth
 from mailtide.warmup.queries import mailbox_day, quota_rows
 from mailtide.warmup.quota import day_progress, quota_status
 from mailtide.warmup.simulate import Simulation, World
-from tests.support.warmup_pools import DAY, END, pool_of, settings
+from mailtide.warmup.size import size_warning
+from mailtide.warmup.summaries import read_summary, write_summary
+from tests.support.warmup_pools import DAY, END, START, pool_of, roster_of, settings
 
 HOUR_MS = 3_600_000
 WHOLE_DAY = OpenTime.of(((0, 86_400),))
@@ -113,6 +124,93 @@ def test_metrics_add_up(half_a_day: Simulation) -> None:
     assert measure(services.bucket, now_ms=END, depth=depth, settings=services.settings) is None
 
 
+TICK_MS = 600_000
+
+
+def measured(simulation: Simulation, now_ms: int) -> WarmupMetrics:
+    services = simulation.services
+    depth = QueueDepth(visible=0, delayed=0, in_flight=0)
+    found = measure(services.bucket, now_ms=now_ms, depth=depth, settings=services.settings)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ticks_later", "word"), [(0, "healthy"), (2, "healthy"), (2.1, "degraded"), (6, "degraded"), (6.1, "critical")]
+)
+def test_figures_of_dispatchers_that_have_died_are_not_those_of_now(
+    half_a_day: Simulation, ticks_later: float, word: str
+) -> None:
+    summaries = read_summaries(half_a_day.services.bucket, DAY, 4)
+    last_ms = min(each.written_ms for each in summaries)
+    found = measured(half_a_day, last_ms + int(ticks_later * TICK_MS))
+    assert found.system_health == word
+    assert found.figures_age_seconds == pytest.approx(ticks_later * 600, abs=1)
+    if ticks_later <= 2:
+        assert (found.shards_stale, found.warnings) == (0, ())
+        assert found.throughput_per_hour > 80
+    else:
+        assert found.shards_stale == 4
+        assert found.throughput_per_hour == 0, "nobody knows of any"
+        (warning,) = found.warnings
+        assert warning.startswith(f"The figures of 4 of 4 shards are old, up to {int(ticks_later * 10)} minutes: ")
+
+
+def test_one_shard_that_has_died_is_told_from_the_others(half_a_day: Simulation) -> None:
+    summaries = read_summaries(half_a_day.services.bucket, DAY, 4)
+    last_ms = max(each.written_ms for each in summaries)
+    simulation = copy(half_a_day)
+    simulation.services = replace(half_a_day.services, bucket=MemoryObjects())
+    bucket = simulation.services.bucket
+    for name in (keys.roster(DAY), *(keys.summary(DAY, shard) for shard in range(4))):
+        stored = half_a_day.services.bucket.get(name)
+        assert stored is not None
+        bucket.create(name, stored.body)
+    before = read_summary(bucket, DAY, 2)
+    assert before is not None
+    old = before.value.model_copy(update={"written_ms": last_ms - 3 * TICK_MS})
+    assert write_summary(bucket, old, (), expected_etag=before.etag)
+    found = measured(simulation, last_ms)
+    assert (found.shards_stale, found.system_health) == (1, "degraded")
+    assert found.figures_age_seconds == 1_800
+    assert 0 < found.throughput_per_hour < measured(half_a_day, last_ms).throughput_per_hour
+
+
+def test_a_shard_that_has_left_nothing_is_as_old_as_the_roster() -> None:
+    simulation = Simulation(pool_of([4] * 20), day=DAY, settings=settings())
+    plan_warmup(simulation.services, WarmupTick())
+    now_ms = simulation.clock.now_ms()
+    assert measured(simulation, now_ms).figures_age_seconds == 0
+    found = measured(simulation, now_ms + 3 * TICK_MS)
+    assert (found.shards_stale, found.figures_age_seconds, found.system_health) == (4, 1_800, "degraded")
+
+
+@pytest.mark.parametrize(
+    ("yesterday", "today", "crossed"),
+    [
+        (None, 499, 0),
+        (None, 500, 500),
+        (499, 500, 500),
+        (500, 999, 0),
+        (480, 1_000, 1_000),
+        (1_000, 990, 0),
+        (999, 5_000, 5_000),
+        (9_999, 10_000, 10_000),
+    ],
+)
+def test_the_day_that_a_threshold_is_crossed(yesterday: int | None, today: int, crossed: int) -> None:
+    bucket = MemoryObjects()
+    for day, size in ((DAY - timedelta(days=1), yesterday), (DAY, today)):
+        if size is not None:
+            RosterStore(bucket).write(roster_of(pool_of([1] * size, max_daily=1), day=day))
+    depth = QueueDepth(visible=0, delayed=0, in_flight=0)
+    found = measure(bucket, now_ms=START, depth=depth, settings=settings())
+    assert found is not None
+    assert found.size_threshold_crossed == crossed
+    warning = size_warning(today)
+    assert [sentence for sentence in found.warnings if "or more" in sentence] == ([warning] if warning else [])
+
+
 def test_the_age_of_the_oldest_send_is_that_of_the_last_tick(half_a_day: Simulation) -> None:
     """Between ticks nobody knows what was taken since, so the age must not grow by itself: the alarm is at one tick."""
     services = half_a_day.services
@@ -161,9 +259,9 @@ def test_quota_rows_by_status_and_user(half_a_day: Simulation) -> None:
 
 def test_one_mailbox(half_a_day: Simulation) -> None:
     services = half_a_day.services
-    found = mailbox_day(services.bucket, services.rosters, services.ledger, DAY, "u7-b2")
+    found = mailbox_day(services.bucket, services.rosters, services.ledger, services.clock.now_ms(), "u7-b2")
     assert found is not None
     assert (found.user_id, found.target, len(found.due_ms)) == ("u7", 30, 30)
     assert len(found.rounds) >= 30
     assert sum(letter in "sr" for letter in found.rounds) == found.sent > 20
-    assert mailbox_day(services.bucket, services.rosters, services.ledger, DAY, "nobody") is None
+    assert mailbox_day(services.bucket, services.rosters, services.ledger, services.clock.now_ms(), "nobody") is None

@@ -9,7 +9,6 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from mailtide.api.problems import ProblemError, answer
 from mailtide.api.resolver import ApiRouter, documented
 from mailtide.planning import planning
-from mailtide.warmup.contracts import day_of
 from mailtide.warmup.ids import ID_PATTERN
 from mailtide.warmup.queries import MailboxDay, mailbox_day
 
@@ -32,7 +31,7 @@ def mailbox(
 ) -> Response[str]:
     """Whose mailbox it is decides first: another user's is answered like one that does not exist."""
     own = planning()
-    found = mailbox_day(own.bucket, own.rosters, own.ledger, day_of(own.clock.now_ms()), mailbox_id)
+    found = mailbox_day(own.bucket, own.rosters, own.ledger, own.clock.now_ms(), mailbox_id)
     if found is None or not router.caller.may_see(found.user_id):
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "This mailbox stands in no roster of today, or no tick has seen it yet."

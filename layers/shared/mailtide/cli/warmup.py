@@ -4,16 +4,32 @@ import gc
 import json
 import resource
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from mailtide.cli.cloud import cloud_command
 from mailtide.cli.warmup_worker import worker
 from mailtide.errors import InputError
+
+if TYPE_CHECKING:
+    from mailtide.warmup.simulate import World
+    from mailtide.warmup.verdict import Verdict
+    from mailtide.warmup.worker_day import WorkerDay
+
+USERS = click.IntRange(1, 1_000_000)
+BOXES = click.IntRange(1, 1_000_000)
+MAILS = click.IntRange(1, 999)
+SEND_S = click.FloatRange(0.1, 120)
+WORKERS = click.IntRange(1, 10_000)
+INTERVAL = click.FloatRange(0.1, 1_440)
+BATCH = click.IntRange(1, 1_000_000)
+MOST_BOXES = 1_000_000
+"""Of a simulated day: they stand in memory."""
 
 
 @click.group()
@@ -28,10 +44,10 @@ warmup.add_command(worker)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @cloud_command
 def status(as_json: bool) -> None:
-    """Today's figures, from what the dispatchers left at the last tick."""
+    """Today's figures as of the last tick, and how old they are."""
+    from mailtide.cli.warmup_tables import show, status_lines
     from mailtide.planning import measure_now
     from mailtide.warmup.settings import old_names
-    from mailtide.warmup.size import size_note
 
     found = measure_now()
     for name, note in old_names().items():
@@ -43,11 +59,8 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(found.model_dump_json())
         return
-    facts = found.model_dump(mode="json", exclude={"quota", "warnings", "at_ms"})
-    facts |= {f"mailboxes {word}": count for word, count in found.quota.model_dump().items()}
-    _print(facts | {"size": size_note(found.total_mailboxes)})
-    for warning in found.warnings:
-        click.echo(f"mailtide: {warning}", err=True)
+    show(status_lines(found))
+    _warn(found.warnings)
 
 
 @warmup.command()
@@ -63,13 +76,15 @@ def trigger(as_json: bool) -> None:
 
 
 @warmup.command()
-@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True, help="Owners of mailboxes.")
-@click.option("--mailboxes", type=click.IntRange(min=1), default=100, show_default=True, help="Of each user.")
-@click.option("--mails", type=click.IntRange(min=1), default=30, show_default=True, help="Of each mailbox a day.")
-@click.option("--send-s", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="Seconds per send.")
-@click.option("--workers", type=click.IntRange(min=1), help="Also the worker mode that this replaces, with so many.")
-@click.option("--interval", type=click.FloatRange(min=0.1), default=15.0, show_default=True, help="Its minutes a run.")
-@click.option("--batch", type=click.IntRange(min=1), default=100, show_default=True, help="Its mails a run.")
+@click.option("--users", type=USERS, default=1_000, show_default=True, help="Owners of mailboxes.")
+@click.option("--mailboxes", type=BOXES, default=100, show_default=True, help="Mailboxes of each user.")
+@click.option("--mails", type=MAILS, default=30, show_default=True, help="Mails of each mailbox a day.")
+@click.option("--send-s", type=SEND_S, default=8.0, show_default=True, help="Seconds that a send takes.")
+@click.option("--workers", type=WORKERS, help="Also the worker mode that this replaces, with so many workers.")
+@click.option(
+    "--interval", type=INTERVAL, default=15.0, show_default=True, help="Minutes between two runs of a worker."
+)
+@click.option("--batch", type=BATCH, default=100, show_default=True, help="Mails of a worker's run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def capacity(
     users: int,
@@ -81,7 +96,11 @@ def capacity(
     batch: int,
     as_json: bool,
 ) -> None:
-    """What a pool needs, whether the limits of the environment allow it, and what it costs."""
+    """What a pool needs, whether the limits of the environment allow it, and what it costs.
+
+    The limits are those of the shell (WARMUP_GLOBAL_MINUTE_LIMIT and others), the defaults where it has none.
+    """
+    from mailtide.cli.warmup_tables import capacity_lines, show
     from mailtide.warmup.capacity import capacity as answer
     from mailtide.warmup.capacity import worker_mode
     from mailtide.warmup.settings import load_warmup_settings
@@ -93,33 +112,39 @@ def capacity(
         seconds_per_send=send_s,
         settings=load_warmup_settings(),
     )
-    facts = found.model_dump(mode="json")
+    old = None
     if workers is not None:
         old = worker_mode(interval_minutes=interval, batch_size=batch, workers=workers, mails_per_mailbox=mails)
-        facts |= {f"worker_mode_{name}": value for name, value in old.model_dump().items()}
     if as_json:
-        click.echo(json.dumps(facts))
+        of_workers = {f"worker_mode_{name}": value for name, value in old.model_dump().items()} if old else {}
+        click.echo(json.dumps(found.model_dump(mode="json") | of_workers))
         return
-    refusals = facts.pop("refusals")
-    dollars = facts.pop("dollars_a_day")
-    _print(facts | {f"dollars a day, {name}": value for name, value in dollars.items()})
-    for refusal in refusals:
-        click.echo(f"mailtide: {refusal}", err=True)
+    show(capacity_lines(found, old))
+    _warn((*found.refusals, *found.warnings))
 
 
 @warmup.command()
-@click.option("--users", type=click.IntRange(min=1), default=1_000, show_default=True, help="Owners of mailboxes.")
-@click.option("--mailboxes", type=click.IntRange(min=1), default=100, show_default=True, help="Of each user.")
-@click.option("--mails", type=click.IntRange(min=1, max=999), default=30, show_default=True, help="Of each mailbox.")
-@click.option("--send-s", type=click.FloatRange(min=0.1), default=8.0, show_default=True, help="Seconds per send.")
+@click.option("--users", type=USERS, default=1_000, show_default=True, help="Owners of mailboxes.")
+@click.option("--mailboxes", type=BOXES, default=100, show_default=True, help="Mailboxes of each user.")
+@click.option("--mails", type=MAILS, default=30, show_default=True, help="Mails of each mailbox in the day.")
+@click.option("--send-s", type=SEND_S, default=8.0, show_default=True, help="Seconds that a send takes.")
 @click.option(
-    "--transient", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Share refused for now."
+    "--transient", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Share of mails refused for now."
 )
 @click.option(
     "--permanent", type=click.FloatRange(0, 1), default=0.005, show_default=True, help="Share refused for good."
 )
-@click.option("--outage", default="10:00-10:30", show_default=True, help="When nothing runs; empty for never.")
+@click.option(
+    "--outage", default="10:00-10:30", show_default=True, help="When nothing runs, in UTC; empty ('') for never."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same day.")
+@click.option(
+    "--workers", type=WORKERS, help="Live the day in the worker mode that this replaces, with so many workers."
+)
+@click.option(
+    "--interval", type=INTERVAL, default=15.0, show_default=True, help="Minutes between two runs of a worker."
+)
+@click.option("--batch", type=BATCH, default=100, show_default=True, help="Mails of a worker's run.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def simulate(
     users: int,
@@ -130,44 +155,79 @@ def simulate(
     permanent: float,
     outage: str,
     seed: int,
+    workers: int | None,
+    interval: float,
+    batch: int,
     as_json: bool,
 ) -> None:
     """Live through a whole day on a virtual clock, with the limits of the environment.
 
-    The code of planning, dispatch, ledger and limits is the real one; the mail servers are modelled. Exit code 1 when a
-    quota was missed or a limit exceeded.
+    The code of planning, dispatch, ledger and limits is the real one; the mail servers are modelled. With --workers it is the
+    worker mode instead, as its settings were: no limits, no refusals, no outage. Exit code 1 when a quota was missed or a limit
+    exceeded.
     """
+    from mailtide.cli.warmup_tables import day_lines, show, worker_day_lines
     from mailtide.warmup.settings import load_warmup_settings
-    from mailtide.warmup.simulate import Simulation, World
-    from mailtide.warmup.verdict import judge, made_up_pool
+    from mailtide.warmup.simulate import World
+    from mailtide.warmup.worker_day import WorkerSettings, live_worker_day
 
     settings = load_warmup_settings()
-    world = World(
-        send_s=send_s,
-        connect_s=min(1.0, send_s / 2),
-        transient_rate=transient,
-        permanent_rate=permanent,
-        outages=_outages(outage),
-        seed=seed,
-        concurrency=int(2 * settings.global_minute_limit / 60 * send_s) + settings.max_concurrent,
-    )
+    if users * mailboxes > MOST_BOXES:
+        raise InputError(
+            f"{users * mailboxes:,} mailboxes are more than the {MOST_BOXES:,} that a day can be lived with."
+        )
+    began_s = time.perf_counter()
+    found: Verdict | WorkerDay
+    if workers is not None:
+        mode = WorkerSettings(
+            workers=workers,
+            interval_minutes=interval,
+            batch_size=batch,
+            lanes=settings.max_concurrent,
+            send_s=send_s,
+        )
+        found = live_worker_day(users * mailboxes, mails, mode)
+        lines = worker_day_lines(found)
+    else:
+        world = World(
+            send_s=send_s,
+            connect_s=min(1.0, send_s / 2),
+            transient_rate=transient,
+            permanent_rate=permanent,
+            outages=_outages(outage),
+            seed=seed,
+            concurrency=int(2 * settings.global_minute_limit / 60 * send_s) + settings.max_concurrent,
+        )
+        found = _live(users, mailboxes, mails, world)
+        lines = day_lines(found)
+    took_s = round(time.perf_counter() - began_s, 1)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    if as_json:
+        click.echo(json.dumps(found.model_dump(mode="json") | {"wall_s": took_s, "peak_memory_mb": peak_mb}))
+    else:
+        show([*lines, ("took", f"{took_s:,} s, {peak_mb:,} MB")])
+    if found.faults:
+        raise click.ClickException(" ".join(found.faults))
+
+
+def _live(users: int, mailboxes: int, mails: int, world: "World") -> "Verdict":
+    """A day of a made-up pool, with a bar while it lasts."""
+    from mailtide.warmup.settings import load_warmup_settings
+    from mailtide.warmup.simulate import Simulation
+    from mailtide.warmup.verdict import judge, made_up_pool
+
+    # What is asked for is what each mailbox is to write: the quota must not lift it.
+    settings = load_warmup_settings()
+    settings = settings.model_copy(update={"min_daily_quota": min(mails, settings.min_daily_quota)})
     # Millions of small objects that refer to nothing in a circle: looking for such circles would take half of the time.
     gc.disable()
-    began_s = time.perf_counter()
     simulation = Simulation(
         made_up_pool(users, mailboxes, mails), day=datetime.now(UTC).date(), settings=settings, world=world
     )
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("minutes of the day", total=1_440)
         simulation.run(lambda minute: bar.update(task, completed=minute))
-    verdict = judge(simulation)
-    facts = verdict.model_dump(mode="json") | {
-        "wall_s": round(time.perf_counter() - began_s, 1),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-    }
-    click.echo(json.dumps(facts)) if as_json else _print(facts)
-    if verdict.faults:
-        raise click.ClickException(" ".join(verdict.faults))
+    return judge(simulation)
 
 
 def _outages(text: str) -> tuple[tuple[int, int], ...]:
@@ -183,10 +243,6 @@ def _outages(text: str) -> tuple[tuple[int, int], ...]:
     return (found,)
 
 
-def _print(facts: dict[str, object]) -> None:
-    table = Table(show_header=False, box=None)
-    for name, value in facts.items():
-        if value in (None, "", [], {}):
-            continue
-        table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
-    Console().print(table)
+def _warn(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"mailtide: {sentence}", err=True)

@@ -1,5 +1,6 @@
 """What a pool needs, whether the limits allow it, and what it costs (spec §7). Pure arithmetic."""
 
+from collections.abc import Iterator
 from math import ceil
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -7,13 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from mailtide.contracts import Contract
 from mailtide.warmup.contracts import DAY_MS
 from mailtide.warmup.settings import WarmupSettings
-from mailtide.warmup.size import size_note
+from mailtide.warmup.size import size_warning
 from mailtide.warmup.slots import most_mails
 
 DAY_S = 86_400
 SLOT_SHARE = 0.92
 """The part of the day that slots are spread over."""
 DAYS_A_MONTH = 30
+NEAR_LIMITS = 0.8
 
 
 class Prices(BaseModel):
@@ -69,8 +71,8 @@ class Model(BaseModel):
     control_reads_a_day: int = 5_760
     """By each sender: kept for 15 s."""
     log_kb_a_call: float = 2.5
-    metrics: int = 35
-    alarms: int = 16
+    metrics: int = 37
+    alarms: int = 18
     container_vcpu: float = 0.25
     container_gb: float = 0.5
     """Of each process without Lambda; a sender used 0.09 to 0.16 of a core (docs/performance.md)."""
@@ -92,7 +94,9 @@ class Capacity(Contract):
     refusals: tuple[str, ...]
     """Why they do not, one sentence each."""
     share_of_limits: float
-    """Planned mails a minute of what the tighter of the global limits carries; the alarm is at 0.8."""
+    """Planned mails a minute, of what the tighter of the global limits carries in one."""
+    limit_share: float
+    """Mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
     senders: int
     """Concurrency of the sender function at the planned rate."""
     senders_at_limit: int
@@ -108,8 +112,8 @@ class Capacity(Contract):
     """On Fargate, in the place of `functions`, for a team without Lambda."""
     origin_dollars_a_month: float
     """100 instances of the worker mode that this replaces."""
-    note: str
-    """What a pool of this size calls for."""
+    warnings: tuple[str, ...]
+    """What a pool of this size calls for, and whether the alarm of the limits would fire."""
 
 
 def capacity(
@@ -143,6 +147,7 @@ def capacity(
         limits_allow=not refusals,
         refusals=refusals,
         share_of_limits=round(a_minute / carried, 4),
+        limit_share=round(mails / (carried * 1_440), 4),
         senders=_senders(a_minute, seconds_per_send, settings),
         senders_at_limit=_senders(carried, seconds_per_send, settings),
         write_units_per_mail=round(writes / mails, 2) if mails else 0.0,
@@ -153,8 +158,16 @@ def capacity(
         dollars_a_month=round(DAYS_A_MONTH * sum(dollars.values()), 2),
         containers_dollars_a_day=round(_containers(_senders(carried, seconds_per_send, settings), prices, model), 2),
         origin_dollars_a_month=100 * prices.origin_instance_month,
-        note=size_note(mailboxes),
+        warnings=tuple(_warnings(mailboxes, mails / (carried * 1_440))),
     )
+
+
+def _warnings(mailboxes: int, limit_share: float) -> Iterator[str]:
+    of_size = size_warning(mailboxes)
+    if of_size:
+        yield of_size
+    if limit_share > NEAR_LIMITS:
+        yield f"The mails are {limit_share:.0%} of what the limits carry in a day; the alarm is at {NEAR_LIMITS:.0%}."
 
 
 def _refusals(users: int, per_user: int, per_mailbox: int, settings: WarmupSettings) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
 from mailtide.contracts import Contract
 from mailtide.warmup import keys
-from mailtide.warmup.contracts import day_of
-from mailtide.warmup.health import HEALTH_VALUES, Health, health
+from mailtide.warmup.contracts import day_of, day_start_ms
+from mailtide.warmup.health import HEALTH_VALUES, STALE_TICKS, Health, health
 from mailtide.warmup.objects import QuotaCounts, RosterHeader, ShardSummary
 from mailtide.warmup.ports import Objects, QueueDepth
 from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.size import size_threshold
 from mailtide.warmup.store import read
 
 HOUR_MS = 3_600_000
@@ -49,12 +50,20 @@ class WarmupMetrics(Contract):
     """Length of the day's ticks."""
     limit_share: float
     """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
+    figures_age_seconds: float
+    """How long ago the oldest of the shards' figures were taken; a shard that has left none yet counts from the roster on. The
+    alarm is at two ticks."""
+    shards_stale: int
+    """Shards whose figures are older than two ticks: nothing is known of their present."""
+    size_threshold_crossed: int
+    """The threshold of mailboxes (mailtide.warmup.size) that the pool has passed since yesterday; 0 on other days."""
     system_health: Health
     quota: QuotaCounts
     shards_reporting: int
     shards: int
     pairing: str
     warnings: tuple[str, ...]
+    """The roster's, and what is to be said of old figures: one sentence each."""
 
 
 GAUGES: dict[str, str] = {
@@ -72,6 +81,8 @@ GAUGES: dict[str, str] = {
     "limit_per_hour": "Mails that the global limits let through in an hour",
     "tick_seconds": "Length of a tick",
     "limit_share": "Planned mails of today, of what the global limits carry in a day",
+    "figures_age_seconds": "Age of the oldest figures: since the shard's last tick that was dispatched",
+    "size_threshold_crossed": "Threshold (500, 1,000, 5,000 or 10,000 mailboxes) passed since yesterday; 0 if none",
     "system_health": "0 critical, 1 degraded, 2 healthy",
 }
 """Field -> help; the gauge is called warmup_<field>."""
@@ -94,6 +105,11 @@ def measure(
     summaries = read_summaries(bucket, day, header.shards, executor)
     sent, failed = sum(each.sent for each in summaries), sum(each.failed for each in summaries)
     expected = sum(each.expected for each in summaries)
+    yesterday = read(bucket, keys.roster(day - timedelta(days=1)), RosterHeader)
+    ages_ms = _ages_ms(header, summaries, now_ms)
+    tick_ms = header.tick_minutes * 60_000
+    stale = sum(age_ms > STALE_TICKS * tick_ms for age_ms in ages_ms.values())
+    oldest_ms = max(ages_ms.values(), default=0)
     waited = (each.written_ms - each.oldest_due_ms for each in summaries if each.oldest_due_ms is not None)
     return WarmupMetrics(
         day=day,
@@ -107,22 +123,47 @@ def measure(
         failed_share=round(failed / sent, 6) if sent else float(failed > 0),
         emails_unknown_today=sum(each.unknown for each in summaries),
         in_flight=sum(each.in_flight for each in summaries),
-        throughput_per_hour=round(sum(_an_hour(each) for each in summaries), 1),
+        throughput_per_hour=round(
+            sum(_an_hour(each) for each in summaries if ages_ms[each.shard] <= STALE_TICKS * tick_ms), 1
+        ),
         quota_completion_rate=_rate(sent, header.planned),
-        quota_completion_rate_yesterday=_yesterday(bucket, day - timedelta(days=1), executor),
+        quota_completion_rate_yesterday=_completion(bucket, yesterday, executor),
         queue_depth=depth.visible,
         oldest_message_age_seconds=max((0, *waited)) / 1000,
         dead_letters=dead_letters,
         limit_per_hour=min(settings.global_minute_limit * 60, settings.global_hourly_limit),
         tick_seconds=header.tick_minutes * 60,
         limit_share=_rate(header.planned, carried_a_day(settings)),
-        system_health=health(sent=sent, failed=failed, expected=expected),
+        figures_age_seconds=oldest_ms / 1000,
+        shards_stale=stale,
+        size_threshold_crossed=_crossed(yesterday, header),
+        system_health=health(sent=sent, failed=failed, expected=expected, age_ticks=oldest_ms / tick_ms),
         quota=_add(summaries),
         shards_reporting=len(summaries),
         shards=header.shards,
         pairing=header.case_note,
-        warnings=header.warnings,
+        warnings=(*header.warnings, *_said_of_age(stale, header, oldest_ms)),
     )
+
+
+def _ages_ms(header: RosterHeader, summaries: Sequence[ShardSummary], now_ms: int) -> dict[int, int]:
+    """How old each shard's figures are, by shard."""
+    begun_ms = max(day_start_ms(header.day), int(header.made_at.timestamp() * 1000))
+    taken_ms = dict.fromkeys(range(header.shards), begun_ms) | {each.shard: each.written_ms for each in summaries}
+    return {shard: max(0, now_ms - moment_ms) for shard, moment_ms in taken_ms.items()}
+
+
+def _said_of_age(stale: int, header: RosterHeader, oldest_ms: int) -> Iterable[str]:
+    if stale:
+        yield (
+            f"The figures of {stale} of {header.shards} shards are old, up to {oldest_ms // 60_000} minutes: their ticks are not "
+            "dispatched, and what has happened since is not in them."
+        )
+
+
+def _crossed(yesterday: RosterHeader | None, today: RosterHeader) -> int:
+    before, now = size_threshold(yesterday.mailboxes if yesterday else 0), size_threshold(today.mailboxes)
+    return now if now > before else 0
 
 
 def carried_a_day(settings: WarmupSettings) -> int:
@@ -161,11 +202,10 @@ def read_summaries(bucket: Objects, day: date, shards: int, executor: Executor |
     return [summary for summary in found if summary is not None]
 
 
-def _yesterday(bucket: Objects, day: date, executor: Executor | None) -> float | None:
-    header = read(bucket, keys.roster(day), RosterHeader)
+def _completion(bucket: Objects, header: RosterHeader | None, executor: Executor | None) -> float | None:
     if header is None:
         return None
-    summaries = read_summaries(bucket, day, header.shards, executor)
+    summaries = read_summaries(bucket, header.day, header.shards, executor)
     return _rate(sum(each.sent for each in summaries), header.planned)
 
 

@@ -8,7 +8,6 @@ from mailtide.warmup.contracts import ShardTick, WarmupTick, day_of, day_start_m
 from mailtide.warmup.objects import RosterHeader
 from mailtide.warmup.roster import make_roster
 from mailtide.warmup.services import PlanningServices
-from mailtide.warmup.size import size_note
 from mailtide.warmup.slots import tick_of
 
 EARLY_MS = 2_000
@@ -71,7 +70,6 @@ def _facts(header: RosterHeader) -> dict[str, object]:
         "reduced_mailboxes": sum(reduction.mailboxes for reduction in header.reductions),
         "busy_minutes": len(header.busy_minutes),
         "warnings": list(header.warnings),
-        "size": size_note(header.mailboxes),
     }
 
 

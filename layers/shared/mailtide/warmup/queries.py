@@ -5,10 +5,11 @@ from datetime import date
 
 from mailtide.contracts import Contract
 from mailtide.warmup import keys
-from mailtide.warmup.contracts import LedgerKey, MailboxId, RoundState, UserId
+from mailtide.warmup.contracts import LedgerKey, MailboxId, RoundState, UserId, day_of
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.objects import QuotaRow, QuotaSheet, QuotaStatus, RosterHeader
 from mailtide.warmup.ports import Ledger, Objects
+from mailtide.warmup.quota import day_progress, quota_status
 from mailtide.warmup.roster import shard_of
 from mailtide.warmup.store import read
 
@@ -46,8 +47,11 @@ def quota_rows(
                 yield row
 
 
-def mailbox_day(bucket: Objects, rosters: RosterStore, ledger: Ledger, day: date, mailbox_id: str) -> MailboxDay | None:
-    """One mailbox, its ledger read now; None when it stands in no roster of the day or no tick has seen it yet."""
+def mailbox_day(
+    bucket: Objects, rosters: RosterStore, ledger: Ledger, now_ms: int, mailbox_id: str
+) -> MailboxDay | None:
+    """One mailbox today, its ledger read now; None when it stands in no roster of the day or no tick has seen it yet."""
+    day = day_of(now_ms)
     header = rosters.header(day)
     if header is None:
         return None
@@ -59,16 +63,18 @@ def mailbox_day(bucket: Objects, rosters: RosterStore, ledger: Ledger, day: date
         return None
     member = next(member for member in shard.members if member.mailbox_id == mailbox_id)
     view = ledger.read(LedgerKey(day, number, mailbox_id))
+    sent, moment_ms = view.sent if view else 0, now_ms - shard.day.start_ms
+    expected = member.target * day_progress(member.open_time, moment_ms)
     untaken = RoundState.UNTAKEN.value * member.target
     return MailboxDay(
         mailbox_id=mailbox_id,
         user_id=row.user_id,
-        target=row.target,
-        sent=view.sent if view else 0,
+        target=member.target,
+        sent=sent,
         failed=view.failed if view else 0,
         unknown=view.unknown if view else 0,
         in_flight=view.in_flight if view else 0,
-        status=row.status,
+        status=quota_status(sent=sent, target=member.target, expected=expected, moment_ms=moment_ms),
         next_ok_ms=view.next_ok_ms if view else 0,
         rounds=view.states + untaken[len(view.states) :] if view else untaken,
         due_ms=tuple(shard.day.start_ms + moment for moment in member.due),

@@ -35,6 +35,9 @@ class QuotaPage(Contract):
 
     day: date
     mailboxes: tuple[QuotaLine, ...]
+    as_of_ms: int | None = Field(
+        description="When the oldest figures that were looked at were taken (Unix time in ms); null when there are none."
+    )
     next_cursor: str | None = Field(description="Ask with it for the next page; null on the last one.")
 
 
@@ -50,6 +53,9 @@ class UserDay(Contract):
     emails_unknown_today: int
     quota_completion_rate: float = Field(description="Sent of today's planned mails, 0 … 1.")
     quota: QuotaCounts
+    as_of_ms: int | None = Field(
+        description="When the oldest of these figures were taken (Unix time in ms); null when there are none."
+    )
 
 
 def parse_cursor(text: str) -> tuple[int, int]:
@@ -72,21 +78,30 @@ def quota_page(
 ) -> QuotaPage:
     """The next `limit` mailboxes of a status and user (all when None), by shard."""
     found: list[QuotaLine] = []
+    taken: list[int] = []
     for shard, sheet in _sheets(bucket, header, executor, start[0]):
         first = start[1] if shard == start[0] else 0
+        taken.append(sheet.written_ms)
         for place, row in enumerate(sheet.rows[first:], first):
             if status not in {None, row.status} or user_id not in {None, row.user_id}:
                 continue
             if len(found) == limit:
-                return QuotaPage(day=header.day, mailboxes=tuple(found), next_cursor=f"{shard}.{place}")
+                return QuotaPage(
+                    day=header.day, mailboxes=tuple(found), as_of_ms=min(taken), next_cursor=f"{shard}.{place}"
+                )
             found.append(QuotaLine(**row._asdict()))
-    return QuotaPage(day=header.day, mailboxes=tuple(found), next_cursor=None)
+    return QuotaPage(day=header.day, mailboxes=tuple(found), as_of_ms=min(taken, default=None), next_cursor=None)
 
 
 def user_day(bucket: Objects, header: RosterHeader, executor: Executor, user_id: str) -> UserDay:
     """The sums of one user; zeros when none of its mailboxes stands in the roster."""
-    sheets = _sheets(bucket, header, executor, 0)
-    rows = [row for _, sheet in sheets for row in sheet.rows if row.user_id == user_id]
+    own = [
+        (sheet.written_ms, row)
+        for _, sheet in _sheets(bucket, header, executor, 0)
+        for row in sheet.rows
+        if row.user_id == user_id
+    ]
+    rows = [row for _, row in own]
     planned, sent = sum(row.target for row in rows), sum(row.sent for row in rows)
     return UserDay(
         day=header.day,
@@ -98,6 +113,7 @@ def user_day(bucket: Objects, header: RosterHeader, executor: Executor, user_id:
         emails_unknown_today=sum(row.unknown for row in rows),
         quota_completion_rate=round(sent / planned, 6) if planned else 1.0,
         quota=_counts(rows),
+        as_of_ms=min((taken_ms for taken_ms, _ in own), default=None),
     )
 
 

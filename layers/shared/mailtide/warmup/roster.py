@@ -18,6 +18,7 @@ from mailtide.warmup.pairing import Pairing, choose_pairing, reduced_target
 from mailtide.warmup.parties import parties
 from mailtide.warmup.pool import Pool, ShardMembers, split
 from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.size import size_warning
 from mailtide.warmup.slots import most_mails
 from mailtide.warmup.targets import ramp_target
 
@@ -97,7 +98,7 @@ def make_roster(
         tick_minutes=settings.tick_minutes,
         reductions=tuple(reduction for reduction in (cooldown, paired) if reduction.mailboxes),
         busy_minutes=_busy_minutes(day, pool, periods, settings),
-        warnings=tuple(_warnings(planned, sum(by_shard), settings)),
+        warnings=tuple(_warnings(pairing.mailboxes, planned, sum(by_shard), settings)),
     )
     return Roster(header, pool, split(shards, columns.users, planned, settings.shards))
 
@@ -180,7 +181,7 @@ def _busy_minutes(day: date, pool: Pool, periods: list[Periods], settings: Warmu
     return tuple(BusyMinute(minute=i, planned=count) for i, count in enumerate(counts) if count > limit)
 
 
-def _warnings(planned: Counter[str], total: int, settings: WarmupSettings) -> Iterable[str]:
+def _warnings(mailboxes: int, planned: Counter[str], total: int, settings: WarmupSettings) -> Iterable[str]:
     day_minutes = DAY_S // 60
     room = min(settings.global_minute_limit * day_minutes, settings.global_hourly_limit * 24)
     if total > room:
@@ -188,3 +189,6 @@ def _warnings(planned: Counter[str], total: int, settings: WarmupSettings) -> It
     crowded = sum(1 for mails in planned.values() if mails > settings.user_hourly_limit * 24)
     if crowded:
         yield f"{crowded} users plan more mails than WARMUP_USER_HOURLY_LIMIT lets through in a day."
+    of_size = size_warning(mailboxes)
+    if of_size:
+        yield of_size

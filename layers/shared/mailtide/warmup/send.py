@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mailtide.errors import TransientError
-from mailtide.warmup.attempt import SPREAD_S, Attempt, Ending, SendServices, delay_s, limit_spread_s
+from mailtide.warmup.attempt import SPREAD_S, UNAVAILABLE_MS, Attempt, Ending, SendServices, delay_s, limit_spread_s
 from mailtide.warmup.contracts import Mailbox, SendMessage
 from mailtide.warmup.mail_ports import Control, PutBack
 
@@ -25,7 +25,7 @@ class Handled:
     message: SendMessage
     ending: Ending
     failed: bool = False
-    """It is to be delivered again by the queue."""
+    """It returns to the queue as it came: again for a process that polls, among the dead letters for a function."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Sender:
             lanes = min(self._services.settings.max_concurrent, len(waiting))
             await asyncio.gather(*(self._run_lane(waiting, report, ends_at_s) for _ in range(lanes)))
         except TransientError:
-            report.handled += [Handled(message, Ending("skipped", "tables"), failed=True) for message in waiting]
+            report.handled += await asyncio.gather(*(self._put_back_soon(message) for message in waiting))
         finally:
             await self._services.mailer.close()
         desk = self._services.desk
@@ -102,7 +102,17 @@ class Sender:
             if ending.again_ms is not None:
                 ending = await self._put_back(message, ending)
             return Handled(message, ending)
-        except Exception as error:  # noqa: BLE001 - one bad mail must not take the others with it; the queue delivers it again
+        except TransientError:
+            return await self._put_back_soon(message)
+        except Exception as error:  # noqa: BLE001 - one bad mail must not take the others with it
+            return Handled(message, Ending("skipped", type(error).__name__), failed=True)
+
+    async def _put_back_soon(self, message: SendMessage) -> Handled:
+        """What a table or queue was away for. Nothing is wrong with the message, so it must not become a dead letter."""
+        ending = Ending("skipped", "unavailable", self._services.clock.now_ms() + UNAVAILABLE_MS)
+        try:
+            return Handled(message, await self._put_back(message, ending))
+        except TransientError as error:
             return Handled(message, Ending("skipped", type(error).__name__), failed=True)
 
     async def _end_of(self, message: SendMessage, ends_at_s: float) -> Ending:
