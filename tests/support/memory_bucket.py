@@ -136,12 +136,13 @@ class MemoryBucket:
         found = sorted((key for key in self.objects if key.startswith(prefix)), key=str.encode)
         return iter([_info(key, self.objects[key]) for key in found])
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
+    def list_folders(self, prefix: str, *, after: str = "") -> Iterator[str]:
         rests = [key.removeprefix(prefix) for key in self.objects if key.startswith(prefix)]
         folders = {rest.split("/", 1)[0] + "/" for rest in rests if "/" in rest}
-        return (folder.removesuffix("/") for folder in sorted(folders, key=str.encode))
+        later = (folder for folder in folders if not after or folder.encode() > f"{after}/".encode())
+        return (folder.removesuffix("/") for folder in sorted(later, key=str.encode))
 
-    def presign_get(self, key: str, *, expires_s: int) -> str:
+    def presign_get(self, key: str, *, expires_s: int, download_as: str | None = None) -> str:  # noqa: ARG002 - S3's alone
         return self._presign("GET", key, expires_s, create_only=False)
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:

@@ -69,11 +69,14 @@ class Bucket(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Every object below the prefix, by key."""
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        """The names directly below the prefix that have objects below them."""
+    def list_folders(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        """The names directly below the prefix that have objects below them, in the order of their keys (that of `name/`).
 
-    def presign_get(self, key: str, *, expires_s: int) -> str:
-        """A URL that reads the object."""
+        after: only the names that follow this one. 1,000 are asked for at a time, when they are wanted.
+        """
+
+    def presign_get(self, key: str, *, expires_s: int, download_as: str | None = None) -> str:
+        """A URL that reads the object. download_as: the name under which a browser keeps it."""
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         """A URL that writes the object; with `create_only` its holder must send `If-None-Match: *` (it is signed)."""

@@ -127,6 +127,10 @@ def test_list_and_folders(bucket: Bucket, others: Others) -> None:
         others.put(key, b"x")
     assert [info.key for info in bucket.list("open/")] == ["open/Z/4", "open/a.b/3", "open/a/1", "open/b/2"]
     assert list(bucket.list_folders("open/")) == ["Z", "a.b", "a", "b"]
+    assert list(bucket.list_folders("open/", after="Z")) == ["a.b", "a", "b"]
+    assert list(bucket.list_folders("open/", after="a.b")) == ["a", "b"]
+    assert list(bucket.list_folders("open/", after="aa")) == ["b"]
+    assert list(bucket.list_folders("open/", after="b")) == []
     assert list(bucket.list("none/")) == []
 
 
@@ -157,6 +161,7 @@ def test_presigned_get(bucket: Bucket, others: Others) -> None:
     others.put(SOURCE, b"one")
     assert others.fetch(url) == b"one"
     assert others.fetch(url, if_match=md5(b"one")) == b"one"
+    assert others.fetch(bucket.presign_get(SOURCE, expires_s=60, download_as="acme.db")) == b"one"
     with pytest.raises(StaleWriteError):
         others.fetch(url, if_match=md5(b"two"))
 

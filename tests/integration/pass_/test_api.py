@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,24 @@ def test_a_pass_and_its_report(database: Path) -> None:
     assert (again.changed, again.unchanged) == (False, report.inserted)
     assert again.run_id.startswith("local-")
     assert fingerprint(database) == before
+
+
+def test_the_daily_volume_is_that_of_the_table(database: Path) -> None:
+    report = mailtide.schedule(database, DAY)
+    counted = query(
+        database,
+        "SELECT email_type, scheduled_send_date, count(*) FROM email_schedules WHERE status = 'pre-scheduled' GROUP BY 1, 2",
+    )
+    daily = report.daily
+    assert daily is not None
+    told = {
+        (kind, (daily.first_day + timedelta(place)).isoformat()): count
+        for kind, counts in daily.counts.items()
+        for place, count in enumerate(counts)
+        if count
+    }
+    assert told == {(kind, day): count for kind, day, count in counted}
+    assert daily.later == 0
 
 
 def test_rules_of_ones_own(database: Path) -> None:

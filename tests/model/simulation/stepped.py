@@ -53,11 +53,11 @@ class SteppedBucket:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         return self._read("list", prefix, lambda: self.inner.list(prefix))
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
-        return self._read("list_folders", prefix, lambda: self.inner.list_folders(prefix))
+    def list_folders(self, prefix: str, *, after: str = "") -> Iterator[str]:
+        return self._read("list_folders", prefix, lambda: self.inner.list_folders(prefix, after=after))
 
-    def presign_get(self, key: str, *, expires_s: int) -> str:
-        return self.inner.presign_get(key, expires_s=expires_s)
+    def presign_get(self, key: str, *, expires_s: int, download_as: str | None = None) -> str:
+        return self.inner.presign_get(key, expires_s=expires_s, download_as=download_as)
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         return self.inner.presign_put(key, expires_s=expires_s, create_only=create_only)

@@ -181,9 +181,11 @@ class S3Bucket:
                     size_bytes=entry["Size"],
                 )
 
-    def list_folders(self, prefix: str) -> Iterator[str]:
+    def list_folders(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """See mailtide.ports.Bucket."""
-        for page in self._pages(prefix, Delimiter="/"):
+        # "0" comes right after "/": everything below the folder is passed over, and nothing else.
+        start = {"StartAfter": f"{prefix}{after}0"} if after else {}
+        for page in self._pages(prefix, Delimiter="/", **start):
             for entry in page.get("CommonPrefixes", []):
                 yield entry["Prefix"].removeprefix(prefix).removesuffix("/")
 
@@ -194,9 +196,10 @@ class S3Bucket:
         except (ClientError, BotoCoreError) as error:
             _raise(error, f"list {prefix}")
 
-    def presign_get(self, key: str, *, expires_s: int) -> str:
+    def presign_get(self, key: str, *, expires_s: int, download_as: str | None = None) -> str:
         """See mailtide.ports.Bucket."""
-        return self._presign("get_object", key, expires_s)
+        named = {"ResponseContentDisposition": f'attachment; filename="{download_as}"'} if download_as else {}
+        return self._presign("get_object", key, expires_s, **named)
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         """See mailtide.ports.Bucket."""

@@ -62,7 +62,7 @@ def schedule(
     with naming(database):
         report = run_pass(database, day, effective, run_id, started_at, threads, profile)
     if as_json:
-        click.echo(report.model_dump_json(indent=2))
+        click.echo(report.model_dump_json(indent=2, exclude={"daily"}))
     else:
         show_report(report, Console(highlight=False, soft_wrap=True))
 
@@ -75,7 +75,8 @@ def _dry_run(
     with naming(database):
         report, changes = dry_run(database, day, rules, run_id, started_at, threads)
     if as_json:
-        click.echo(json.dumps({"report": report.model_dump(mode="json"), "changes": asdict(changes)}, indent=2))
+        told = report.model_dump(mode="json", exclude={"daily"})
+        click.echo(json.dumps({"report": told, "changes": asdict(changes)}, indent=2))
         return
     console = Console(highlight=False, soft_wrap=True)
     show_report(report, console)

@@ -7,6 +7,21 @@ from pydantic import BaseModel, ConfigDict
 
 type Profile = Literal["highperf", "reliable"]
 
+DAYS = 400
+"""Days that the daily volume counts: a year, and what catching up and smoothing put behind it."""
+
+
+class DailyVolume(BaseModel):
+    """Planned mails by day, for a chart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    first_day: date
+    counts: dict[str, list[int]]
+    """Email type -> mails of each day from `first_day` on; zeros at the end are left out."""
+    later: int
+    """Mails of days beyond the last of DAYS."""
+
 
 class PassReport(BaseModel):
     """The counts of one pass. Every number is of rows or contacts, but `seconds`."""
@@ -27,6 +42,8 @@ class PassReport(BaseModel):
     """Desired rows: email type -> status -> count."""
     skips: dict[str, int]
     """Desired rows that are skipped, by skip reason."""
+    daily: DailyVolume | None = None
+    """None in reports of before it was counted."""
     inserted: int
     updated: int
     deleted: int

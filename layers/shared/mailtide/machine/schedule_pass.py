@@ -19,7 +19,7 @@ from mailtide.database.read import InputsRead, read_inputs
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
 from mailtide.database.untrusted import quick_check
 from mailtide.database.write import RunRow, write_differences
-from mailtide.machine.report import PassReport, Profile
+from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
 from mailtide.rules.columns import NO_CODE, Desired, Outcome
 from mailtide.rules.config import Rules
 from mailtide.rules.decide import decide
@@ -122,6 +122,7 @@ def run_pass(
         skipped_contacts=skipped,
         rows=rows,
         skips=skips,
+        daily=_daily(outcome.desired, as_of),
         **_changes(found),
         notes={name: count for name, count in {**outcome.notes, **read.quality}.items() if count},
         warnings=warnings,
@@ -189,3 +190,15 @@ def _counts(desired: Desired) -> tuple[dict[str, dict[str, int]], dict[str, int]
     }
     by_reason = np.bincount(desired.skip_reason[skipped], minlength=len(desired.reasons))
     return rows, {name: int(count) for name, count in sorted(zip(desired.reasons, by_reason, strict=True)) if count}
+
+
+def _daily(desired: Desired, as_of: date) -> DailyVolume:
+    """Planned rows by type and day from `as_of` on."""
+    planned = desired.skip_reason == NO_CODE
+    places = desired.send[planned].astype(np.int64) - (as_of - _EPOCH).days
+    within = (places >= 0) & (places < DAYS)
+    cells = desired.email_type[planned][within] * DAYS + places[within]
+    counts = np.bincount(cells, minlength=len(desired.types) * DAYS).reshape(-1, DAYS)
+    trimmed = {name: np.trim_zeros(counts[code], "b").tolist() for code, name in enumerate(desired.types)}
+    by_type = {name: days for name, days in sorted(trimmed.items()) if days}
+    return DailyVolume(first_day=as_of, counts=by_type, later=int(len(places) - within.sum()))
