@@ -28,7 +28,9 @@ from mailtide.warmup.store import read
 POLL_S = 0.25
 LINE_EVERY_S = 10.0
 ROSTER_TIMEOUT_S = 90.0
-END_TIMEOUT_S = 120.0
+SETTLE_S = 30.0
+"""After the window: its last mails may take a token of the next half minute."""
+END_TIMEOUT_S = 150.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +120,15 @@ class DayWatcher:
         raise LocalCloudError("no tick has planned the day (the logs are in .local/logs)")
 
     def _is_over(self, header: RosterHeader) -> bool:
-        """Whether the tick after the window has counted every shard."""
+        """Whether a tick after the window has counted every shard, and with that every mail that has arrived."""
         now_s, closes_ms = time.time(), self._day.closes_s * 1000
-        if now_s < self._day.closes_s:
+        if now_s < self._day.closes_s + SETTLE_S:
             return False
         if now_s > self._day.closes_s + END_TIMEOUT_S:
             raise LocalCloudError("the last tick has not come (the logs are in .local/logs)")
         found = [read(self._bucket, keys.summary(self._day.day, shard), ShardSummary) for shard in range(header.shards)]
-        return all(summary is not None and summary.tick_ms >= closes_ms for summary in found)
+        last = [summary for summary in found if summary is not None and summary.tick_ms >= closes_ms]
+        return len(last) == header.shards and sum(summary.sent for summary in last) >= len(self._sink.arrived)
 
     def _make_bars(self, bars: Progress, header: RosterHeader) -> dict[int, TaskID]:
         """One bar for all, and one for each quota."""

@@ -1,7 +1,7 @@
 """Dispatch: what is offered at a tick, in which order, how much of it, and the end of the day."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -10,6 +10,7 @@ from mailtide.contracts import new_token
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import (
     LedgerKey,
+    LedgerView,
     MailboxProfile,
     RoundState,
     SendMessage,
@@ -33,6 +34,7 @@ from mailtide.warmup.store import read
 from tests.support.warmup_pools import DAY, END, START, pool_of, profile, settings
 
 TICK_MS = 600_000
+END_OF_SLOTS_MS = 86_400_000 * 92 // 100
 NEXT_DAY = DAY + timedelta(days=1)
 
 
@@ -54,6 +56,7 @@ class Bench:
             clock=self.clock,
             settings=settings(**{"shards": 1, **values}),
         )
+        self.cooldown_ms = self.services.settings.mailbox_cooldown_max_ms
 
     def tick(self, number: int, *, late_ms: int = 0) -> list[SendMessage]:
         """Dispatch one tick of the time since START (144 are the next day's first); the mails it queued, in their order."""
@@ -79,15 +82,27 @@ class Bench:
         claim = Claim(LedgerKey(mail.day, mail.shard, mail.mailbox_id), mail.round, new_token())
         now_ms = mail.due_ms if now_ms is None else now_ms
         answer = self.ledger.claim(
-            claim, target=mail.target, now_ms=now_ms, next_ok_ms=now_ms + 300_000, day_end_ms=END
+            claim, target=mail.target, now_ms=now_ms, next_ok_ms=now_ms + self.cooldown_ms, day_end_ms=END
         )
         assert answer.outcome == "held", answer
         return claim
 
     def send(self, mail: SendMessage, outcome: Outcome = "sent") -> None:
         claim = self.claim(mail)
-        assert self.ledger.begin_data(claim, now_ms=mail.due_ms, next_ok_ms=mail.due_ms + 300_000)
+        assert self.ledger.begin_data(claim, now_ms=mail.due_ms, next_ok_ms=mail.due_ms + self.cooldown_ms)
         assert self.ledger.finish(claim, outcome)
+
+    def view(self, mailbox_id: str) -> LedgerView:
+        found = self.ledger.read(LedgerKey(DAY, 0, mailbox_id))
+        assert found is not None
+        return found
+
+    def day(self, ticks: Iterable[int] = range(144)) -> Iterator[SendMessage]:
+        """The mails of these ticks, each sent."""
+        for number in ticks:
+            for mail in self.tick(number):
+                self.send(mail)
+                yield mail
 
     def summary(self, day_ahead: int = 0) -> ShardSummary:
         found = read(self.bucket, keys.summary(DAY + timedelta(days=day_ahead), 0), ShardSummary)
@@ -209,7 +224,12 @@ def test_a_window_of_local_time_is_kept_also_when_catching_up() -> None:
     window = SendWindow(opens_min=540, closes_min=1_020, weekdays=(5,), timezone="America/New_York")
     bench = Bench([*pool_of([1] * 80), profile("ny", "ny", window=window)])
     bench.tick(0)
-    moments = [mail.due_ms - START for number in range(140) for mail in bench.tick(number) if mail.mailbox_id == "ny"]
+    moments = []
+    for mail in (mail for number in range(140) for mail in bench.tick(number)):
+        if mail.mailbox_id == "ny":
+            moments.append(mail.due_ms - START)
+        else:
+            bench.send(mail)
     assert moments
     assert min(moments) >= 14 * 3_600_000
     assert max(moments) < 22 * 3_600_000
@@ -231,16 +251,65 @@ def test_expired_claims_are_offered_again_and_expired_data_never(bench: Bench) -
 
 
 def test_failed_mails_get_extra_slots_in_the_last_part_of_the_day(bench: Bench) -> None:
+    """From 22:04:48 on, so already in the tick that holds this moment."""
     box = "u5-b0"
-    for number in range(133):
+    for number in range(132):
         for mail in bench.tick(number):
             assert mail.round < 30
             bench.send(mail, "failed" if mail.mailbox_id == box and mail.round in {20, 25} else "sent")
-    extra = [mail for number in range(133, 144) for mail in bench.tick(number) if mail.mailbox_id == box]
-    assert {mail.round for mail in extra} == {30, 31}
+    extra = [mail for number in range(132, 144) for mail in bench.tick(number) if mail.mailbox_id == box]
+    assert {mail.round for mail in extra if mail.round >= 30} == {30, 31}
+    first_ms = min(mail.due_ms for mail in extra if mail.round >= 30)
+    assert first_ms >= START + END_OF_SLOTS_MS
+    assert first_ms < START + 133 * TICK_MS
     view = bench.ledger.read(LedgerKey(DAY, 0, box))
     assert view is not None
     assert (view.sent, view.failed) == (28, 2)
+
+
+def test_a_short_window_makes_good_what_fails_also_after_its_last_tick() -> None:
+    """An hour from 09:00: its slots end at 09:55:12, and no tick begins between that and its end."""
+    window = SendWindow(opens_min=540, closes_min=600)
+    boxes = [*pool_of([1] * 80), *(profile(f"s{n}", f"s{n}", window=window) for n in range(20))]
+    bench = Bench(boxes, mailbox_cooldown_min_ms=2_000, mailbox_cooldown_max_ms=20_000)
+    late_ms = 0
+    for number in range(54, 59):
+        for mail in bench.tick(number, late_ms=2_000):
+            if mail.mailbox_id.startswith("s"):
+                late_ms = max(late_ms, mail.due_ms - START)
+                bench.send(mail, "failed" if mail.mailbox_id == "s0" and mail.round == 3 else "sent")
+    assert late_ms < 590 * 60_000
+    last = [mail for mail in bench.tick(59, late_ms=2_000) if mail.mailbox_id.startswith("s")]
+    extra = [mail for mail in last if mail.round >= mail.target]
+    assert extra
+    assert all(START + 540 * 60_000 + 3_312_000 <= mail.due_ms < START + 600 * 60_000 - 30_000 for mail in extra)
+    # Nobody is offered more than what is missing and one spare, and a spare stands behind all that is due.
+    by_box = Counter(mail.mailbox_id for mail in extra)
+    with_due = {mail.mailbox_id for mail in last if mail.round < mail.target}
+    known = {"s0"} if bench.view("s0").state(3) == RoundState.FAILED else set()
+    assert by_box.keys() == with_due | known
+    assert all(count <= 1 + (box in known) for box, count in by_box.items())
+    fails = next(mail.send_id for mail in last if mail.mailbox_id in with_due - known and mail.round < mail.target)
+    for mail in sorted(last, key=lambda mail: mail.due_ms):
+        view = bench.view(mail.mailbox_id)
+        if view.sent + view.unknown + view.in_flight < mail.target:
+            bench.send(mail, "failed" if mail.send_id == fails else "sent")
+        else:
+            refused = bench.ledger.claim(
+                Claim(LedgerKey(DAY, 0, mail.mailbox_id), mail.round, new_token()),
+                target=mail.target,
+                now_ms=mail.due_ms,
+                next_ok_ms=mail.due_ms,
+                day_end_ms=END,
+            )
+            assert refused.reason == "quota"
+    for number in range(20):
+        view = bench.view(f"s{number}")
+        assert view.sent == view.target, "the quota is full"
+
+
+def test_a_whole_day_needs_no_spare(bench: Bench) -> None:
+    assert max(mail.round for mail in bench.day()) == 29
 
 
 def test_a_mailbox_that_is_behind_gets_its_extra_slots_at_once(bench: Bench) -> None:
@@ -345,7 +414,7 @@ def test_old_days_are_forgotten_after_the_retention() -> None:
 
 
 def test_replies_name_their_original(bench: Bench) -> None:
-    replies = [mail for number in range(144) for mail in bench.tick(number) if mail.reply_to]
+    replies = [mail for mail in bench.day() if mail.reply_to]
     assert len({mail.send_id for mail in replies}) > 300
     for mail in replies:
         original = SendId.parse(mail.reply_to or "")
@@ -394,7 +463,7 @@ def test_the_boost_puts_mailboxes_behind_before_those_that_have_just_begun(boost
 def test_settings_of_replies_and_of_the_daily_cap_reach_the_messages() -> None:
     def day(**values: object) -> list[SendMessage]:
         bench = Bench(pool_of([2] * 50), **values)
-        return [mail for number in range(0, 144, 8) for mail in bench.tick(number)]
+        return list(bench.day(range(0, 144, 8)))
 
     assert all(mail.reply_to is None for mail in day(reply_rate=0))
     often, seldom = (sum(mail.reply_to is not None for mail in day(reply_rate=rate)) for rate in (0.45, 0.1))
@@ -406,7 +475,7 @@ def test_settings_of_replies_and_of_the_daily_cap_reach_the_messages() -> None:
 def test_a_longer_delay_makes_later_replies() -> None:
     def waits(**values: object) -> list[int]:
         bench = Bench(pool_of([1] * 60), **values)
-        mails = [mail for number in range(144) for mail in bench.tick(number) if mail.reply_to]
+        mails = [mail for mail in bench.day() if mail.reply_to]
         originals = {mail.send_id: SendId.parse(mail.reply_to or "") for mail in mails}
         return [
             bench.member(reply.mailbox_id).due[reply.round] - bench.member(original.mailbox_id).due[original.round]

@@ -42,6 +42,15 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """A round that is to be put somewhere into a span."""
+
+    round: int
+    from_ms: int
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """The settings that offers depend on."""
 
@@ -68,19 +77,26 @@ def member_offers(
     if not (late or due or has_failed):
         return []
     begin_ms = max(tick.now_ms, tick.start_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
+    if begin_ms >= tick.end_ms:
+        return []
     used = view.sent + view.unknown + view.in_flight
     is_behind = status in {"behind", "failing"}
-    extra: list[int] = []
-    if has_failed and _extras_open(member, tick, behind=is_behind):
-        extra = _extra_rounds(shard, member, view, used)
-    if begin_ms >= tick.end_ms or not (late or due or extra):
-        return []
+    needs_spare = bool(due) and member.open_time.passed(tick.end_ms) >= member.open_time.total_ms
+    extra: list[_Wish] = []
+    spare = None
+    if has_failed or needs_spare:
+        extra, spare = _extras(
+            shard, member, view, used=used, begin_ms=begin_ms, tick=tick, is_behind=is_behind, needs_spare=needs_spare
+        )
+    until_ms = _spread_end(tick)
+    wishes = [*(_Wish(number, begin_ms, until_ms) for number in late), *extra]
     expired = sum(1 for number in (*late, *due) if view.state(number) == RoundState.SENDING)
-    placed = _place(shard, member, [*late, *extra], due, begin_ms=begin_ms, tick=tick, gap_ms=rules.cooldown_max_ms)
+    placed = _place(shard, member, wishes, due, begin_ms=begin_ms, tick=tick, gap_ms=rules.cooldown_max_ms)
+    room = member.target - used + expired + (spare is not None)
     weight = (1 - view.sent / member.target) * (rules.boost if is_behind else 1.0)
     return [
-        Offer(member, number, due_ms, weight, number >= member.target)
-        for number, due_ms in placed[: max(0, member.target - used + expired)]
+        Offer(member, number, due_ms, 0.0 if number == spare else weight, number >= member.target)
+        for number, due_ms in placed[: max(0, room)]
     ]
 
 
@@ -116,17 +132,62 @@ def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) 
     return late, due
 
 
-def _extras_open(member: Member, tick: Tick, *, behind: bool) -> bool:
+def _extras(
+    shard: ShardDay,
+    member: Member,
+    view: LedgerView,
+    *,
+    used: int,
+    begin_ms: int,
+    tick: Tick,
+    is_behind: bool,
+    needs_spare: bool,
+) -> tuple[list[_Wish], int | None]:
+    """Extra rounds and where they may go; and which of them is a spare.
+
+    A window whose last 8 % no tick begins in: what fails after its last tick could not be made good. So that tick offers one
+    round more than is needed, behind all others; the ledger refuses it where the target is reached.
+    """
+    span = _extra_span(member, tick, begin_ms, is_behind=is_behind)
+    if span is None:
+        return [], None
+    begins_ms, ends_ms = span
+    needed = _extra_needed(member, view, used)
+    numbers = _extra_rounds(shard, member, view, needed + needs_spare)
+    wishes = [_Wish(number, begins_ms, ends_ms) for number in numbers]
+    if not needs_spare or len(numbers) <= needed:
+        return wishes, None
+    wishes[-1] = _Wish(numbers[-1], (begins_ms + ends_ms) // 2, ends_ms)
+    return wishes, numbers[-1]
+
+
+def _extra_span(member: Member, tick: Tick, begin_ms: int, *, is_behind: bool) -> tuple[int, int] | None:
     """Extra slots are for the last 8 % of the open time, and before that for mailboxes that are behind."""
-    return behind or member.open_time.passed(tick.now_ms) >= span_ms(member.open_time.total_ms)
+    line = member.open_time
+    span = span_ms(line.total_ms)
+    if is_behind or line.passed(begin_ms) >= span:
+        return begin_ms, _spread_end(tick)
+    if line.passed(tick.end_ms) <= span:
+        return None
+    opens_ms = line.at(span)
+    closes_ms = min(tick.end_ms, line.at(line.total_ms - 1))
+    # A token may be a few seconds away: what begins in the last quarter could end after the window.
+    return opens_ms, opens_ms + (closes_ms - opens_ms) * 3 // 4
 
 
-def _extra_rounds(shard: ShardDay, member: Member, view: LedgerView, used: int) -> list[int]:
-    """Rounds beyond the target, as many as failed ones leave to be made good; at most as many again as the target."""
+def _spread_end(tick: Tick) -> int:
+    """What is refused in the day's last minutes finds no later tick: leave time for another try."""
+    return tick.end_ms - (LAST_CALL_MS if tick.end_ms == DAY_MS else 0)
+
+
+def _extra_needed(member: Member, view: LedgerView, used: int) -> int:
+    """Rounds beyond the target that failed ones leave to be made good."""
     untaken = view.states[: member.target].count(_FREE) + max(0, member.target - len(view.states))
-    needed = member.target - used - untaken
-    if needed <= 0:
-        return []
+    return max(0, member.target - used - untaken)
+
+
+def _extra_rounds(shard: ShardDay, member: Member, view: LedgerView, needed: int) -> list[int]:
+    """So many rounds beyond the target that are free; at most as many again as the target."""
     found: list[int] = []
     pairing = shard.day.pairing
     for number in range(member.target, min(2 * member.target, pairing.rounds(member.index))):
@@ -148,7 +209,7 @@ def _is_answered(shard: ShardDay, member: Member, number: int) -> bool:
 def _place(
     shard: ShardDay,
     member: Member,
-    waiting: Iterable[int],
+    wishes: Iterable[_Wish],
     due: Iterable[int],
     *,
     begin_ms: int,
@@ -157,17 +218,16 @@ def _place(
 ) -> list[tuple[int, int]]:
     """(round, moment) of each that finds a place: slots of the tick at their time, the others in the gaps between them."""
     placed = [(number, member.due[number]) for number in due if member.due[number] >= begin_ms]
-    pushed = [number for number in due if member.due[number] < begin_ms]
+    pushed = [_Wish(number, begin_ms, _spread_end(tick)) for number in due if member.due[number] < begin_ms]
     taken = [moment for _, moment in placed] + list(_next_due(member, tick.end_ms))
-    # What is refused in the day's last minutes finds no later tick: leave time for another try.
-    spread_ms = tick.end_ms - begin_ms - (LAST_CALL_MS if tick.end_ms == DAY_MS else 0)
-    for number in (*waiting, *pushed):
-        spread = unit("spread", shard.day.header.day, tick.start_ms, member.mailbox_id, number)
-        moment = _free(member, begin_ms + int(spread * max(0, spread_ms)), taken, tick.end_ms, gap_ms)
+    for wish in (*wishes, *pushed):
+        spread = unit("spread", shard.day.header.day, tick.start_ms, member.mailbox_id, wish.round)
+        moment_ms = wish.from_ms + int(spread * max(0, wish.until_ms - wish.from_ms))
+        moment = _free(member, moment_ms, taken, tick.end_ms, gap_ms)
         if moment is None:
-            moment = _free(member, begin_ms, taken, tick.end_ms, gap_ms)
+            moment = _free(member, wish.from_ms, taken, tick.end_ms, gap_ms)
         if moment is not None:
-            placed.append((number, moment))
+            placed.append((wish.round, moment))
             taken.append(moment)
     return placed
 
