@@ -26,9 +26,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "runs": BASICS | {"contracts", "ports", "settings", "rules", "database"},
     # Of the runs it uses how objects are read and created once (mailtide.runs.store); never the other way round.
     "warmup": BASICS | {"contracts", "ports", "settings", "runs"},
-    "machine": BASICS | {"contracts", "rules", "database"},
+    "machine": BASICS | {"contracts", "rules", "database", "feedback"},
     "access": BASICS | {"contracts"},
     "importing": BASICS | {"rules", "database"},
+    "feedback": BASICS | {"contracts", "rules", "database", "importing"},
     "reporting": BASICS | {"rules", "database"},
     "polling": BASICS,
     "adapters": BASICS | {"access", "contracts", "polling", "ports", "settings", "warmup"},

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "explain": ("mailtide.cli.explain:explain", "Say why each mail of a contact stands where it stands."),
     "report": ("mailtide.cli.report:report", "Write a page about the schedule of a database."),
     "import": ("mailtide.cli.imports:imports", "Put contacts or suppressions from CSV or Parquet into a database."),
+    "feedback": ("mailtide.cli.feedback:feedback", "Fold what became of the mails into a database, each file once."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
     "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),

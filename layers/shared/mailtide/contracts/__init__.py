@@ -21,6 +21,18 @@ from mailtide.contracts.base import (
     new_token,
 )
 from mailtide.contracts.endings import Cost, Done, Result, RunFinished, Step, Verdict
+from mailtide.contracts.feedback import (
+    FEEDBACK_KEEP_DAYS,
+    MAX_FEEDBACK_BYTES,
+    MAX_FEEDBACK_FILES,
+    MAX_FEEDBACK_TOTAL_BYTES,
+    FeedbackFile,
+    FeedbackFolded,
+    FeedbackInput,
+    FeedbackPlan,
+    FeedbackReport,
+    FoldedFile,
+)
 from mailtide.contracts.messages import (
     MESSAGE,
     CollectMessage,
@@ -50,6 +62,10 @@ from mailtide.contracts.tasks import (
 
 __all__ = [
     "DELIVERIES",
+    "FEEDBACK_KEEP_DAYS",
+    "MAX_FEEDBACK_BYTES",
+    "MAX_FEEDBACK_FILES",
+    "MAX_FEEDBACK_TOTAL_BYTES",
     "MESSAGE",
     "ORG_PATTERN",
     "RUN_PATTERN",
@@ -63,7 +79,13 @@ __all__ = [
     "DeliveredName",
     "Done",
     "Failure",
+    "FeedbackFile",
+    "FeedbackFolded",
+    "FeedbackInput",
+    "FeedbackPlan",
+    "FeedbackReport",
     "FinishMessage",
+    "FoldedFile",
     "Handled",
     "Inspection",
     "Intent",

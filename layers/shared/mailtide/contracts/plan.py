@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, Trigger, new_token
+from mailtide.contracts.feedback import FeedbackPlan
 from mailtide.contracts.state import SourceRef
 from mailtide.machines import MachineSize
 
@@ -73,6 +74,7 @@ class Plan(Contract):
     profile: Profile = "highperf"
     approved: RunId | None = None
     inspection: Inspection | None
+    feedback: FeedbackPlan = FeedbackPlan()
     tasks: tuple[TaskPlan, ...]
     rejected: Failure | None = None
     """Set when the input cannot be used: no machine is launched."""

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, TryNumber, new_token
+from mailtide.contracts.feedback import FeedbackInput
 from mailtide.contracts.plan import Failure, TaskPlan
 from mailtide.contracts.state import SourceRef
 from mailtide.machines import MachineSize
@@ -62,6 +63,8 @@ class TaskDocument(Contract):
     urls: TaskUrls
     parts: tuple[PartInput, ...] = ()
     """Of a merge: every chunk, ascending."""
+    feedback: tuple[FeedbackInput, ...] = ()
+    """To be folded into the database before the pass, oldest first."""
     written_at: datetime
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 
 from mailtide.database.bulk import Source, slow_rows
+from mailtide.database.contact_lookup import contact_finder
 from mailtide.database.private_copy import private_copy
 from mailtide.database.read_contacts import read_suppressions
 from mailtide.database.read_history import DEFAULT_PRIORITY, read_event
@@ -32,9 +33,6 @@ _READ = (
     "contact_id", "email_type", "event_date", "campaign_instance_id", "scheduled_send_date", "scheduled_send_time",
     "status", "priority", "email_template", "sms_template", "event_year", "event_month", "event_day",
 )  # fmt: skip
-
-type _FindContact = Callable[[int], tuple[Cell, Cell] | None]
-"""Contact id -> e-mail and telephone cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def due_mails(path: Path, on: date, withheld: Counter[str]) -> Iterator[DueMail]
             return
         with closing(source.open()) as rows, closing(source.open()) as lookups:
             suppressed = read_suppressions(source, lookups, copy.schema)
-            find = _contacts(source, lookups, copy.schema.contacts)
+            find = contact_finder(source, lookups, copy.schema.contacts)
             for mail, cells in _planned(source, rows, table, on):
                 found = find(mail[0])
                 reason = _reason(found, suppressed)
@@ -109,7 +107,7 @@ def _planned(
 
 def _due(mail: tuple[int, str], cells: list[Cell], contact: tuple[Cell, Cell]) -> DueMail:
     day, sent, campaign = read_event(cells[2], *cells[10:]), read_date(cells[4]), read_integer(cells[3]) or 0
-    event_date, rank = _iso(day), read_integer(cells[7])
+    event_date, rank = iso_day(day), read_integer(cells[7])
     return DueMail(
         idempotency_key=idempotency_key(*mail, event_date, campaign),
         contact_id=mail[0],
@@ -118,7 +116,7 @@ def _due(mail: tuple[int, str], cells: list[Cell], contact: tuple[Cell, Cell]) -
         email_type=mail[1],
         event_date=event_date,
         campaign_instance_id=campaign,
-        scheduled_send_date=_iso(sent) or "",
+        scheduled_send_date=iso_day(sent) or "",
         scheduled_send_time=shown_text(cells[5]),
         priority=DEFAULT_PRIORITY if rank is None else rank,
         email_template=shown_text(cells[8]),
@@ -126,25 +124,6 @@ def _due(mail: tuple[int, str], cells: list[Cell], contact: tuple[Cell, Cell]) -
     )
 
 
-def _iso(day: int | None) -> str | None:
+def iso_day(day: int | None) -> str | None:
+    """A day number as ISO 8601 text."""
     return None if day is None else (_EPOCH + timedelta(days=day)).isoformat()
-
-
-def _contacts(source: Source, connection: apsw.Connection, table: Table) -> _FindContact:
-    """Finds contacts by id: by the rowid where that is the id, else through a table of our own."""
-    columns = [table.column("email"), table.column("phone_number")]
-    if table.rowid_alias != "id":
-        connection.execute("CREATE TEMP TABLE contact_rows (id INTEGER PRIMARY KEY, contact_row INTEGER)")
-        ids = slow_rows(source, connection, table, [table.column("id")], "1", ())
-        known = ((number, row) for row, (cell,) in ids if (number := read_integer(cell)) is not None)
-        connection.executemany("INSERT OR IGNORE INTO temp.contact_rows VALUES (?, ?)", known)
-    by_id = "?" if table.rowid_alias == "id" else "(SELECT contact_row FROM temp.contact_rows WHERE id = ?)"
-
-    def find(contact_id: int) -> tuple[Cell, Cell] | None:
-        for _, (email, phone) in slow_rows(
-            source, connection, table, columns, f"{table.rowid} = {by_id}", (contact_id,)
-        ):
-            return email, phone
-        return None
-
-    return find

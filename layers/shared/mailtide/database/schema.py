@@ -20,6 +20,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "contact_events": ("contact_id", "event_type", "created_at"),
     "email_schedules": ("id",),
     "scheduler_runs": (),
+    "scheduler_feedback": ("file", "etag"),
 }
 """Tables that the pass uses, and the columns that each must have when it is there."""
 
@@ -37,7 +38,7 @@ OPTIONAL: dict[str, tuple[str, ...]] = {
     "contact_campaigns": ("trigger_date", "status"),
     "contact_events": ("metadata",),
 }
-WRITTEN = ("email_schedules", "scheduler_runs")
+WRITTEN = ("email_schedules", "scheduler_runs", "scheduler_feedback")
 _MAX_SCHEMA_ROWS = 10_000
 
 

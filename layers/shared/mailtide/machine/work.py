@@ -15,9 +15,11 @@ from tempfile import TemporaryDirectory
 import httpx
 from pydantic import ValidationError
 
-from mailtide.contracts import Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
+from mailtide.contracts import Claim, Delivered, Failure, FeedbackReport, Manifest, TaskDocument, Timings, TryError
 from mailtide.errors import InputError, MailtideError, SourceChangedError, StaleWriteError
 from mailtide.machine import transfer
+from mailtide.machine.feedback import take_feedback
+from mailtide.machine.report import PassReport
 from mailtide.machine.schedule_pass import run_pass
 from mailtide.rules.config import load_rules
 
@@ -95,6 +97,7 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
         )
         fetched_s = time.monotonic()
         say(f"fetched {document.source.size_bytes} bytes in {fetched_s - start_s:.2f} s")
+        feedback = take_feedback(client, document, path, rules)
         report = run_pass(
             path,
             as_of=document.as_of,
@@ -106,7 +109,8 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
         )
         passed_s = time.monotonic()
         say(f"scheduled {report.contacts} contacts in {passed_s - fetched_s:.2f} s")
-        delivered = _upload(client, document, path) if report.changed else ()
+        changed = report.changed or (feedback is not None and feedback.changed)
+        delivered = _upload(client, document, path) if changed else ()
         delivered_s = time.monotonic()
         say(f"delivered in {delivered_s - passed_s:.2f} s")
     timings = Timings(
@@ -116,13 +120,18 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
     )
     return Manifest(
         token=claim.token,
-        changed=report.changed,
+        changed=changed,
         delivered=delivered,
-        report=report.model_dump(mode="json"),
+        report=_told(report, feedback),
         timings=timings,
         started_at=started_at,
         finished_at=_now(),
     )
+
+
+def _told(report: PassReport, feedback: FeedbackReport | None) -> dict[str, object]:
+    told = report.model_dump(mode="json")
+    return told if feedback is None else {**told, "feedback": feedback.model_dump(mode="json")}
 
 
 def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Delivered, ...]:

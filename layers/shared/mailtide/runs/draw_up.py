@@ -9,6 +9,7 @@ from mailtide.ports import Bucket
 from mailtide.rules.config import Rules, load_rules
 from mailtide.runs import keys, store
 from mailtide.runs.cadence import local_date
+from mailtide.runs.feedback import plan_feedback
 from mailtide.runs.services import Services
 from mailtide.runs.sizing import size_run
 
@@ -45,6 +46,7 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         "rules_yaml": rules_yaml,
         "source_part_bytes": part_bytes,
         "inspection": _inspection(facts),
+        "feedback": plan_feedback(services.bucket, marker.org, source),
         "tasks": (TaskPlan(task="whole", kind="whole", sizes=sizing.sizes, threads=sizing.threads),),
         "expected_s": sizing.expected_s,
         "expected_usd": sizing.expected_usd,

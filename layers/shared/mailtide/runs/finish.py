@@ -5,6 +5,7 @@ from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, lock, store
 from mailtide.runs.brake import baseline_of
 from mailtide.runs.conclude import close, run_tail
+from mailtide.runs.feedback import note_folded
 from mailtide.runs.publish import confirm_unchanged, publish
 from mailtide.runs.record import fence, record_handled
 from mailtide.runs.services import Services, StepReport
@@ -67,6 +68,7 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
         baseline=baseline_of(plan, part),
     )
     record_handled(services, plan, handled, over=publication.seen)
+    note_folded(services, plan, part, etag)
     return close(services, done_of(services, plan, result, "published", None, etag))
 
 

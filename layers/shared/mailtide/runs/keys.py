@@ -38,6 +38,16 @@ def latest(org: str) -> str:
     return f"{ORGS}{org}/latest.json"
 
 
+def feedback(org: str) -> str:
+    """The folder of the feedback files."""
+    return f"{ORGS}{org}/feedback/"
+
+
+def feedback_folded(org: str) -> str:
+    """Which feedback files the published database holds."""
+    return f"{ORGS}{org}/feedback.json"
+
+
 def marker(org: str, run: str) -> str:
     """The marker of an unfinished run."""
     return f"{OPEN}{org}/{run}"

@@ -5,6 +5,7 @@ import hashlib
 from mailtide.contracts import (
     DELIVERIES,
     Failure,
+    FeedbackInput,
     Launch,
     LaunchMessage,
     Plan,
@@ -110,7 +111,20 @@ def _document(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKey
         rules_sha256=plan.rules_sha256,
         profile=plan.profile,
         urls=urls,
+        feedback=_feedback(services, plan, task),
         written_at=services.clock.now(),
+    )
+
+
+def _feedback(services: Services, plan: Plan, task: TaskPlan) -> tuple[FeedbackInput, ...]:
+    """For the machine that writes the database; a chunk's reads its candidates only."""
+    if task.kind == "chunk":
+        return ()
+    bucket, expires_s = services.bucket, services.settings.url_ttl_s
+    folder = keys.feedback(plan.org)
+    return tuple(
+        FeedbackInput(**file.model_dump(), get=bucket.presign_get(folder + file.name, expires_s=expires_s))
+        for file in plan.feedback.files
     )
 
 

@@ -1,0 +1,1 @@
+"""What became of the mails, from files of whatever sends them, into the database."""
