@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mailtide.warmup.days import PoolDay, make_shard_day
 from mailtide.warmup.replies import planned_replies
+from mailtide.warmup.roster import Roster
 from tests.support.warmup_pools import day_of_roster, pool_of, roster_of
 
 SIZES = st.one_of(
@@ -82,7 +83,10 @@ def test_senders_is_the_inverse_of_recipient(sizes: list[int], day: date, wish: 
 @given(sizes=SIZES, day=DAYS, wish=st.integers(1, 30))
 def test_no_pair_twice_a_day_even_by_a_reply(sizes: list[int], day: date, wish: int) -> None:
     roster = roster_of(pool_of(sizes, max_daily=wish), day=day, reply_rate=0.45)
-    the_day = day_of_roster(roster)
+    no_pair_twice_even_by_a_reply(roster, day_of_roster(roster))
+
+
+def no_pair_twice_even_by_a_reply(roster: Roster, the_day: PoolDay) -> None:
     pairs: Counter[tuple[int, int]] = Counter()
     replies = 0
     for number, share in enumerate(roster.shards):
@@ -127,6 +131,43 @@ def test_the_case_and_what_it_costs(sizes: list[int], wish: int, case: str, targ
     lost = wish * sum(sizes) - header.planned
     assert sum(reduction.mails for reduction in header.reductions) == lost
     assert (f" {lost} mails fewer" in header.case_note) == (lost > 0 and case != "empty")
+
+
+NAMED = {
+    "two mailboxes": [1, 1],
+    "two of one user": [2],
+    "three mailboxes": [1, 1, 1],
+    "three of two users": [2, 1],
+    "three of one user": [3],
+    "a thousand of a user each": [1] * 1_000,
+    "a thousand, nearly half of one user": [490, *[10] * 51],
+    "a thousand, half of one user": [500, *[10] * 50],
+    "a thousand, all but ten of one user": [990, *[1] * 10],
+    "a thousand of one user": [1_000],
+}
+"""The pools that the rules name."""
+
+
+@settings(max_examples=3)
+@given(day=DAYS, wish=st.sampled_from([1, 3, 30]))
+@pytest.mark.parametrize("sizes", NAMED.values(), ids=NAMED.keys())
+def test_every_guarantee_in_the_pools_that_the_rules_name(sizes: list[int], day: date, wish: int) -> None:
+    roster = roster_of(pool_of(sizes, max_daily=wish), day=day, reply_rate=0.45)
+    the_day = day_of_roster(roster)
+    header, users = roster.header, [user_of(the_day, index) for index in range(sum(sizes))]
+    mails = ordinary(the_day, extra=False)
+    # Targets are met, or the roster says what they lose.
+    assert len(mails) == header.planned == wish * sum(sizes) - sum(each.mails for each in header.reductions)
+    assert all(sender != to for _, sender, to in mails)
+    assert len({(sender, to) for _, sender, to in mails}) == len(mails)
+    if len(sizes) > 1:
+        assert all(users[sender] != users[to] for _, sender, to in mails)
+    if header.case != "around_party":
+        assert len({(number, to) for number, _, to in mails}) == len(mails)
+    no_pair_twice_even_by_a_reply(roster, the_day)
+    for index in range(0, sum(sizes), 50):
+        due = sorted(the_day.slots(index))
+        assert all(later - earlier >= header.cooldown_max_ms for earlier, later in itertools.pairwise(due))
 
 
 def test_around_a_party_nobody_sends_more_than_the_others_can_take() -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailtide.warmup.contracts import MailboxProfile, Ramp, SendWindow
@@ -86,6 +86,46 @@ def test_a_pool_that_changes_overnight_is_shuffled_anew() -> None:
     order = [places[box] for box in tomorrow.pool.mailbox_ids]
     assert sum(later > earlier for earlier, later in itertools.pairwise(order)) < 0.8 * len(order)
     assert tomorrow.header.base != today.header.base or tomorrow.header.step != today.header.step
+
+
+@settings(max_examples=30)
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=25),
+    gone=st.sets(st.integers(0, 60)),
+    stopped=st.sets(st.integers(0, 60)),
+    come=st.lists(st.integers(1, 6), max_size=6),
+)
+def test_tomorrows_roster_holds_whoever_is_active_then_and_todays_stays(
+    sizes: list[int], gone: set[int], stopped: set[int], come: list[int]
+) -> None:
+    """Overnight mailboxes leave, are paused and are added; all that hold today's roster see none of it."""
+    before, tomorrow = pool_of(sizes), DAY + timedelta(days=1)
+    new = [
+        profile(f"new{user}-{box}", f"new{user}", first_day=tomorrow)
+        for user, size in enumerate(come)
+        for box in range(size)
+    ]
+    after = [
+        box.model_copy(update={"status": "paused"}) if place in stopped else box
+        for place, box in enumerate(before)
+        if place not in gone
+    ]
+    bucket = MemoryObjects()
+    RosterStore(bucket).write(roster_of(before))
+    expected = targets(roster_of(before))
+    # The second roster of a day does not count, whatever has changed by then.
+    RosterStore(bucket).write(roster_of([*after, *new]))
+    kept = RosterStore(bucket).pool(DAY)
+    assert kept is not None
+    assert dict(zip(kept.pool.mailbox_ids, kept.pool.targets, strict=True)) == expected
+    assert expected.keys() == {box.mailbox_id for box in before}
+    later = roster_of([*after, *new], day=tomorrow)
+    active = {box.mailbox_id for box in after if box.status == "active"}
+    assert set(later.pool.mailbox_ids) == active | {box.mailbox_id for box in new}
+    day = day_of_roster(later)
+    for index, target in enumerate(later.pool.targets):
+        recipients = [day.pairing.recipient(index, number) for number in range(target)]
+        assert len({index, *recipients}) == target + 1
 
 
 BOXES = pool_of([2, 5, 1, 1, 3, 7, 4, 1, 6])
