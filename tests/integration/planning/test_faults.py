@@ -231,3 +231,5 @@ def test_shards_side_by_side_through_a_queue_that_fails_now_and_then(
     proxy.sound()
     assert planned.sends([0, 1])
     assert proxy.faults
+    asked = {operation.partition(".")[2] for operation, _ in proxy.carried if operation.startswith("DynamoDB")}
+    assert asked == {"Query", "BatchGetItem"}, "no scan, and nothing is written to the tables before a send"

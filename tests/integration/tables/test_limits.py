@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import pytest
 
+from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.limits import DynamoLimits
 from mailtide.adapters.dynamodb.table import Table
 from mailtide.warmup.contracts import day_of
@@ -67,6 +69,29 @@ def test_tokens_of_a_block_are_kept_for_the_hour_and_counted_back(
     assert used is not None
     assert used["d"] == 41
     assert int(used["h0"]) >= 40
+
+
+def test_processes_whose_clocks_are_wrong_share_the_windows_of_the_table_server(
+    engine: Engine, limits_table: str, threads: ThreadPoolExecutor
+) -> None:
+    """Two and a half minutes behind to two and a half ahead: no wall clock opens a window of its own."""
+    minute = 12
+    processes = []
+    for wrong_by_ms in (-150_000, -40_000, 40_000, 150_000):
+        clock = ServerClock(wall_ms=lambda wrong_by_ms=wrong_by_ms: time.time() * 1000 + wrong_by_ms)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        table = Table(limits_table, engine.client, clock)
+        # As a sender does, which claims before it takes tokens.
+        table.get({"p": "none"})
+        limits = GlobalLimits(hour=1_000, minute=minute)
+        processes.append(DynamoLimits(table, limits, user_hourly_limit=1_000, executor=threads))
+    by_window: Counter[int] = Counter()
+    now_ms = time.time() * 1000
+    for number in range(16):
+        grant = wave(processes[number % 4], f"u{number}-{uuid4().hex[:6]}", 2)
+        by_window[grant.valid_from_ms // HALF_MINUTE_MS] += sum(grant.counts.values())
+        assert abs(grant.valid_from_ms - now_ms) < 40_000
+    assert max(by_window.values()) == minute // 2
+    assert len(by_window) <= 2
 
 
 def test_32_threads_never_get_more_than_any_limit(

@@ -1,5 +1,6 @@
 """Whole days on the virtual clock: quotas met, nothing twice, nothing above a limit, whatever happens in between."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -117,10 +118,9 @@ def test_servers_that_throttle_every_tenth_mail_cost_half_a_percent_of_the_day_a
     assert sum(outcome.short.values()) <= 0.005 * sum(outcome.targets.values())
 
 
-@pytest.mark.parametrize(("limit", "factor"), [(8, 4), (20, 10)])
-def test_a_limit_that_is_cut_at_noon_holds_and_is_used_up(limit: int, factor: int) -> None:
-    limits = {"global_minute_limit": limit, "global_hourly_limit": 200 * factor}
-    outcome = live(World(limit_cut=(720, factor)), **limits)
+def test_a_limit_that_is_cut_by_ten_at_noon_holds_and_is_used_up() -> None:
+    limits = {"global_minute_limit": 20, "global_hourly_limit": 2_000}
+    outcome = live(World(limit_cut=(720, 10)), **limits)
     check_limits(outcome, **limits)
     afternoon = {half: n for half, n in outcome.tally.starts_by_half_minute.items() if half % 2_880 >= 1_440}
     assert max(afternoon.values()) == 1
@@ -129,6 +129,20 @@ def test_a_limit_that_is_cut_at_noon_holds_and_is_used_up(limit: int, factor: in
         by_minute[half // 2] = by_minute.get(half // 2, 0) + count
     assert max(by_minute.values()) <= 2
     assert sum(afternoon.values()) > 500
+
+
+def test_all_is_caught_up_when_it_is_over() -> None:
+    """From noon to 15:00 a tenth of the limits, less than half of what is planned, and two users lose half of their mailboxes."""
+    limits = {"global_minute_limit": 40, "global_hourly_limit": 500}
+    lost = ("u3-b0", "u3-b1", "u9-b2", "u9-b3")
+    world = World(limit_cut=(720, 10), limit_restored=900, disconnected=(720, lost), reconnected=900)
+    outcome = live(world, **limits)
+    check_limits(outcome, **limits)
+    halves = Counter({half % 2_880: count for half, count in outcome.tally.starts_by_half_minute.items()})
+    for hour in range(12, 15):
+        assert 40 <= sum(halves[half] for half in range(120 * hour, 120 * hour + 120)) <= 50
+    assert max(halves[half] + halves[half + 1] for half in range(1_440, 1_800, 2)) <= 4
+    assert outcome.short == {}
 
 
 def test_half_of_a_users_mailboxes_disconnected() -> None:

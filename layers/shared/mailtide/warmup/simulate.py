@@ -63,8 +63,12 @@ class World:
     """By their number in the day, from 0."""
     limit_cut: tuple[int, int] | None = None
     """(minute of the day, factor): from then on the global limits are divided by the factor."""
+    limit_restored: int | None = None
+    """Minute of the day from which on the limits are what they were before the cut."""
     disconnected: tuple[int, tuple[str, ...]] | None = None
     """(minute of the day, mailboxes): they are disconnected from then on."""
+    reconnected: int | None = None
+    """Minute of the day from which on they are active again."""
     seed: int = 1
 
     def is_out(self, moment_ms: int) -> bool:
@@ -144,6 +148,7 @@ class Simulation:
             clock=self.clock,
             settings=settings,
         )
+        self._first_settings = settings
         self._limits = self._make_limits()
         self._random = Random(self.world.seed)  # noqa: S311 - a model's chance, to be repeated
         self._flights: list[tuple[int, int, _Flight]] = []
@@ -181,19 +186,29 @@ class Simulation:
 
     def _happen(self, moment_ms: int) -> None:
         """What the world has in store for this moment."""
-        cut, disconnected = self.world.limit_cut, self.world.disconnected
-        if cut and moment_ms == cut[0] * 60_000:
-            settings = self.settings.model_copy(
-                update={
-                    "global_hourly_limit": max(1, self.settings.global_hourly_limit // cut[1]),
-                    "global_minute_limit": max(2, self.settings.global_minute_limit // cut[1]),
-                }
-            )
-            self.services = replace(self.services, settings=settings)
-            self._limits.limits = GlobalLimits(hour=settings.global_hourly_limit, minute=settings.global_minute_limit)
-        if disconnected and moment_ms == disconnected[0] * 60_000:
-            for mailbox_id in disconnected[1]:
+        if moment_ms % 60_000:
+            return
+        minute, world = moment_ms // 60_000, self.world
+        if world.limit_cut and minute == world.limit_cut[0]:
+            self._set_limits(world.limit_cut[1])
+        if world.limit_cut and minute == world.limit_restored:
+            self._set_limits(1)
+        if world.disconnected and minute == world.disconnected[0]:
+            for mailbox_id in world.disconnected[1]:
                 self.mailboxes.set_status(mailbox_id, "disconnected", "credentials refused")
+        if world.disconnected and minute == world.reconnected:
+            for mailbox_id in world.disconnected[1]:
+                self.mailboxes.set_status(mailbox_id, "active", "")
+
+    def _set_limits(self, divisor: int) -> None:
+        """The global limits that the day began with, divided."""
+        limits = GlobalLimits(
+            hour=max(1, self._first_settings.global_hourly_limit // divisor),
+            minute=max(2, self._first_settings.global_minute_limit // divisor),
+        )
+        self._limits.limits = limits
+        changed = {"global_hourly_limit": limits.hour, "global_minute_limit": limits.minute}
+        self.services = replace(self.services, settings=self._first_settings.model_copy(update=changed))
 
     def _tick(self, number: int) -> None:
         if number in self.world.missed_ticks:
