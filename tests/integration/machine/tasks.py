@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mailtide.contracts import SourceRef, TaskDocument, TaskPlan, TaskUrls, TryError
+from mailtide.contracts import FeedbackInput, SourceRef, TaskDocument, TaskPlan, TaskUrls, TryError
 from mailtide.database.invented import invent_database
 from mailtide.machines import MachineSize
 from mailtide.rules.config import load_rules
@@ -33,6 +33,8 @@ class Task:
     rules_yaml: str | None = None
     part_bytes: int | None = None
     etag: str | None = None
+    feedback: dict[str, bytes] = field(default_factory=dict)
+    """Feedback files by name."""
     url: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,10 +53,18 @@ class Task:
             rules_sha256=load_rules(None).sha256,
             profile="highperf",
             urls=self._urls(),
+            feedback=tuple(self._dropped(name, body) for name, body in self.feedback.items()),
             written_at=PLANNED_AT,
         )
         self.bucket.put(f"{TRY}/task.json", document.to_bytes())
         self.url = self.bucket.url(f"{TRY}/task.json")
+
+    def _dropped(self, name: str, body: bytes) -> FeedbackInput:
+        key = f"orgs/acme/feedback/{name}"
+        etag = self.bucket.put(key, body)
+        return FeedbackInput(
+            name=name, etag=etag, size_bytes=len(body), dropped_at=PLANNED_AT, get=self.bucket.url(key)
+        )
 
     def _urls(self) -> TaskUrls:
         return TaskUrls(

@@ -17,6 +17,7 @@ from mailtide.errors import InputError
 if TYPE_CHECKING:
     from mailtide.contracts import Done
 
+_FILES_SHOWN = 30
 _LISTED = {"org", "run", "status", "as_of", "finished_at", "reason", "changed", "tries"}
 
 
@@ -135,8 +136,35 @@ def _print(done: "Done") -> None:
         for name, count in counts.items():
             table.add_row(name, f"{count:,}")
         console.print(table)
+    _print_feedback(console, (done.report or {}).get("feedback"))
     if done.cost is not None:
         console.print(
             f"Tries: {done.tries}; machine {done.cost.machine_s:g} s; about ${done.cost.total_usd:.6f}.",
             highlight=False,
         )
+
+
+def _print_feedback(console: Console, told: object) -> None:
+    if told is None:
+        return
+    from mailtide.contracts import FeedbackReport
+
+    report = FeedbackReport.model_validate(told)
+    table = Table("feedback", "lines", "applied", "known", "refused", title="Feedback", title_justify="left")
+    for file in report.files[:_FILES_SHOWN]:
+        table.add_row(file.name, *(f"{count:,}" for count in (file.lines, file.applied, file.unchanged, file.refused)))
+    if report.files:
+        console.print(table)
+    notes = {
+        "more files folded in": len(report.files) - _FILES_SHOWN,
+        "files that the database had": report.known,
+        "files replaced meanwhile, left for the next run": len(report.left),
+        "files waiting for the next run": report.waiting,
+    }
+    for note, count in notes.items():
+        if count > 0:
+            console.print(f"{count:,} {note}", highlight=False)
+    for problem in report.problems:
+        console.print(problem, highlight=False, markup=False)
+    if report.refused > len(report.problems):
+        console.print(f"and {report.refused - len(report.problems):,} more refused lines", highlight=False)

@@ -81,6 +81,23 @@ def _within_budget(found: list[FeedbackFile]) -> list[FeedbackFile]:
     return taken
 
 
+def told(plan: Plan, report: dict[str, object]) -> dict[str, object]:
+    """The report of a run with what its plan says of feedback."""
+    planned = plan.feedback
+    if not planned.waiting and not planned.problems:
+        return report
+    folded = _report_of(report) or FeedbackReport()
+    whole = folded.model_copy(update={"waiting": planned.waiting, "problems": (*planned.problems, *folded.problems)})
+    return {**report, "feedback": whole.model_dump(mode="json")}
+
+
+def _report_of(report: dict[str, object]) -> FeedbackReport | None:
+    try:
+        return FeedbackReport.model_validate(report.get("feedback"))
+    except ValidationError:
+        return None
+
+
 def note_folded(services: Services, plan: Plan, part: Part, published_etag: str | None) -> None:
     """Note which files the published database holds, and delete those that it has held for long.
 
@@ -104,9 +121,8 @@ def note_folded(services: Services, plan: Plan, part: Part, published_etag: str 
 
 def _taken(plan: Plan, part: Part) -> list[FeedbackFile]:
     """The files of the plan that the machine says are in the database now."""
-    try:
-        report = FeedbackReport.model_validate(part.manifest.report.get("feedback"))
-    except ValidationError:
+    report = _report_of(part.manifest.report)
+    if report is None:
         return []
     return [file for file in plan.feedback.files if file.name not in report.left]
 

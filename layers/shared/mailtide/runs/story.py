@@ -4,6 +4,7 @@ from typing import Literal
 
 from mailtide.contracts import Cost, Done, Handled, Launch, Plan, Result, Step
 from mailtide.runs import keys, store
+from mailtide.runs.feedback import told
 from mailtide.runs.services import Services
 from mailtide.runs.sizing import egress_usd, machine_usd, requests_usd
 
@@ -28,7 +29,7 @@ def done_of(
         changed=status == "published" and manifest is not None and manifest.changed,
         published_etag=published_etag,
         as_of=plan.as_of,
-        report=manifest.report if manifest else None,
+        report=told(plan, manifest.report) if manifest else None,
         steps=_steps(services, plan, result, launch),
         machine=launch,
         cost=_cost(services, plan, result, launch),
