@@ -10,6 +10,7 @@ MailtideError
 ├── NotFoundError         the object, machine or queue is not there
 ├── SourceChangedError    the source database was replaced while it was being read
 ├── BudgetExceededError   a bounded read would have taken more requests or bytes than allowed
+├── BadPartError          what a chunk's machine delivered cannot be used; another try of that chunk may do
 ├── TransientError        worth trying again later (5xx, throttled, timed out)
 └── FlyError              the Machines API refused; subclasses in mailtide.adapters.fly
 
@@ -55,6 +56,10 @@ class SourceChangedError(MailtideError):
 
 class BudgetExceededError(MailtideError):
     """A bounded read needed more than its budget of requests or bytes."""
+
+
+class BadPartError(MailtideError):
+    """A chunk's candidates are damaged, or not those that were asked for; `str(error)` is one sentence that names the chunk."""
 
 
 class TransientError(MailtideError):

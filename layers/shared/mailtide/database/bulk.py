@@ -17,6 +17,7 @@ import apsw
 import numpy as np
 
 from mailtide.database.header import Header
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile
 from mailtide.database.schema import Table
 from mailtide.database.untrusted import clear_errors, open_untrusted
@@ -96,16 +97,20 @@ class BrokenChunk:
 
 
 def scan[T](
-    source: Source, query: Query, threads: int, parse: Callable[[apsw.Connection, Chunk | BrokenChunk], T]
+    source: Source,
+    query: Query,
+    threads: int,
+    parse: Callable[[apsw.Connection, Chunk | BrokenChunk], T],
+    within: IdRange = EVERY_ID,
 ) -> list[T]:
     """Read a table in chunks, in parallel, and give what `parse` makes of each, in the order of the rowids.
 
-    parse runs in the thread that read the chunk, with its connection. Raises DatabaseError.
+    parse runs in the thread that read the chunk, with its connection. within: a range of rowids. Raises DatabaseError.
     """
     with clear_errors():
         connection = source.open()
         try:
-            bounds = _bounds(connection, query.table)
+            bounds = _bounds(connection, query.table, within)
         finally:
             connection.close()
         pieces = _pieces(*bounds, threads) if bounds else []
@@ -125,9 +130,11 @@ def scan[T](
             return [part for parts in pool.map(read_piece, pieces) for part in parts]
 
 
-def _bounds(connection: apsw.Connection, table: Table) -> tuple[int, int] | None:
-    first = connection.execute(f"SELECT min({table.rowid}) FROM {table.sql_name} NOT INDEXED").get
-    last = connection.execute(f"SELECT max({table.rowid}) FROM {table.sql_name} NOT INDEXED").get
+def _bounds(connection: apsw.Connection, table: Table, within: IdRange) -> tuple[int, int] | None:
+    """The first and the last rowid of a range, None where it has none."""
+    where, given = f"WHERE {table.rowid} BETWEEN ? AND ?", (within.low, within.high)
+    first = connection.execute(f"SELECT min({table.rowid}) FROM {table.sql_name} NOT INDEXED {where}", given).get
+    last = connection.execute(f"SELECT max({table.rowid}) FROM {table.sql_name} NOT INDEXED {where}", given).get
     return None if first is None or last is None else (int(first), int(last))
 
 

@@ -32,6 +32,17 @@ class RangeReader(Protocol):
         """
 
 
+class Readable(Protocol):
+    """What SQLite can read a file from."""
+
+    @property
+    def size_bytes(self) -> int:
+        """The whole file's size."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from offset on, fewer only at the end of the file."""
+
+
 class BlockCache:
     """Whole blocks of a RangeReader, the most recently used of them kept; counts requests and bytes, and limits both."""
 
@@ -76,14 +87,10 @@ def open_ranged(cache: BlockCache, *, deadline_s: float = 60.0) -> Iterator[apsw
 
     Raises DatabaseError for what is wrong with the file, and what the reader or the budget raised as it was.
     """
-    vfs = _RangedVFS(cache)
+    vfs = RangedVFS(cache)
     try:
         with clear_errors():
-            connection = apsw.Connection(
-                "file:/remote?immutable=1&mode=ro",
-                flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
-                vfs=vfs.vfs_name,
-            )
+            connection = vfs.connect()
             try:
                 harden(connection, deadline_s=deadline_s, cache_mb=2)
                 yield connection
@@ -97,14 +104,22 @@ def open_ranged(cache: BlockCache, *, deadline_s: float = 60.0) -> Iterator[apsw
         vfs.unregister()
 
 
-class _RangedVFS(apsw.VFS):
-    """Opens the one file of its cache; everything else does not exist."""
+class RangedVFS(apsw.VFS):
+    """Opens the one file of its cache; everything else does not exist. `failure` is what the cache raised last."""
 
-    def __init__(self, cache: BlockCache) -> None:
+    def __init__(self, cache: Readable) -> None:
         self.vfs_name = f"mailtide-ranged-{secrets.token_hex(8)}"
         self._cache = cache
         self.failure: Exception | None = None
         super().__init__(self.vfs_name, base="")
+
+    def connect(self) -> apsw.Connection:
+        """A new read-only connection to the file, not yet hardened."""
+        return apsw.Connection(
+            "file:/remote?immutable=1&mode=ro",
+            flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI,
+            vfs=self.vfs_name,
+        )
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802 - apsw's name
         """Open the remote file, read-only, and nothing else."""
@@ -129,7 +144,7 @@ class _RangedVFS(apsw.VFS):
 class _RangedFile:
     """The remote file, as apsw wants a file to be."""
 
-    def __init__(self, cache: BlockCache, vfs: _RangedVFS) -> None:
+    def __init__(self, cache: Readable, vfs: RangedVFS) -> None:
         self._cache, self._vfs = cache, vfs
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - apsw's name

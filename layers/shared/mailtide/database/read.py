@@ -1,16 +1,25 @@
 """Everything that the rules read of one database, as arrays."""
 
 from collections import Counter
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, fields
+
+import apsw
 
 from mailtide.database.bulk import Source
-from mailtide.database.read_campaigns import read_campaign_types, read_instances, read_signals, read_targets
+from mailtide.database.read_campaigns import (
+    no_targets,
+    read_campaign_types,
+    read_instances,
+    read_signals,
+    read_targets,
+)
 from mailtide.database.read_contacts import read_contacts, read_suppressions
 from mailtide.database.read_history import read_history
 from mailtide.database.schema import Schema
 from mailtide.database.standing import Standing, read_standing
 from mailtide.database.untrusted import clear_errors
-from mailtide.rules.columns import Inputs
+from mailtide.rules.columns import Inputs, Int64, Related
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +37,53 @@ class InputsRead:
 def read_inputs(source: Source, schema: Schema, threads: int) -> InputsRead:
     """Read all that the rules need. Raises DatabaseError."""
     quality: Counter[str] = Counter()
-    with clear_errors():
-        connection = source.open()
-        try:
-            read = read_contacts(source, schema, read_suppressions(source, connection, schema), threads)
-            quality.update(read.quality)
-            ids = read.contacts.id
-            standing = read_standing(source, schema, ids, threads)
-            types, history, held = read_history(source, schema, ids, threads, standing)
-            campaign_types = read_campaign_types(source, connection, schema)
-            instances = read_instances(source, connection, schema, quality)
-            inputs = Inputs(
-                contacts=read.contacts,
-                types=types,
-                history=history,
-                held=held,
-                campaign_types=campaign_types,
-                instances=instances,
-                targets=read_targets(source, schema, ids, instances, quality, threads),
-                signals=read_signals(source, connection, schema, ids, quality, threads),
-            )
-        finally:
-            connection.close()
+    with clear_errors(), closing(source.open()) as connection:
+        read = read_contacts(source, schema, read_suppressions(source, connection, schema), threads)
+        quality.update(read.quality)
+        related, standing = _read_related(source, connection, schema, read.contacts.id, quality, threads, targets=True)
+    inputs = Inputs(contacts=read.contacts, **{field.name: getattr(related, field.name) for field in fields(Related)})
     counts = {name: count for name, count in sorted(quality.items()) if count}
     return InputsRead(inputs, read.rows, counts.pop("invalid_id", 0), counts, standing)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedRead:
+    """What the rules need beside the contacts, but for the targets of campaigns; else as of InputsRead."""
+
+    related: Related
+    quality: dict[str, int]
+    standing: Standing | None
+
+
+def read_related(source: Source, schema: Schema, ids: Int64, threads: int) -> RelatedRead:
+    """Read it for contacts that are known already. ids: strictly ascending, shape (n,). Raises DatabaseError."""
+    quality: Counter[str] = Counter()
+    with clear_errors(), closing(source.open()) as connection:
+        related, standing = _read_related(source, connection, schema, ids, quality, threads, targets=False)
+    return RelatedRead(related, dict(quality), standing)
+
+
+def _read_related(
+    source: Source,
+    connection: apsw.Connection,
+    schema: Schema,
+    ids: Int64,
+    quality: Counter[str],
+    threads: int,
+    *,
+    targets: bool,
+) -> tuple[Related, Standing | None]:
+    standing = read_standing(source, schema, ids, threads)
+    types, history, held = read_history(source, schema, ids, threads, standing)
+    campaign_types = read_campaign_types(source, connection, schema)
+    instances = read_instances(source, connection, schema, quality)
+    related = Related(
+        types=types,
+        history=history,
+        held=held,
+        campaign_types=campaign_types,
+        instances=instances,
+        targets=read_targets(source, schema, ids, instances, quality, threads) if targets else no_targets(),
+        signals=read_signals(source, connection, schema, ids, quality, threads),
+    )
+    return related, standing

@@ -171,14 +171,19 @@ def _whole_table(
         connection.close()
 
 
+def no_targets() -> Targets:
+    """Those of no campaign."""
+    empty = np.empty(0, np.int32)
+    return Targets(contact=empty, instance=empty, trigger=empty)
+
+
 def read_targets(
     source: Source, schema: Schema, ids: Int64, instances: list[CampaignInstance], quality: Counter[str], threads: int
 ) -> Targets:
     """Usable rows of contact_campaigns, of contacts and instances that exist."""
     table = schema.get("contact_campaigns")
-    empty = np.empty(0, np.int32)
     if table is None:
-        return Targets(contact=empty, instance=empty, trigger=empty)
+        return no_targets()
     status = table.column("status")
     fields = Fields(is_utf16=source.is_utf16)
     related = _Related(

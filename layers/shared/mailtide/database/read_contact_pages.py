@@ -6,6 +6,7 @@ import numpy as np
 
 from mailtide.database.bulk import MAX_LINE, parse_small
 from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart, judge_emails
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile, UnusualPagesError
 from mailtide.database.pages.records import Records, Values
 from mailtide.database.pages.scan import positions, scan_pages
@@ -23,15 +24,20 @@ _TEXTS_AT_ONCE = 4_096
 
 
 def read_contact_pages(
-    file: PageFile, table: Table, names: tuple[str, ...], suppressions: set[str], threads: int
+    file: PageFile,
+    table: Table,
+    names: tuple[str, ...],
+    suppressions: set[str],
+    threads: int,
+    within: IdRange = EVERY_ID,
 ) -> tuple[list[ContactPart], Int64]:
     """The contacts in parts, and the rowids of those that must be read slowly, ascending.
 
-    names: id, email, state, zip_code, birth_date, effective_date and phone_number. Raises UnusualPagesError, also when
-    so many rows are unusual that SQLite is faster.
+    names: id, email, state, zip_code, birth_date, effective_date and phone_number. within: a range of rowids. Raises
+    UnusualPagesError, also when so many rows are unusual that SQLite is faster.
     """
     reader = _Reader(table, names, suppressions)
-    found = scan_pages(file, table, threads, reader.part)
+    found = scan_pages(file, table, threads, reader.part, within)
     slow = np.concatenate([rowids for _, rowids in found])
     if len(slow) > _MAX_SLOW + sum(part.rows for part, _ in found) // 8:
         raise UnusualPagesError

@@ -22,6 +22,7 @@ from mailtide.database.bulk import (
     slow_rows_of,
 )
 from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart, judge_emails
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import UnusualPagesError
 from mailtide.database.read_contact_pages import read_contact_pages
 from mailtide.database.schema import Schema, Table
@@ -30,6 +31,7 @@ from mailtide.errors import DatabaseError
 from mailtide.rules.columns import NO_DATE, NO_STATE, Bool, Contacts, Int32, Int64, UInt8
 from mailtide.rules.zip_lookup import state_of_zip
 
+_COLUMNS = ("id", "email_valid", "suppressed", "state", "zip", "birth", "effective", "has_phone")
 CONTACT_COLUMNS = ("id", "email", "state", "zip_code", "birth_date", "effective_date", "phone_number")
 
 
@@ -54,11 +56,14 @@ def read_suppressions(source: Source, connection: apsw.Connection, schema: Schem
     return {email for _, (cell,) in rows if (email := normal_email(cell)) is not None}
 
 
-def read_contacts(source: Source, schema: Schema, suppressions: set[str], threads: int) -> ContactsRead:
-    """All contacts, ascending by id. Raises DatabaseError, also when two contacts have one id."""
+def read_contacts(
+    source: Source, schema: Schema, suppressions: set[str], threads: int, within: IdRange = EVERY_ID
+) -> ContactsRead:
+    """The contacts of a range of ids, ascending by id. Raises DatabaseError, also when two contacts have one id."""
     table = schema.contacts
     columns = [table.column(name) for name in CONTACT_COLUMNS]
     query = _query(source, table, suppressions)
+    rowids = within if table.rowid_alias == "id" else EVERY_ID
 
     def parse(connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[ContactPart]:
         parts = []
@@ -67,22 +72,37 @@ def read_contacts(source: Source, schema: Schema, suppressions: set[str], thread
             bad, part = _parse(chunk, id_is_rowid=table.rowid_alias == "id")
             parts.append(part)
         slow = [cells for _, cells in slow_rows_of(source, connection, query, columns, chunk, bad)]
-        return parts + ([_slow_part(slow, suppressions)] if slow else [])
+        return parts + ([_slow_part(slow, suppressions, within)] if slow else [])
 
-    parts = _from_pages(source, table, columns, suppressions, threads)
+    parts = _from_pages(source, table, columns, suppressions, threads, within)
     if parts is None:
-        parts = [part for group in scan(source, query, threads, parse) for part in group]
+        parts = [part for group in scan(source, query, threads, parse, rowids) for part in group]
+    if rowids is not within:
+        parts = [_limited(part, within) for part in parts]
     return _joined(parts)
 
 
+def _limited(part: ContactPart, within: IdRange) -> ContactPart:
+    """Without the ids out of range; rows without an id were judged when they were read."""
+    keep = within.holds_each(part.id)
+    columns = {name: getattr(part, name)[keep] for name in _COLUMNS}
+    return ContactPart(**columns, quality=part.quality, rows=part.rows - int(np.count_nonzero(~keep)))
+
+
 def _from_pages(
-    source: Source, table: Table, columns: list[str | None], suppressions: set[str], threads: int
+    source: Source,
+    table: Table,
+    columns: list[str | None],
+    suppressions: set[str],
+    threads: int,
+    within: IdRange,
 ) -> list[ContactPart] | None:
     """The parts, or None where the table must be read through SQLite."""
     if source.pages is None:
         return None
+    rowids = within if table.rowid_alias == "id" else EVERY_ID
     try:
-        parts, slow = read_contact_pages(source.pages, table, CONTACT_COLUMNS, suppressions, threads)
+        parts, slow = read_contact_pages(source.pages, table, CONTACT_COLUMNS, suppressions, threads, rowids)
     except UnusualPagesError:
         return None
     connection = source.open()
@@ -90,7 +110,7 @@ def _from_pages(
         rows = [cells for _, cells in slow_rows_at(source, connection, table, columns, slow)]
     finally:
         connection.close()
-    return parts + ([_slow_part(rows, suppressions)] if rows else [])
+    return parts + ([_slow_part(rows, suppressions, within)] if rows else [])
 
 
 def _query(source: Source, table: Table, suppressions: set[str]) -> Query:
@@ -200,7 +220,9 @@ def _zips(field: UInt8) -> tuple[Bool, Int32]:
     return (zips < 0) & (field != ord(" ")).any(axis=1), zips
 
 
-def _slow_part(rows: list[list[Cell]], suppressions: set[str]) -> ContactPart:
+def _slow_part(rows: list[list[Cell]], suppressions: set[str], within: IdRange = EVERY_ID) -> ContactPart:
+    if not within.is_everything:
+        rows = [cells for cells in rows if within.holds(read_integer(cells[0]))]
     quality: Counter[str] = Counter()
     read = []
     for cells in rows:

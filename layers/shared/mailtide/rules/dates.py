@@ -46,6 +46,11 @@ def year_of_day(day: int) -> int:
     return int(_year_table()[day - FIRST_DAY])
 
 
+def days_since_epoch(day: date) -> int:
+    """Days from 1970-01-01 to a day."""
+    return (day - date(1970, 1, 1)).days
+
+
 def iso_day(day: int) -> str:
     """A day of the years 1 to 9999 in ISO 8601. day: days since 1970-01-01."""
     return (date(1970, 1, 1) + timedelta(days=day)).isoformat()

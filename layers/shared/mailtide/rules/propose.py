@@ -31,6 +31,15 @@ class Proposals:
     last_contact: int
     """The greatest index of the contacts that were asked for, -1 for none."""
 
+    @staticmethod
+    def none() -> "Proposals":
+        """Those of no contact."""
+        nothing = np.zeros(0, np.int32)
+        rows = Rows(nothing, nothing, nothing)
+        return Proposals(
+            rows=rows, send=nothing, reason=nothing, end=nothing, missed=rows, missed_end=nothing, last_contact=-1
+        )
+
 
 class Proposer:
     """Makes the proposals of a run, for any chunk of its contacts."""

@@ -24,6 +24,8 @@ from mailtide.rules.people import People
 from mailtide.rules.sources import Codes
 from mailtide.rules.states import STATE_INDEX, STATES
 
+KINDS = ("birthday", "effective_date", YEAR_ROUND)
+NO_REASON = -2
 _EPOCH = np.datetime64("1970-01-01")
 
 
@@ -90,6 +92,20 @@ class StateWindows:
     def may_have_post_window(self, contact: Int32) -> Bool:
         """Which contacts live in a state with dated windows and without a year-round one."""
         return self._has_dated[self._people.state[contact]]
+
+    def reasons_by_kind(self) -> Int32:
+        """The skip reason of each state and kind of window: 0 is none, then KINDS; NO_REASON where there is no such window.
+
+        Shape (states, 1 + kinds).
+        """
+        reasons = np.full((len(STATES), 1 + len(KINDS)), NO_REASON, np.int32)
+        reasons[:, 0] = NO_CODE
+        for state, windows in self._dated.items():
+            for dated in windows:
+                reasons[state, 1 + KINDS.index(dated.window.kind)] = dated.reason
+        is_closed = self._year_round != NO_CODE
+        reasons[is_closed, 1 + KINDS.index(YEAR_ROUND)] = self._year_round[is_closed]
+        return reasons
 
     def named(self, contact: Int32, day: Int32) -> Named:
         """The occurrence that excludes each day for each contact: the one that ends last, then the first in the file.

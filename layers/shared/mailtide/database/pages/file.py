@@ -1,6 +1,7 @@
 """Pages of a file that nobody writes, many at once."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ class PageFile:
 
     descriptor: int
     header: Header
+    fetch: Callable[[Int64], None] | None = None
+    """Called with the numbers of pages before they are read: where the file is not all there yet."""
 
 
 class PageReader:
@@ -37,6 +40,8 @@ class PageReader:
         pages: page numbers from 1 to the page count, shape (n,), n > 0. Raises UnusualPagesError when the file ends too early.
         """
         size = self._file.header.page_size
+        if self._file.fetch is not None:
+            self._file.fetch(pages)
         if len(self._buffer) < len(pages) * size + PADDING:
             self._buffer = np.zeros(len(pages) * size + PADDING, np.uint8)
         view = memoryview(self._buffer)

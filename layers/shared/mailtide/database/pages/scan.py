@@ -6,9 +6,18 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile, PageReader, UnusualPagesError
 from mailtide.database.pages.records import Records, readable
-from mailtide.database.pages.tree import batches, leaf_cells, leaf_pages
+from mailtide.database.pages.tree import (
+    BATCH_BYTES,
+    Leaves,
+    batches,
+    check_leaves,
+    leaf_cells,
+    leaf_pages,
+    leaves_between,
+)
 from mailtide.database.schema import Table
 from mailtide.rules.columns import Int64
 
@@ -25,21 +34,30 @@ def positions(table: Table, names: tuple[str, ...]) -> list[int | None]:
     return [columns.index(name) if name in table.columns else None for name in names]
 
 
-def scan_pages[T](file: PageFile, table: Table, threads: int, parse: Callable[[Records], T]) -> list[T]:
+def scan_pages[T](
+    file: PageFile, table: Table, threads: int, parse: Callable[[Records], T], within: IdRange = EVERY_ID
+) -> list[T]:
     """What `parse` makes of the records of one batch of pages after the other, in the order of the rowids.
 
-    parse runs in any thread, and keeps nothing of the records' buffer. Raises UnusualPagesError.
+    parse runs in any thread, and keeps nothing of the records' buffer. within: of other rowids no leaf is read, and no
+    record parsed. Raises UnusualPagesError, and DatabaseError for a range of a tree that is none.
     """
-    pages = batches(file, leaf_pages(file, table.root_page))
+    pages = _batches(file, table, within)
     local = threading.local()
 
-    def read(batch: Int64) -> tuple[int, int, T]:
+    def read(batch: Leaves | Int64) -> tuple[int, int, T]:
         if not hasattr(local, "reader"):
             local.reader = PageReader(file)
-        records = Records.of(buffer := local.reader.read(batch), leaf_cells(file, buffer, len(batch)))
+        numbers = batch.page if isinstance(batch, Leaves) else batch
+        buffer = local.reader.read(numbers)
+        records = Records.of(buffer, leaf_cells(file, buffer, len(numbers)))
         rowid = records.rowid
         if (rowid[1:] <= rowid[:-1]).any():
             raise UnusualPagesError
+        if isinstance(batch, Leaves):
+            check_leaves(file, buffer, batch, rowid)
+            records = records[np.flatnonzero(within.holds_each(rowid))]
+            rowid = records.rowid
         return (int(rowid[0]), int(rowid[-1]), parse(records)) if len(rowid) else (0, 0, parse(records))
 
     if threads == 1 or len(pages) == 1:
@@ -48,6 +66,15 @@ def scan_pages[T](file: PageFile, table: Table, threads: int, parse: Callable[[R
         with ThreadPoolExecutor(threads) as pool:
             found = list(pool.map(read, pages))
     bounds = np.array([(first, last) for first, last, _ in found], np.int64)
-    if (bounds[1:, 0] <= bounds[:-1, 1]).any():
+    # The leaves of a range were each checked for themselves.
+    if within.is_everything and (bounds[1:, 0] <= bounds[:-1, 1]).any():
         raise UnusualPagesError
     return [part for _, _, part in found]
+
+
+def _batches(file: PageFile, table: Table, within: IdRange) -> list[Leaves] | list[Int64]:
+    if within.is_everything:
+        return batches(file, leaf_pages(file, table.root_page))
+    leaves = leaves_between(file, table.root_page, within)
+    step = max(1, BATCH_BYTES // file.header.page_size)
+    return [leaves[start : start + step] for start in range(0, len(leaves), step)]

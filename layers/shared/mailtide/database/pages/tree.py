@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mailtide.database.id_range import LARGEST_ID, SMALLEST_ID, IdRange
 from mailtide.database.pages.file import PageFile, PageReader, UnusualPagesError
+from mailtide.errors import DatabaseError
 from mailtide.rules.columns import Bool, Int32, Int64, UInt8
 
 _INTERIOR, _LEAF = 0x05, 0x0D
@@ -46,6 +48,86 @@ def leaf_pages(file: PageFile, root: int) -> Int64:
             return level
         level = np.concatenate([_children(file, reader.read(batch), len(batch)) for batch in batches(file, level)])
     raise UnusualPagesError
+
+
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """Leaf pages in the order of their rowids, and between which rowids each must lie, both included; shape (n,)."""
+
+    page: Int64
+    low: Int64
+    high: Int64
+
+    def __len__(self) -> int:
+        return len(self.page)
+
+    def __getitem__(self, rows: slice | Bool) -> "Leaves":
+        return Leaves(self.page[rows], self.low[rows], self.high[rows])
+
+
+def leaves_between(file: PageFile, root: int, within: IdRange) -> Leaves:
+    """The leaf pages of a table's b-tree that can hold rowids of a range; no other page is read but those on the way.
+
+    Raises DatabaseError for a tree that is none: every sound file has one.
+    """
+    reader = PageReader(file)
+    seen = np.zeros(file.header.page_count + 1, np.bool_)
+    level = Leaves(*(np.array([value], np.int64) for value in (root, SMALLEST_ID, LARGEST_ID)))
+    for _ in range(_MAX_DEPTH):
+        if not ((level.page >= 2) & (level.page <= file.header.page_count)).all():
+            raise _damaged("names a page that is not there")
+        if seen[level.page].any() or len(np.unique(level.page)) != len(level):
+            raise _damaged("names a page twice")
+        seen[level.page] = True
+        try:
+            if reader.read(level.page[:1])[0] == _LEAF:
+                return level
+            step = max(1, BATCH_BYTES // file.header.page_size)
+            parts = [level[start : start + step] for start in range(0, len(level), step)]
+            found = [_children_between(file, reader.read(part.page), part, within) for part in parts]
+        except UnusualPagesError:
+            raise _damaged("has a page that is none of a table") from None
+        level = Leaves(*(np.concatenate([getattr(part, name) for part in found]) for name in ("page", "low", "high")))
+    raise _damaged("has no end")
+
+
+def _damaged(what: str) -> DatabaseError:
+    return DatabaseError(f"The database is damaged: the b-tree of contacts {what}.")
+
+
+def _children_between(file: PageFile, buffer: UInt8, parents: Leaves, within: IdRange) -> Leaves:
+    """Those children of interior pages that can hold rowids of a range."""
+    page = _children(file, buffer, len(parents))
+    start, _, cells = _cells(file, buffer, len(parents), _INTERIOR)
+    keys, _ = varints(buffer, start + 4)
+    last = np.cumsum(cells + 1) - 1
+    is_last = np.zeros(len(page), np.bool_)
+    is_last[last] = True
+    high = np.empty(len(page), np.int64)
+    high[is_last], high[~is_last] = parents.high, keys
+    low = np.empty(len(page), np.int64)
+    is_first = np.roll(is_last, 1)
+    low[is_first], low[~is_first] = parents.low, keys
+    # A largest key would leave no rowid for the child after it, and no key of a sound tree does that.
+    low[~is_first] += 1
+    if (keys == LARGEST_ID).any() or (low > high).any():
+        raise _damaged("has ids out of order")
+    wanted = (high >= within.low) & (low <= within.high)
+    return Leaves(page, low, high)[wanted]
+
+
+def check_leaves(file: PageFile, buffer: UInt8, leaves: Leaves, rowid: Int64) -> None:
+    """Whether the rowids of the leaf pages in a buffer lie where their parents say; DatabaseError where not.
+
+    rowid: of all cells, in the order of the pages, ascending.
+    """
+    pages = buffer[: len(leaves) * file.header.page_size].reshape(len(leaves), -1)
+    cells = pages[:, 3].astype(np.int64) << 8 | pages[:, 4]
+    end = np.cumsum(cells)
+    filled = np.flatnonzero(cells)
+    first, last = rowid[(end - cells)[filled]], rowid[end[filled] - 1]
+    if ((first < leaves.low[filled]) | (last > leaves.high[filled])).any():
+        raise _damaged("has ids out of order")
 
 
 def batches(file: PageFile, pages: Int64) -> list[Int64]:

@@ -1,0 +1,193 @@
+"""A remote file of which only some parts are brought here: a local file of its size that fills up as parts are asked for.
+
+Parts that lie near one another come in one request, large ones in several at once. What SQLite reads beyond what was
+asked for (a long value, an odd index) is fetched when it is read; when that becomes frequent, the rest comes whole.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import apsw
+import numpy as np
+
+from mailtide.database.bulk import Source
+from mailtide.database.header import HEADER_BYTES, read_header
+from mailtide.database.pages.file import PageFile, UnusualPagesError
+from mailtide.database.pages.tree import leaf_pages
+from mailtide.database.ranged import RangedVFS, RangeReader
+from mailtide.database.schema import Schema
+from mailtide.database.untrusted import clear_errors, harden
+from mailtide.errors import MailtideError
+from mailtide.rules.columns import Bool, Int64
+
+UNIT_BYTES = 4096
+GAP_BYTES = 128 << 10
+"""Less than this between two parts costs less to fetch along than a request of its own."""
+REQUEST_BYTES = 4 << 20
+CONNECTIONS = 8
+MAX_PIECES = 256
+"""Requests for one list of parts, before large ones are cut; beyond it wider gaps are fetched along."""
+FIRST_BYTES = 64 << 10
+AHEAD_BYTES = 64 << 10
+MAX_SURPRISES = 64
+"""Reads of what is not there yet, before the whole file is fetched."""
+
+
+class PartialFile:
+    """The local file; for any number of threads."""
+
+    def __init__(self, reader: RangeReader, path: Path) -> None:
+        """path: where the local file is made. Raises what the reader raises."""
+        self._reader = reader
+        self.size_bytes = reader.size_bytes
+        self._here = np.zeros(-(-self.size_bytes // UNIT_BYTES), np.bool_)
+        self._lock = threading.RLock()
+        self._surprises = 0
+        self.requests = 0
+        self.bytes_read = 0
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        os.ftruncate(self.descriptor, self.size_bytes)
+
+    def close(self) -> None:
+        """Let go of the local file."""
+        os.close(self.descriptor)
+
+    def fetch_pages(self, pages: Int64, page_size: int) -> None:
+        """See to it that pages are here. pages: numbers from 1, any order, shape (n,)."""
+        first = (pages - 1) * page_size // UNIT_BYTES
+        last = (pages * page_size - 1) // UNIT_BYTES
+        wanted = np.zeros(len(self._here) + 1, np.int64)
+        np.add.at(wanted, first, 1)
+        np.add.at(wanted, np.minimum(last, len(self._here) - 1) + 1, -1)
+        self._fetch(np.cumsum(wanted[:-1]) > 0)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes of the file, fewer only at its end; fetched if need be."""
+        end = min(offset + length, self.size_bytes)
+        if offset >= end:
+            return b""
+        units = slice(offset // UNIT_BYTES, -(-end // UNIT_BYTES))
+        if not self._here[units].all():
+            self._surprise(units.start, end)
+        return os.pread(self.descriptor, end - offset, offset)
+
+    def _surprise(self, first: int, end: int) -> None:
+        with self._lock:
+            self._surprises += 1
+            wanted = np.zeros(len(self._here), np.bool_)
+            ahead = FIRST_BYTES if not self.requests else AHEAD_BYTES
+            wanted[first : -(-(end + ahead) // UNIT_BYTES)] = True
+            self._fetch(wanted | (self._surprises > MAX_SURPRISES))
+
+    def _fetch(self, wanted: Bool) -> None:
+        with self._lock:
+            missing = np.flatnonzero(wanted & ~self._here)
+            if not len(missing):
+                return
+            requests = [request for piece in _pieces(missing) for request in _cut(*piece)]
+            if len(requests) == 1:
+                self._get(requests[0])
+            else:
+                with ThreadPoolExecutor(CONNECTIONS) as pool:
+                    list(pool.map(self._get, requests))
+            for first, end in requests:
+                self._here[first:end] = True
+            self.requests += len(requests)
+
+    def _get(self, units: tuple[int, int]) -> None:
+        offset = units[0] * UNIT_BYTES
+        data = self._reader.read(offset, min(units[1] * UNIT_BYTES, self.size_bytes) - offset)
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self.descriptor, view, offset)
+            view, offset = view[written:], offset + written
+
+    @property
+    def fetched_bytes(self) -> int:
+        """How much of the file is here."""
+        whole = int(np.count_nonzero(self._here)) * UNIT_BYTES
+        tail = -self.size_bytes % UNIT_BYTES
+        return whole - (tail if len(self._here) and self._here[-1] else 0)
+
+
+def _pieces(missing: Int64) -> list[tuple[int, int]]:
+    """Stretches first .. end - 1 of units, which may hold some that nobody asked for."""
+    gaps = np.diff(missing) - 1
+    cuts = np.flatnonzero(gaps * UNIT_BYTES > GAP_BYTES)
+    if len(cuts) >= MAX_PIECES:
+        cuts = np.sort(cuts[np.argsort(-gaps[cuts], kind="stable")[: MAX_PIECES - 1]])
+    edges = [0, *(cuts + 1).tolist(), len(missing)]
+    return [(int(missing[low]), int(missing[high - 1]) + 1) for low, high in pairwise(edges)]
+
+
+def _cut(first: int, end: int) -> list[tuple[int, int]]:
+    step = REQUEST_BYTES // UNIT_BYTES
+    return [(start, min(start + step, end)) for start in range(first, end, step)]
+
+
+@dataclass(frozen=True, slots=True)
+class PartialSource(Source):
+    """A remote database that is read through a PartialFile, in every way in which a local one is."""
+
+    file: PartialFile | None = None
+    vfs: RangedVFS | None = None
+
+    @property
+    def pages(self) -> PageFile | None:
+        """The file's pages, fetched as they are read; None where SQLite must read them."""
+        return None if self.is_utf16 else self._all_pages()
+
+    def _all_pages(self) -> PageFile:
+        file, page_size = self.file, self.header.page_size
+        if file is None:
+            raise ValueError("no file")
+        return PageFile(file.descriptor, self.header, lambda pages: file.fetch_pages(pages, page_size))
+
+    def open(self) -> apsw.Connection:
+        """A new read-only connection, for one thread."""
+        if self.vfs is None:
+            raise ValueError("no file")
+        with clear_errors():
+            connection = self.vfs.connect()
+            harden(connection)
+        return connection
+
+    def fetch_tables(self, schema: Schema, names: tuple[str, ...]) -> None:
+        """Fetch all pages of tables at once, where their trees are as usual; what is left out is fetched when it is read."""
+        pages = self._all_pages()
+        for name in names:
+            table = schema.get(name)
+            if table is None or table.rowid is None:
+                continue
+            try:
+                leaves = leaf_pages(pages, table.root_page)
+            except UnusualPagesError:
+                continue
+            if self.file is not None:
+                self.file.fetch_pages(leaves, self.header.page_size)
+
+
+@contextmanager
+def open_partial(reader: RangeReader, path: Path) -> Iterator[PartialSource]:
+    """A remote database, read through a local file that is made at `path` and stays there.
+
+    Raises DatabaseError for what is wrong with the file, and what the reader raises as it was.
+    """
+    file = PartialFile(reader, path)
+    vfs = RangedVFS(file)
+    try:
+        header = read_header(file.read(0, HEADER_BYTES), file.size_bytes)
+        yield PartialSource(path, header, file.descriptor, file, vfs)
+    except (apsw.Error, MailtideError, OSError):
+        if vfs.failure is not None:
+            raise vfs.failure from None
+        raise
+    finally:
+        vfs.unregister()
+        file.close()

@@ -1,0 +1,1 @@
+"""Runs that are cut over several machines: chunks propose, one merge settles (spec §11)."""
