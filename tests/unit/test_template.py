@@ -33,6 +33,7 @@ EVERY_PREFIX = ("orgs/*", "open/*", "runs/*")
 WARMUP_PREFIX = ("warmup/*",)
 DAYS = "warmup/days/*"
 CONTROL = "warmup/control.json"
+CALIBRATION = "calibration/machines.json"
 SECRET = "the secret of Fly's token"
 BUS = "the event bus"
 # Nothing reaches AWS from the loopback range, so this is TLS only there, while the local cloud may speak plain HTTP.
@@ -40,7 +41,7 @@ PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}, "NotIpAddress": {"aws:So
 
 RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "PlanRun": {
-        "s3:GetObject": EVERY_PREFIX,
+        "s3:GetObject": (*EVERY_PREFIX, CALIBRATION),
         "s3:PutObject": (
             "orgs/*/lock.json",
             "orgs/*/latest.json",
@@ -64,8 +65,14 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "sqs:SendMessage": ("LaunchQueue",),
     },
     "FinishRun": {
-        "s3:GetObject": EVERY_PREFIX,
-        "s3:PutObject": ("orgs/*/contacts.db", "orgs/*/lock.json", "orgs/*/latest.json", "runs/*/done.json"),
+        "s3:GetObject": (*EVERY_PREFIX, CALIBRATION),
+        "s3:PutObject": (
+            "orgs/*/contacts.db",
+            "orgs/*/lock.json",
+            "orgs/*/latest.json",
+            "runs/*/done.json",
+            CALIBRATION,
+        ),
         "s3:DeleteObject": ("open/*",),
         "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
         "sqs:SendMessage": ("PlanQueue",),

@@ -3,9 +3,10 @@
 The variables carry the prefix MAILTIDE_ and the name of the field in capitals; docs/settings.md lists them.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -13,6 +14,9 @@ from pydantic_settings import SettingsError as UnreadableError
 
 from mailtide.errors import SettingsError
 from mailtide.machines import MachineSize
+
+type Step = Literal["read", "decide", "settle", "compare", "write"]
+"""A part of the pass. A merge settles what chunks decided; one machine's decide has that in it."""
 
 WHERE_TO_FIND = "the outputs of the deployed stack name it"
 
@@ -47,6 +51,17 @@ SIZE_TABLE: tuple[SizeTier, ...] = (
     ),
 )
 """Machines by number of contacts; Fly's prices of US East, November 2026, per second started."""
+
+CHUNK_SIZE = MachineSize(cpu_kind="performance", cpus=2, memory_mb=4_096)
+MERGE_SIZE = MachineSize(cpu_kind="performance", cpus=4, memory_mb=8_192)
+STEPS_CONTACTS_PER_S: dict[Step, float] = {
+    "read": 800_000,
+    "decide": 800_000,
+    "settle": 1_600_000,
+    "compare": 2_000_000,
+    "write": 210_000,
+}
+"""Measured with one thread on AMD EPYC (`mailtide calibrate --threads 1`): the first schedule of a file."""
 
 
 class Settings(BaseSettings):
@@ -90,11 +105,49 @@ class Settings(BaseSettings):
     brake_min: int = Field(
         default=100, ge=0, le=1_000_000_000, description="Rows or contacts up to which a change never holds a run"
     )
-    contacts_per_s: int = Field(default=100_000, ge=1, description="Measured speed of the pass, for estimates")
-    boot_s: float = Field(default=3.0, ge=0, description="Time from launch to the first line of a machine")
     size_table: tuple[SizeTier, ...] = Field(
         default=SIZE_TABLE, min_length=1, description="Machines and prices, as JSON"
     )
+    chunking: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Several machines for a run: where that meets the deadline for less, or not by choice",
+    )
+    chunk_from_contacts: int = Field(
+        default=500_000, ge=2, description="Contacts from which on several machines are considered"
+    )
+    chunk_contacts: int = Field(
+        default=100_000, ge=1, description="Contacts of a chunk; more where there would be too many chunks"
+    )
+    max_chunks: int = Field(default=8, ge=2, le=64, description="Chunk machines of a run, at most")
+    chunk_size: MachineSize = Field(default=CHUNK_SIZE, description="Machine of a chunk, of the size table, as JSON")
+    merge_size: MachineSize = Field(
+        default=MERGE_SIZE, description="Smallest machine that merges chunks, of the size table, as JSON"
+    )
+    launches_per_s: float = Field(default=1.0, gt=0, le=100, description="Machines that Fly creates a second, per app")
+    launch_burst: int = Field(
+        default=3, ge=1, le=100, description="Machines that Fly creates at once before that counts"
+    )
+    steps_contacts_per_s: dict[Step, Annotated[float, Field(gt=0)]] = Field(
+        default=STEPS_CONTACTS_PER_S,
+        description="Contacts a second of each step of the pass on one processor, as JSON, where nothing was measured",
+    )
+    parallel_share: float = Field(
+        default=0.52, ge=0, le=1, description="Part of the pass's processor time that further processors share"
+    )
+    shared_cpu_share: float = Field(
+        default=0.0625, gt=0, le=1, description="Part of a processor that a shared one is sure of"
+    )
+    boot_s: float = Field(default=3.0, ge=0, description="Time from launch to the first line of a machine")
+    handover_s: float = Field(
+        default=1.0, ge=0, description="Time from the end of a step to the next: event, queue, function"
+    )
+    transfer_bytes_per_s: float = Field(
+        default=60_000_000, gt=0, description="Speed between bucket and machine, where nothing was measured"
+    )
+    schedule_bytes_per_contact: int = Field(
+        default=780, ge=0, description="What its schedule adds to the database for each contact"
+    )
+    candidate_bytes_per_contact: int = Field(default=32, ge=0, description="What a chunk delivers for each contact")
     egress_usd_per_gb: float = Field(default=0.09, ge=0, description="S3 to Fly over the internet; 0 for Tigris")
     usd_per_1000_requests: float = Field(default=0.005, ge=0, description="S3 PUT, COPY, POST and LIST requests")
 
@@ -102,6 +155,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("steps_contacts_per_s")
+    @classmethod
+    def _complete(cls, value: dict[Step, float]) -> dict[Step, float]:
+        return STEPS_CONTACTS_PER_S | value
 
 
 @cache
@@ -118,8 +176,10 @@ def load_estimate_settings() -> Settings:
 def _checked(read: Callable[[], Settings]) -> Settings:
     try:
         return read()
-    except UnreadableError:
-        raise SettingsError("The setting MAILTIDE_SIZE_TABLE is not usable: it is not JSON.") from None
+    except UnreadableError as error:
+        named = re.search(r'field "(\w+)"', str(error))
+        name = named[1].upper() if named else "SIZE_TABLE"
+        raise SettingsError(f"The setting MAILTIDE_{name} is not usable: it is not JSON.") from None
     except ValidationError as error:
         first = error.errors()[0]
         name, *inside = (str(part) for part in first["loc"])

@@ -14,13 +14,15 @@ from mailtide.contracts.base import (
     Org,
     Profile,
     RunId,
+    SyncMode,
     TaskKind,
     TaskName,
     Trigger,
     TryNumber,
     new_token,
 )
-from mailtide.contracts.endings import Cost, Done, Result, RunFinished, Step, Verdict
+from mailtide.contracts.calibration import Calibration, MachineFigures, Sample
+from mailtide.contracts.endings import Cost, Done, MachineUse, Result, RunFinished, Shared, Step, Verdict
 from mailtide.contracts.feedback import (
     FEEDBACK_KEEP_DAYS,
     MAX_FEEDBACK_BYTES,
@@ -44,7 +46,17 @@ from mailtide.contracts.messages import (
     WatchMessage,
 )
 from mailtide.contracts.plan import Failure, Inspection, Plan, TaskPlan
-from mailtide.contracts.state import Baseline, Intent, Latest, Lock, OpenMarker, SourceRef
+from mailtide.contracts.state import (
+    CHAIN_LENGTH,
+    Baseline,
+    ChangesetLink,
+    Intent,
+    Latest,
+    Lock,
+    OpenMarker,
+    PublishedFile,
+    SourceRef,
+)
 from mailtide.contracts.tasks import (
     DELIVERIES,
     Claim,
@@ -61,6 +73,7 @@ from mailtide.contracts.tasks import (
 )
 
 __all__ = [
+    "CHAIN_LENGTH",
     "DELIVERIES",
     "FEEDBACK_KEEP_DAYS",
     "MAX_FEEDBACK_BYTES",
@@ -71,6 +84,8 @@ __all__ = [
     "RUN_PATTERN",
     "TASK_PATTERN",
     "Baseline",
+    "Calibration",
+    "ChangesetLink",
     "Claim",
     "CollectMessage",
     "Contract",
@@ -93,6 +108,8 @@ __all__ = [
     "Launch",
     "LaunchMessage",
     "Lock",
+    "MachineFigures",
+    "MachineUse",
     "Manifest",
     "Message",
     "OpenMarker",
@@ -102,11 +119,15 @@ __all__ = [
     "Plan",
     "PlanMessage",
     "Profile",
+    "PublishedFile",
     "Result",
     "RunFinished",
     "RunId",
+    "Sample",
+    "Shared",
     "SourceRef",
     "Step",
+    "SyncMode",
     "TaskDocument",
     "TaskKind",
     "TaskName",

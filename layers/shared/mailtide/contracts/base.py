@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 type Profile = Literal["highperf", "reliable"]
 type Trigger = Literal["upload", "timer", "demand"]
+type SyncMode = Literal["replace", "changeset", "both"]
+"""What a run publishes: the database in its place, a changeset that the application applies, or both."""
 type TaskKind = Literal["whole", "chunk", "merge"]
 type Handled = Literal["published", "failed", "held"]
 """How a run ended that has dealt with its source."""

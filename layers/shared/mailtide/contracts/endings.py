@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from mailtide.contracts.base import Contract, Handled, Org, RunId, new_token
+from mailtide.contracts.base import Contract, Handled, Org, RunId, SyncMode, TaskName, TryNumber, new_token
 from mailtide.contracts.plan import Failure
-from mailtide.contracts.tasks import Launch, Part
+from mailtide.contracts.tasks import DeliveredName, Launch, Part
 
 
 class Result(Contract):
@@ -36,11 +36,32 @@ class Cost(Contract):
         return self.machine_usd + self.egress_usd + self.requests_usd
 
 
+class MachineUse(Contract):
+    """A machine of a run, whether or not its try counts, and what it cost."""
+
+    task: TaskName
+    attempt: TryNumber
+    launch: Launch
+    seconds: float
+    """From its creation to its last write; to the run's outcome when it left none."""
+    usd: float
+
+
 class Step(Contract):
     """A point in the life of a run."""
 
     name: str
     at: datetime
+
+
+class Shared(Contract):
+    """An object that a published run leaves for those who use its schedule."""
+
+    name: DeliveredName
+    key: str
+    size_bytes: int
+    sha256: str
+    etag: str
 
 
 class Done(Contract):
@@ -54,12 +75,20 @@ class Done(Contract):
     """One sentence unless published."""
     changed: bool = False
     published_etag: str | None = None
+    sync: SyncMode = "replace"
+    shared: tuple[Shared, ...] = ()
+    """What was published beside contacts.db, or in its place."""
     as_of: date | None = None
     report: dict[str, object] | None = None
     steps: tuple[Step, ...] = ()
     machine: Launch | None = None
+    """The one that decided."""
+    machines: tuple[MachineUse, ...] = ()
+    """All of them, by task and try."""
     cost: Cost | None = None
+    """Of all machines."""
     tries: int = 0
+    """Of the task that needed the most."""
     finished_at: datetime
 
 
@@ -80,5 +109,7 @@ class RunFinished(Contract):
     reason: str | None
     changed: bool
     published_etag: str | None
+    sync: SyncMode = "replace"
+    shared: tuple[Shared, ...] = ()
     as_of: date | None
     finished_at: datetime

@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, Trigger, new_token
+from mailtide.contracts.base import Contract, Org, Profile, RunId, SyncMode, TaskKind, TaskName, Trigger, new_token
 from mailtide.contracts.feedback import FeedbackPlan
-from mailtide.contracts.state import SourceRef
+from mailtide.contracts.state import PublishedFile, SourceRef
 from mailtide.machines import MachineSize
 
 
@@ -73,6 +73,9 @@ class Plan(Contract):
     rules_sha256: str
     profile: Profile = "highperf"
     approved: RunId | None = None
+    sync: SyncMode = "replace"
+    file: PublishedFile | None = None
+    """What the pass reads in the source's place: its schedule as published so far (sync mode `changeset`)."""
     inspection: Inspection | None
     feedback: FeedbackPlan = FeedbackPlan()
     tasks: tuple[TaskPlan, ...]

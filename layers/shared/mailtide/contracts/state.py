@@ -4,7 +4,7 @@ from datetime import date, datetime
 
 from pydantic import Field
 
-from mailtide.contracts.base import Contract, Handled, Org, RunId, Trigger, new_token
+from mailtide.contracts.base import Contract, Handled, Org, RunId, SyncMode, Trigger, new_token
 
 
 class SourceRef(Contract):
@@ -35,6 +35,29 @@ class Baseline(Contract):
     """Planned rows."""
 
 
+class PublishedFile(Contract):
+    """The database with the published schedule where contacts.db itself is not replaced (sync mode `changeset`)."""
+
+    run: RunId
+    key: str
+    etag: str
+    size_bytes: int
+
+
+class ChangesetLink(Contract):
+    """One published changeset: it leads from the schedule of `previous_run` to that of `run`."""
+
+    run: RunId
+    previous_run: str | None
+    """The last row of scheduler_runs in the database that the run read; None without one."""
+    key: str
+    size_bytes: int
+
+
+CHAIN_LENGTH = 40
+"""Changesets that latest.json names, the newest last; each is kept 30 days."""
+
+
 class Latest(Contract):
     """orgs/{org}/latest.json: the last handled source, and the publication that is under way, if any."""
 
@@ -47,6 +70,11 @@ class Latest(Contract):
     """ETag of our own output; an object that has it starts no run."""
     baseline: Baseline | None = None
     intent: Intent | None = None
+    sync: SyncMode = "replace"
+    """How the last published schedule was published."""
+    file: PublishedFile | None = None
+    """Where the published schedule stands as long as `source` is the organisation's database, when that is not replaced."""
+    chain: tuple[ChangesetLink, ...] = ()
 
 
 class Lock(Contract):

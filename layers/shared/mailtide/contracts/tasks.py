@@ -5,21 +5,25 @@ from typing import Literal
 
 from pydantic import Field
 
-from mailtide.contracts.base import Contract, Org, Profile, RunId, TaskKind, TaskName, TryNumber, new_token
+from mailtide.contracts.base import Contract, Org, Profile, RunId, SyncMode, TaskKind, TaskName, TryNumber, new_token
 from mailtide.contracts.feedback import FeedbackInput
 from mailtide.contracts.plan import Failure, TaskPlan
 from mailtide.contracts.state import SourceRef
 from mailtide.machines import MachineSize
 
-type DeliveredName = Literal["contacts.db", "candidates.bin"]
-"""Objects that a try may deliver: the database with its schedule, or a chunk's candidates in packed columns."""
+type DeliveredName = Literal[
+    "contacts.db", "candidates.bin", "schedule.changeset", "schedule.parquet", "contacts.blocks"
+]
+"""Objects that a try may deliver: the database with its schedule, a chunk's candidates in packed columns, and beside a
+database its changeset, the planned rows as Parquet, and the digests of its blocks."""
 
+_SCHEDULE: tuple[DeliveredName, ...] = ("contacts.db", "schedule.changeset", "schedule.parquet", "contacts.blocks")
 DELIVERIES: dict[TaskKind, tuple[DeliveredName, ...]] = {
-    "whole": ("contacts.db",),
+    "whole": _SCHEDULE,
     "chunk": ("candidates.bin",),
-    "merge": ("contacts.db",),
+    "merge": _SCHEDULE,
 }
-"""What each kind of task delivers when it found something to do."""
+"""What each kind of task may deliver when it found something to do; of a schedule's, only the database always."""
 
 
 class TaskUrls(Contract):
@@ -60,6 +64,7 @@ class TaskDocument(Contract):
     rules_yaml: str | None
     rules_sha256: str
     profile: Profile
+    sync: SyncMode = "replace"
     urls: TaskUrls
     parts: tuple[PartInput, ...] = ()
     """Of a merge: every chunk, ascending."""
@@ -118,6 +123,10 @@ class Manifest(Contract):
     timings: Timings
     started_at: datetime
     finished_at: datetime
+
+    def find(self, name: DeliveredName) -> Delivered | None:
+        """What was delivered under a name."""
+        return next((delivered for delivered in self.delivered if delivered.name == name), None)
 
 
 class TryError(Contract):

@@ -9,14 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from mailtide.database.btree import MAX_DEPTH, Page, TreeReader
 from mailtide.database.header import HEADER_BYTES, MISSING_WAL_WARNING, Header, read_header
-from mailtide.database.ranged import BLOCK_BYTES, BlockCache, RangeReader, open_ranged
+from mailtide.database.ranged import BlockCache, RangeReader, open_ranged
 from mailtide.database.schedules_schema import plan_preparation
 from mailtide.database.schema import read_schema
-from mailtide.errors import DatabaseError
 
-_INTERIOR_TABLE, _LEAF_TABLE = b"\x05", b"\x0d"
-_MAX_DEPTH = 20
 _INTERIOR_SAMPLES = 16
 _LEAF_SAMPLES = 20
 
@@ -34,6 +32,10 @@ class DatabaseFacts:
     warnings: list[str]
     requests: int
     bytes_read: int
+    contacts_root: int = 0
+    """First page of the b-tree of contacts."""
+    ids_are_rowids: bool = False
+    """Whether that b-tree is in the order of the contacts' ids."""
 
 
 def inspect_database(reader: RangeReader) -> DatabaseFacts:
@@ -61,81 +63,42 @@ def inspect_database(reader: RangeReader) -> DatabaseFacts:
         warnings=warnings,
         requests=cache.requests,
         bytes_read=cache.bytes_read,
+        contacts_root=root,
+        ids_are_rowids=schema.contacts.rowid_alias == "id",
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """One page of a table's b-tree: its cells, and the children of an interior one."""
-
-    cells: int
-    children: list[int]
-
-    @property
-    def is_leaf(self) -> bool:
-        return not self.children
-
-
 class _Tree:
-    """Reads pages of a table's b-tree, trusting none of them."""
+    """The b-tree of one table."""
 
     def __init__(self, cache: BlockCache, header: Header) -> None:
-        self._cache, self._header = cache, header
+        self._reader = TreeReader(cache, header)
 
     def estimate(self, root: int) -> int:
         """Rows of the table whose b-tree starts at page `root`."""
-        level, pages = [self._page(root)], 1.0
-        for _ in range(_MAX_DEPTH):
+        level, pages = [self._reader.page(root)], 1.0
+        for _ in range(MAX_DEPTH):
             leaves = [page for page in level if page.is_leaf]
             if len(leaves) == len(level):
                 return round(fmean(page.cells for page in level) * pages)
             if leaves:
-                raise DatabaseError("The database is damaged: the b-tree of contacts is not of even depth.")
+                raise self._reader.damaged("is not of even depth")
             level, pages = self._next_level(level, pages)
-        raise DatabaseError("The database is damaged: the b-tree of contacts has no end.")
+        raise self._reader.damaged("has no end")
 
-    def _next_level(self, level: list[_Page], pages: float) -> tuple[list[_Page], float]:
+    def _next_level(self, level: list[Page], pages: float) -> tuple[list[Page], float]:
         """Sampled pages of the level below, and the estimated number of all of its pages."""
         below = fmean(len(page.children) for page in level) * pages
         children = [child for page in level for child in page.children]
         known = frozenset(children)
-        wanted = _LEAF_SAMPLES if self._page(children[0]).is_leaf else _INTERIOR_SAMPLES
-        sample: dict[int, _Page] = {}
+        wanted = _LEAF_SAMPLES if self._reader.page(children[0]).is_leaf else _INTERIOR_SAMPLES
+        sample: dict[int, Page] = {}
         for child in _spread(children, wanted):
-            sample[child] = self._page(child)
+            sample[child] = self._reader.page(child)
             if sample[child].is_leaf:
-                sample |= {other: self._page(other) for other in self._block_mates(child) if other in known}
+                mates = self._reader.block_mates(child)
+                sample |= {other: self._reader.page(other) for other in mates if other in known}
         return list(sample.values()), below
-
-    def _block_mates(self, number: int) -> range:
-        """The pages in the block of one that was just fetched, which cost no request."""
-        per_block = max(1, BLOCK_BYTES // self._header.page_size)
-        start = (number - 1) // per_block * per_block + 1
-        return range(start, start + per_block)
-
-    def _page(self, number: int) -> _Page:
-        size = self._header.page_size
-        if not 1 <= number <= self._header.page_count:
-            raise DatabaseError(
-                f"The database is damaged: the b-tree of contacts names page {number}, which is not there."
-            )
-        data = self._cache.read((number - 1) * size, size)
-        start = HEADER_BYTES if number == 1 else 0
-        kind, cells = data[start : start + 1], int.from_bytes(data[start + 3 : start + 5], "big")
-        if kind not in (_INTERIOR_TABLE, _LEAF_TABLE) or len(data) < size:
-            raise DatabaseError(f"The database is damaged: page {number} of contacts is not a page of a table.")
-        pointers = start + (12 if kind == _INTERIOR_TABLE else 8)
-        if pointers + 2 * cells > self._header.usable_size:
-            raise DatabaseError(f"The database is damaged: page {number} of contacts counts {cells} cells.")
-        children = self._children(data, start, pointers, cells, number) if kind == _INTERIOR_TABLE else []
-        return _Page(cells, children)
-
-    def _children(self, data: bytes, start: int, pointers: int, cells: int, number: int) -> list[int]:
-        offsets = [int.from_bytes(data[at : at + 2], "big") for at in range(pointers, pointers + 2 * cells, 2)]
-        if any(not pointers <= offset <= self._header.usable_size - 5 for offset in offsets):
-            raise DatabaseError(f"The database is damaged: page {number} of contacts has a cell outside of it.")
-        children = [int.from_bytes(data[offset : offset + 4], "big") for offset in offsets]
-        return [*children, int.from_bytes(data[start + 8 : start + 12], "big")]
 
 
 def _spread(items: Sequence[int], wanted: int) -> list[int]:

@@ -29,7 +29,7 @@ def run_tail(services: Services, done: Done) -> None:
 
 
 def _destroy_machines(services: Services, done: Done) -> None:
-    """A run that went straight needs no look: its one machine has delivered and removes itself."""
+    """A run that went straight needs no look: its machines have delivered and remove themselves."""
     if services.bucket.head(keys.plan(done.org, done.run)) is None:
         return
     for machine in services.machines.find({"role": ROLE, "run": done.run}):

@@ -1,8 +1,6 @@
 """What a plan says: the rules, the inspection of the database by ranged reads, the machine and its price."""
 
-from dataclasses import dataclass
-
-from mailtide.contracts import Failure, Inspection, OpenMarker, Plan, TaskPlan
+from mailtide.contracts import Failure, Inspection, OpenMarker, Plan
 from mailtide.database.estimate import DatabaseFacts, inspect_database
 from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
 from mailtide.ports import Bucket
@@ -11,21 +9,7 @@ from mailtide.runs import keys, store
 from mailtide.runs.cadence import local_date
 from mailtide.runs.feedback import plan_feedback
 from mailtide.runs.services import Services
-from mailtide.runs.sizing import size_run
-
-
-@dataclass(frozen=True, slots=True)
-class BucketRanges:
-    """The source of a run as mailtide.database.ranged.RangeReader; every read insists on the same version."""
-
-    bucket: Bucket
-    key: str
-    etag: str
-    size_bytes: int
-
-    def read(self, offset: int, length: int) -> bytes:
-        """The bytes. SourceChangedError when the object was replaced."""
-        return self.bucket.get_range(self.key, offset, length, etag=self.etag)
+from mailtide.runs.share_out import BucketRanges, plan_tasks
 
 
 def draw_up(services: Services, marker: OpenMarker) -> Plan:
@@ -39,15 +23,17 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         rejected = Failure(kind="bad_input", message=str(error))
         return _plan(services, marker, rules).model_copy(update={"rejected": rejected})
     source = marker.source
-    sizing = size_run(services.settings, contacts=facts.contacts_estimate, size_bytes=source.size_bytes)
+    feedback = plan_feedback(services.bucket, marker.org, source)
+    # What feedback says counts for the candidates too, and only the machine that writes the database folds it in.
+    sizing, tasks = plan_tasks(services, marker, facts, only_one=bool(feedback.files))
     key = keys.source(marker.org)
     part_bytes = services.bucket.first_part_size(key, etag=source.etag) if "-" in source.etag else None
     changes = {
         "rules_yaml": rules_yaml,
         "source_part_bytes": part_bytes,
         "inspection": _inspection(facts),
-        "feedback": plan_feedback(services.bucket, marker.org, source),
-        "tasks": (TaskPlan(task="whole", kind="whole", sizes=sizing.sizes, threads=sizing.threads),),
+        "feedback": feedback,
+        "tasks": tasks,
         "expected_s": sizing.expected_s,
         "expected_usd": sizing.expected_usd,
     }
@@ -83,10 +69,8 @@ def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
 
 
 def _inspect(bucket: Bucket, marker: OpenMarker) -> DatabaseFacts:
-    source = marker.source
-    ranges = BucketRanges(bucket, keys.source(marker.org), source.etag, source.size_bytes)
     try:
-        return inspect_database(ranges)
+        return inspect_database(BucketRanges.of(bucket, marker))
     except BudgetExceededError as error:
         raise DatabaseError("The database's schema is too large to be read at planning.") from error
 

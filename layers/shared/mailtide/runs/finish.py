@@ -4,6 +4,7 @@ from mailtide.contracts import Done, Failure, FinishMessage, Handled, Latest, Pa
 from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, lock, store
 from mailtide.runs.brake import baseline_of
+from mailtide.runs.calibration import learn
 from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.feedback import note_folded
 from mailtide.runs.publish import confirm_unchanged, publish
@@ -69,7 +70,10 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     )
     record_handled(services, plan, handled, over=publication.seen)
     note_folded(services, plan, part, etag)
-    return close(services, done_of(services, plan, result, "published", None, etag))
+    done = done_of(services, plan, result, "published", None, etag)
+    report = close(services, done)
+    learn(services, plan, done, part)
+    return report
 
 
 def _fail(services: Services, plan: Plan, result: Result) -> StepReport:

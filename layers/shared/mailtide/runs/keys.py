@@ -7,6 +7,8 @@ from mailtide.contracts import ORG_PATTERN, RUN_PATTERN, TASK_PATTERN, Delivered
 
 ORGS = "orgs/"
 OPEN = "open/"
+CALIBRATION = "calibration/machines.json"
+"""What machines of each size were measured to do."""
 RUNS = "runs/"
 
 _TRY = re.compile(
@@ -58,9 +60,14 @@ def plan(org: str, run: str) -> str:
     return f"{RUNS}{org}/{run}/plan.json"
 
 
+def parts(org: str, run: str) -> str:
+    """The folder of the tries that count."""
+    return f"{RUNS}{org}/{run}/parts/"
+
+
 def part(org: str, run: str, task: str) -> str:
     """Which try of a task counts."""
-    return f"{RUNS}{org}/{run}/parts/{task}.json"
+    return f"{parts(org, run)}{task}.json"
 
 
 def result(org: str, run: str) -> str:
@@ -78,9 +85,9 @@ def verdict(org: str, run: str) -> str:
     return f"{RUNS}{org}/{run}/verdict.json"
 
 
-def tasks(org: str, run: str, task: str) -> str:
-    """The folder of all tries of a task."""
-    return f"{RUNS}{org}/{run}/tasks/{task}/"
+def tasks(org: str, run: str, task: str = "") -> str:
+    """The folder of all tries of a task; of all tasks without one."""
+    return f"{RUNS}{org}/{run}/tasks/{task}{'/' if task else ''}"
 
 
 @dataclass(frozen=True, slots=True)

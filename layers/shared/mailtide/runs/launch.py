@@ -8,6 +8,7 @@ from mailtide.contracts import (
     FeedbackInput,
     Launch,
     LaunchMessage,
+    PartInput,
     Plan,
     TaskDocument,
     TaskPlan,
@@ -16,6 +17,7 @@ from mailtide.contracts import (
 from mailtide.errors import FlyError, TransientError
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs import keys, store
+from mailtide.runs.parts import merge_inputs, task_of
 from mailtide.runs.services import Services, StepReport
 
 ROLE = "mailtide-run"
@@ -29,7 +31,7 @@ def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
     done.json is read before and after the creation, so that no machine outlives its run unseen.
     """
     plan = store.read_plan(services.bucket, message.org, message.run)
-    task = next((task for task in plan.tasks if task.task == message.task), None) if plan else None
+    task = task_of(plan, message.task) if plan else None
     if plan is None or task is None:
         return StepReport("nothing_planned", message.org, message.run)
     if _is_settled(services, message):
@@ -37,7 +39,10 @@ def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
     paths = keys.TryKeys(message.org, message.run, message.task, message.attempt)
     if _is_launched(services, paths):
         return StepReport("already_launched", message.org, message.run)
-    store.create_once(services.bucket, paths.document, _document(services, plan, task, paths))
+    parts = merge_inputs(services, plan) if task.kind == "merge" else ()
+    if parts is None:
+        return StepReport("parts_missing", message.org, message.run)
+    store.create_once(services.bucket, paths.document, _document(services, plan, task, paths, parts))
     try:
         machine = services.machines.create(_request(services, task, paths))
     except TransientError:
@@ -63,7 +68,12 @@ def _record(
     if store.read_done(services.bucket, message.org, message.run) is not None:
         services.machines.destroy(machine.id)
         return StepReport("destroyed_late_machine", message.org, message.run, {"machine": machine.id})
-    facts: dict[str, object] = {"machine": machine.id, "region": machine.region, "size": str(launch.size)}
+    facts: dict[str, object] = {
+        "task": message.task,
+        "machine": machine.id,
+        "region": machine.region,
+        "size": str(launch.size),
+    }
     return StepReport("launched", message.org, message.run, facts)
 
 
@@ -80,7 +90,9 @@ def _is_launched(services: Services, paths: keys.TryKeys) -> bool:
     return any(services.bucket.head(key) is not None for key in (paths.launch, paths.manifest, paths.error))
 
 
-def _document(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKeys) -> TaskDocument:
+def _document(
+    services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKeys, parts: tuple[PartInput, ...]
+) -> TaskDocument:
     bucket = services.bucket
     expires_s = services.settings.url_ttl_s
 
@@ -111,6 +123,7 @@ def _document(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKey
         rules_sha256=plan.rules_sha256,
         profile=plan.profile,
         urls=urls,
+        parts=parts,
         feedback=_feedback(services, plan, task),
         written_at=services.clock.now(),
     )

@@ -10,7 +10,6 @@ from datetime import date
 from mailtide.contracts import (
     FinishMessage,
     Latest,
-    LaunchMessage,
     OpenMarker,
     Plan,
     PlanMessage,
@@ -23,6 +22,7 @@ from mailtide.runs import keys, lock, store
 from mailtide.runs.cadence import local_date
 from mailtide.runs.conclude import supersede_unplanned
 from mailtide.runs.draw_up import draw_up, read_rules_or_packaged
+from mailtide.runs.parts import queue_launches
 from mailtide.runs.services import Services, StepReport
 
 _MAX_REPEATS = 100
@@ -150,9 +150,7 @@ def _queue_launches(services: Services, marker: OpenMarker) -> StepReport:
         result = Result(failure=plan.rejected, decided_at=services.clock.now())
         store.create_once(services.bucket, keys.result(marker.org, marker.run), result)
         return StepReport("rejected", marker.org, marker.run, {"reason": plan.rejected.message})
-    for task in plan.tasks:
-        if task.kind != "merge":
-            services.queues.send(LaunchMessage(org=plan.org, run=plan.run, task=task.task, attempt=1))
+    queue_launches(services, plan)
     return StepReport("planned", marker.org, marker.run, _facts(plan))
 
 
@@ -161,7 +159,7 @@ def _facts(plan: Plan) -> dict[str, object]:
     return {
         "as_of": plan.as_of.isoformat(),
         "machines": len(plan.tasks),
-        "size": str(plan.tasks[0].sizes[0]),
+        "size": str(plan.tasks[-1].sizes[0]),
         "expected_s": plan.expected_s,
         "expected_usd": plan.expected_usd,
         "contacts_estimate": read.contacts_estimate if read else None,

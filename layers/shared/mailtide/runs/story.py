@@ -1,10 +1,13 @@
-"""done.json: how a run went, step by step, and what it cost."""
+"""done.json: how a run went, step by step, with which machines, and what it cost."""
 
+from datetime import datetime
 from typing import Literal
 
-from mailtide.contracts import Cost, Done, Handled, Launch, Plan, Result, Step
+from mailtide.contracts import Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step
+from mailtide.ports import ObjectInfo
 from mailtide.runs import keys, store
 from mailtide.runs.feedback import told
+from mailtide.runs.parts import chunks, list_tries, task_of
 from mailtide.runs.services import Services
 from mailtide.runs.sizing import egress_usd, machine_usd, requests_usd
 
@@ -19,7 +22,8 @@ def done_of(
 ) -> Done:
     """The end of a planned run, told from its objects."""
     part = result.part
-    launch = _launch(services, plan, part.attempt if part else result.tries)
+    machines = _machines(services, plan, result)
+    deciding = [use for use in machines if part and (use.task, use.attempt) == (part.task, part.attempt)]
     manifest = part.manifest if part else None
     return Done(
         org=plan.org,
@@ -30,28 +34,53 @@ def done_of(
         published_etag=published_etag,
         as_of=plan.as_of,
         report=told(plan, manifest.report) if manifest else None,
-        steps=_steps(services, plan, result, launch),
-        machine=launch,
-        cost=_cost(services, plan, result, launch),
-        tries=result.tries,
+        steps=_steps(services, plan, result, machines),
+        machine=next((use.launch for use in (*deciding, *reversed(machines))), None),
+        machines=machines,
+        cost=_cost(services, plan, machines),
+        tries=max((use.attempt for use in machines), default=result.tries),
         finished_at=services.clock.now(),
     )
 
 
-def _launch(services: Services, plan: Plan, attempt: int) -> Launch | None:
-    if attempt < 1:
-        return None
-    task = plan.tasks[0].task
-    return store.read(services.bucket, keys.TryKeys(plan.org, plan.run, task, attempt).launch, Launch)
+def _machines(services: Services, plan: Plan, result: Result) -> tuple[MachineUse, ...]:
+    """Every machine that was launched, in the order of the tasks and their tries."""
+    tries = list_tries(services, plan)
+    found = []
+    for task in plan.tasks:
+        for attempt, objects in sorted(tries.get(task.task, {}).items()):
+            paths = keys.TryKeys(plan.org, plan.run, task.task, attempt)
+            launch = store.read(services.bucket, paths.launch, Launch) if "launch.json" in objects else None
+            if launch is not None:
+                found.append(_use(services, paths, launch, _end(result, paths, objects)))
+    return tuple(found)
 
 
-def _steps(services: Services, plan: Plan, result: Result, launch: Launch | None) -> tuple[Step, ...]:
-    manifest = result.part.manifest if result.part else None
-    moments = [
+def _use(services: Services, paths: keys.TryKeys, launch: Launch, end: datetime) -> MachineUse:
+    seconds = max(0.0, (end - launch.launched_at).total_seconds())
+    usd = machine_usd(services.settings, launch.size, seconds)
+    return MachineUse(task=paths.task, attempt=paths.attempt, launch=launch, seconds=round(seconds, 3), usd=usd)
+
+
+def _end(result: Result, paths: keys.TryKeys, objects: dict[str, ObjectInfo]) -> datetime:
+    """When a machine wrote its last object; the outcome's moment for one that wrote none."""
+    part = result.part
+    if part is not None and (part.task, part.attempt) == (paths.task, paths.attempt):
+        return part.manifest.finished_at
+    last = objects.get("manifest.json") or objects.get("error.json")
+    return last.last_modified if last is not None else result.decided_at
+
+
+def _steps(services: Services, plan: Plan, result: Result, machines: tuple[MachineUse, ...]) -> tuple[Step, ...]:
+    part = result.part
+    manifest = part.manifest if part else None
+    launched = [use.launch.launched_at for use in machines if part is None or _counts(part, use)]
+    moments: list[tuple[str, datetime | None]] = [
         ("uploaded", plan.source.last_modified),
         ("opened", plan.opened_at),
         ("planned", plan.planned_at),
-        ("launched", launch.launched_at if launch else None),
+        *_chunk_steps(services, plan, machines),
+        ("merge launched" if chunks(plan) else "launched", launched[-1] if launched else None),
         ("machine started", manifest.started_at if manifest else None),
         ("machine finished", manifest.finished_at if manifest else None),
         ("decided", result.decided_at),
@@ -60,17 +89,39 @@ def _steps(services: Services, plan: Plan, result: Result, launch: Launch | None
     return tuple(Step(name=name, at=at) for name, at in moments if at is not None)
 
 
-def _cost(services: Services, plan: Plan, result: Result, launch: Launch | None) -> Cost:
-    """Machine time counts from its creation to its last write, at the size that it had; earlier tries at the same."""
+def _counts(part: Part, use: MachineUse) -> bool:
+    return (use.task, use.attempt) == (part.task, part.attempt)
+
+
+def _chunk_steps(services: Services, plan: Plan, machines: tuple[MachineUse, ...]) -> list[tuple[str, datetime | None]]:
+    """When the first and the last chunk machine were launched, and when the last part stood."""
+    names = chunks(plan)
+    launches = [use.launch.launched_at for use in machines if use.task in names]
+    if not launches:
+        return []
+    parts = (store.read(services.bucket, keys.part(plan.org, plan.run, name), Part) for name in names)
+    ended = [part.manifest.finished_at for part in parts if part is not None]
+    chunked = max(ended) if len(ended) == len(names) else None
+    return [
+        ("first chunk launched", min(launches)),
+        ("last chunk launched", max(launches)),
+        ("chunks finished", chunked),
+    ]
+
+
+def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...]) -> Cost:
+    """Each machine's time counts from its creation to its last write, at the size that it had."""
     settings = services.settings
-    seconds = 0.0
-    if launch is not None:
-        end = result.part.manifest.finished_at if result.part else result.decided_at
-        seconds = max(0.0, (end - launch.launched_at).total_seconds())
-    tries = result.tries
+    fetched = sum(_fetched_bytes(plan, use) for use in machines)
     return Cost(
-        machine_s=round(seconds, 3),
-        machine_usd=machine_usd(settings, launch.size, seconds) if launch else 0.0,
-        egress_usd=egress_usd(settings, plan.source.size_bytes) * tries,
-        requests_usd=requests_usd(settings),
+        machine_s=round(sum(use.seconds for use in machines), 3),
+        machine_usd=round(sum(use.usd for use in machines), 9),
+        egress_usd=egress_usd(settings, fetched),
+        requests_usd=requests_usd(settings, len(chunks(plan))),
     )
+
+
+def _fetched_bytes(plan: Plan, use: MachineUse) -> int:
+    """What a machine fetches: the database; a chunk's the part that it needs, about."""
+    task = task_of(plan, use.task)
+    return plan.source.size_bytes // (len(chunks(plan)) if task is not None and task.kind == "chunk" else 1)

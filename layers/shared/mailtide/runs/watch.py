@@ -19,6 +19,7 @@ from mailtide.ports import ObjectInfo
 from mailtide.runs import keys, lock, store
 from mailtide.runs.collect import decide
 from mailtide.runs.draw_up import give_up
+from mailtide.runs.parts import chunks, deciding, list_tries, standing_chunks
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 
@@ -55,16 +56,24 @@ def _watch_run(services: Services, org: str, run: str) -> StepReport | None:
 
 
 def _watch_work(services: Services, plan: Plan) -> StepReport | None:
-    """A run without a result: what its tasks are waiting for. A part that stands counts, however late it is."""
-    for task in plan.tasks:
-        part = store.read(services.bucket, keys.part(plan.org, plan.run, task.task), Part)
-        if part is not None:
-            return _collect(services, keys.TryKeys(plan.org, plan.run, task.task, part.attempt))
+    """A run without a result: what its tasks are waiting for. A part that decides counts, however late it is."""
+    last = deciding(plan)
+    part = store.read(services.bucket, keys.part(plan.org, plan.run, last), Part)
+    if part is not None:
+        return _collect(services, keys.TryKeys(plan.org, plan.run, last, part.attempt))
+    tries = list_tries(services, plan)
     if store.age_s(services.clock.now(), plan.planned_at) > services.settings.run_timeout_s:
         message = f"The run took longer than {services.settings.run_timeout_s} seconds."
-        decide(services, plan, Failure(kind="timed_out", message=message), None, _tries(services, plan))
+        decide(services, plan, Failure(kind="timed_out", message=message), None, _most(tries))
         return StepReport("timed_out", plan.org, plan.run)
-    return next((report for task in plan.tasks if (report := _watch_task(services, plan, task.task))), None)
+    standing = standing_chunks(services, plan)
+    waiting = [task for task in chunks(plan) if task not in standing] or [last]
+    since = max(standing.values(), default=plan.planned_at) if waiting == [last] else plan.planned_at
+    looks = (_watch_task(services, plan, task, tries.get(task, {}), since) for task in waiting)
+    reports = [report for report in looks if report is not None]
+    if len(reports) < 2:
+        return reports[0] if reports else None
+    return StepReport(reports[0].action, plan.org, plan.run, {"tasks": [report.details for report in reports]})
 
 
 def _stalled(services: Services, moment: datetime) -> bool:
@@ -88,26 +97,21 @@ def _replan(services: Services, marker: OpenMarker) -> StepReport | None:
     return StepReport("queued_plan", marker.org, marker.run)
 
 
-def _tries(services: Services, plan: Plan) -> int:
-    attempts = [_latest_try(services, plan, task.task)[0] for task in plan.tasks]
-    return max(attempts, default=0)
+type Objects = dict[str, ObjectInfo]
 
 
-def _latest_try(services: Services, plan: Plan, task: str) -> tuple[int, dict[str, ObjectInfo]]:
-    """Number of the last try of a task (0: none) and its objects by name."""
-    tries: dict[int, dict[str, ObjectInfo]] = {}
-    for info in services.bucket.list(keys.tasks(plan.org, plan.run, task)):
-        found = keys.parse_try(info.key)
-        if found is not None:
-            tries.setdefault(found[0].attempt, {})[found[1]] = info
-    last = max(tries, default=0)
-    return last, tries.get(last, {})
+def _most(tries: dict[str, dict[int, Objects]]) -> int:
+    return max((attempt for found in tries.values() for attempt in found), default=0)
 
 
-def _watch_task(services: Services, plan: Plan, task: str) -> StepReport | None:
-    attempt, objects = _latest_try(services, plan, task)
-    if attempt == 0:
-        return _launch(services, plan, task, 1) if _stalled(services, plan.planned_at) else None
+def _watch_task(
+    services: Services, plan: Plan, task: str, tries: dict[int, Objects], since: datetime
+) -> StepReport | None:
+    """since: when the task could begin."""
+    if not tries:
+        return _launch(services, plan, task, 1) if _stalled(services, since) else None
+    attempt = max(tries)
+    objects = tries[attempt]
     paths = keys.TryKeys(plan.org, plan.run, task, attempt)
     delivered = objects.get("manifest.json") or objects.get("error.json")
     if delivered is not None:
