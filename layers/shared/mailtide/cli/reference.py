@@ -1,5 +1,6 @@
 """The reference pages that are made from the code: `python -m mailtide.cli.reference docs`."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings
 from mailtide.api.openapi import openapi_text
 from mailtide.api.settings import ApiSettings
 from mailtide.cli.main import COMMANDS, cli
+from mailtide.machines import MachineSize
 from mailtide.settings import SIZE_TABLE, Settings
 from mailtide.warmup.settings import OLD_NAMES, WarmupResources, WarmupSettings
 
@@ -91,7 +93,11 @@ def _default(value: object, name: str) -> str:
         return "see below"
     if isinstance(value, tuple) and value:
         return f"`{','.join(map(str, value))}`"
-    return "–" if value in {None, "", ()} else f"`{value}`"
+    if isinstance(value, dict):
+        return f"`{json.dumps(value)}`"
+    if isinstance(value, MachineSize):
+        return f"`{value.model_dump_json()}`"
+    return "–" if value in (None, "", ()) else f"`{value}`"
 
 
 def write_pages(folder: Path) -> None:

@@ -146,7 +146,7 @@ class _Tree:
         """Read more leaves where their neighbours differ, widest differences first."""
         leaves = self._levels[-1]
         least = _SMALL_DOUBT / 4 * sum(node.rows for node in self._levels[0])
-        gaps = [(-doubt, *ends) for doubt, *ends in _doubtful(leaves, least)]
+        gaps = [(-doubt, first, last) for doubt, first, last in _doubtful(leaves, least)]
         heapq.heapify(gaps)
         most = self._cache.requests + _LEAF_REQUESTS
         while gaps and self._cache.requests < most:
