@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup cloud test fuzz bench bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup cloud test fuzz fuzz-files bench bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test: lint  ## every check and every test
 
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
+
+fuzz-files: setup  ## damaged and hostile databases against everything that opens one; MINUTES=5 TRIALS=… SEED=…
+	@.venv/bin/python -m tests.fuzz_files $(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup  ## how long the pass takes beside SQLite alone, at a million contacts; CONTACTS=100000 RUNS=5 for less
 	@.venv/bin/python -m tests.bench.pass_ $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(LARGER),--larger)

@@ -216,6 +216,21 @@ def test_a_second_statement_in_the_schema_is_never_run(database: Path, tmp_path:
         poison(database, "UPDATE sqlite_schema SET sql = replace(sql, ?, '') WHERE name = 'email_schedules'", (tail,))
 
 
+def test_names_that_are_no_text_are_refused(database: Path) -> None:
+    execute(database, "CREATE TABLE other (columnname)")
+    content = database.read_bytes()
+    database.write_bytes(content.replace(b"columnname", b"column\xce\xff\xcee"))
+    assert_refused(database, "schema holds text that is not valid in its encoding")
+
+
+def test_a_header_that_sqlite_would_mend_is_left_alone(database: Path) -> None:
+    content = bytearray(database.read_bytes())
+    content[24:28], content[28:32] = bytes(4), bytes(4)
+    content[4096 * 2 : 4096 * 3] = bytes(4096)
+    database.write_bytes(bytes(content))
+    assert_refused(database, "damaged", at_planning=False)
+
+
 def test_a_huge_value_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     execute(path, CONTACTS)

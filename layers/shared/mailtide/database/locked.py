@@ -122,7 +122,8 @@ def _locked_connection(path: Path) -> apsw.Connection:
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.pragma("locking_mode", "exclusive")
         connection.execute("BEGIN EXCLUSIVE")
-        connection.execute("COMMIT")
+        # A commit would mend the page count of a header whose counters disagree, and so write to the file.
+        connection.execute("ROLLBACK")
     except BaseException:
         connection.close()
         raise

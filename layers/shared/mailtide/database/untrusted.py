@@ -148,6 +148,8 @@ def clear_errors() -> Iterator[None]:
         yield
     except apsw.NoMemError as error:
         raise DatabaseMemoryError("The database needs more memory than is allowed.") from error
+    except UnicodeDecodeError as error:
+        raise DatabaseError("The database's schema holds text that is not valid in its encoding.") from error
     except apsw.Error as error:
         for kind, sentence in _SENTENCES:
             if isinstance(error, kind):
