@@ -4,8 +4,7 @@ Most contacts have nothing near anything else and are accepted at once; only the
 row of each, then the second of each, and so on.
 """
 
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -17,27 +16,23 @@ from mailtide.rules.dates import pack, pack_start
 from mailtide.rules.followups import is_followup
 from mailtide.rules.sources import Names, SourceTable
 
-MAX_PAIRS = 1_000_000
-"""Pairs of near rows that are held at once: many campaigns on one day make pairs by the square of their number."""
+_CELLS = 1 << 21
+"""Accepted mails that are held at once, contacts by mails: one contact may have very many of them."""
+_FAR = -(1 << 62)
+"""A day that is near no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    """Pairs of rows of one contact that lie less than a period apart: `earlier` comes first in the walk."""
-
-    earlier: Int64
-    later: Int64
-
-
-def _batches(contact: Int32) -> list[slice]:
-    """Rows sorted by contact, cut between contacts so that each part has about MAX_PAIRS pairs, or one contact."""
-    if not len(contact):
-        return []
-    starts = np.flatnonzero(np.concatenate(([True], contact[1:] != contact[:-1])))
-    sizes = np.diff(np.append(starts, len(contact))).astype(np.int64)
-    before = np.cumsum(sizes * (sizes - 1) // 2) // MAX_PAIRS
-    edges = [0, *starts[1:][before[1:] != before[:-1]].tolist(), len(contact)]
-    return [slice(low, high) for low, high in pairwise(edges)]
+def _groups(contact: Int32) -> Iterator[tuple[Int64, Int64]]:
+    """First row and number of rows of contacts with about as many each; rows sorted by contact."""
+    starts = np.flatnonzero(np.concatenate(([True], contact[1:] != contact[:-1]))[: len(contact)])
+    sizes = np.diff(np.append(starts, len(contact)))
+    doublings = np.frexp(sizes - 1)[1]
+    for doubling in np.unique(doublings).tolist():
+        alike = np.flatnonzero(doublings == doubling)
+        at_once = max(1, _CELLS >> doubling)
+        for first in range(0, len(alike), at_once):
+            some = alike[first : first + at_once]
+            yield starts[some], sizes[some]
 
 
 class FrequencyRule:
@@ -81,9 +76,10 @@ class FrequencyRule:
             )
         )
         walked = walked[order]
-        for batch in _batches(rows.contact[walked]):
-            part_of = walked[batch]
-            reason[part_of] = self._walk(rows.contact[part_of], rows.source[part_of], keys[part_of])
+        contact, source, keys = rows.contact[walked], rows.source[walked], keys[walked]
+        for starts, sizes in _groups(contact):
+            for place, found in self._walk(source, keys, starts, sizes):
+                reason[walked[place]] = found
         return reason
 
     def _may_clash(self, contact: Int32, keys: Int64) -> Bool:
@@ -103,43 +99,32 @@ class FrequencyRule:
         low, high = np.searchsorted(self._history, [pack_start(first), pack_start(last + 1)])
         return self._history[low:high]
 
-    def _walk(self, contact: Int32, source: Int32, keys: Int64) -> Int32:
-        """The reasons of rows sorted by contact and walking order."""
-        count = len(contact)
-        reach = self._period - 1
-        starts = np.flatnonzero(np.concatenate(([True], contact[1:] != contact[:-1]))[:count])
-        step = np.arange(count) - np.repeat(starts, np.diff(np.append(starts, count)))
-        seen = np.searchsorted(self._history, keys + reach, "right") - np.searchsorted(
-            self._history, keys - reach, "left"
-        )
-        pairs = self._pairs(keys)
-        order = np.argsort(step[pairs.later], kind="stable")
-        earlier, later = pairs.earlier[order], pairs.later[order]
-        bounds = np.searchsorted(step[later], np.arange(int(step.max(initial=0)) + 2))
-        by_step = np.argsort(step, kind="stable")
-        row_bounds = np.searchsorted(step[by_step], np.arange(len(bounds)))
-        reason = np.full(count, NO_CODE, np.int32)
-        for level in range(len(bounds) - 1):
-            near = slice(bounds[level], bounds[level + 1])
-            accepted = reason[earlier[near]] == NO_CODE
-            before, now = earlier[near][accepted], later[near][accepted]
-            np.add.at(seen, now, 1)
-            rows = by_step[row_bounds[level] : row_bounds[level + 1]]
+    def _walk(self, source: Int32, keys: Int64, starts: Int64, sizes: Int64) -> Iterator[tuple[Int64, Int32]]:
+        """Rows and their reasons, step by step: the first row of each contact, the second of each, and so on."""
+        accepted = np.full((len(starts), 2), _FAR, np.int64)
+        sources = np.zeros(accepted.shape, np.int32)
+        count = np.zeros(len(starts), np.int64)
+        for step in range(int(sizes.max())):
+            who = np.flatnonzero(sizes > step)
+            row = starts[who] + step
+            away = np.abs(accepted[who] - keys[row, None])
+            reason = np.full(len(who), NO_CODE, np.int32)
             if self._most is not None:
-                reason[rows[seen[rows] >= self._most]] = self._too_many
-            same = keys[before] == keys[now]
-            reason[now[same]] = self._same_day[source[before[same]]]
-        return reason
+                near = np.count_nonzero(away < self._period, axis=1) + self._handed_over(keys[row])
+                reason[near >= self._most] = self._too_many
+            same, place = np.nonzero(away == 0)
+            reason[same] = self._same_day[sources[who[same], place]]
+            yield row, reason
+            taken = reason == NO_CODE
+            who, row = who[taken], row[taken]
+            if accepted.shape[1] == int(count.max()):
+                more = ((0, 0), (0, accepted.shape[1]))
+                accepted, sources = np.pad(accepted, more, constant_values=_FAR), np.pad(sources, more)
+            accepted[who, count[who]], sources[who, count[who]] = keys[row], source[row]
+            count[who] += 1
 
-    def _pairs(self, keys: Int64) -> _Pairs:
-        order = np.argsort(keys, kind="stable")
-        by_day = keys[order]
-        earlier, later = [order[:0]], [order[:0]]
-        for lag in range(1, len(keys)):
-            near = np.flatnonzero(by_day[lag:] - by_day[:-lag] < self._period)
-            if not len(near):
-                break
-            one, other = order[near], order[near + lag]
-            earlier.append(np.minimum(one, other))
-            later.append(np.maximum(one, other))
-        return _Pairs(np.concatenate(earlier), np.concatenate(later))
+    def _handed_over(self, keys: Int64) -> Int64:
+        """How many mails of the history lie less than a period from each."""
+        reach = self._period - 1
+        after = np.searchsorted(self._history, keys + reach, "right")
+        return after - np.searchsorted(self._history, keys - reach, "left")
