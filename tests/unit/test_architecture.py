@@ -40,9 +40,10 @@ ALLOWED: dict[str, frozenset[str]] = {
     "planning": BASICS | {"contracts", "ports", "settings", "adapters", "warmup"},
     "planning_handler": BASICS | {"planning", "runs", "warmup"},
     "working": BASICS | {"adapters", "planning", "planning_handler", "polling", "send_handler", "sending", "warmup"},
-    # The API's settings alone; its resources are never imported from here.
-    "serving": BASICS | {"adapters", "api", "planning", "warmup"},
-    "api": BASICS | {"access", "bootstrap", "planning", "runs", "serving", "settings", "warmup"},
+    # The API's settings and what its resources are given; the resources are never imported from here.
+    "serving": BASICS | {"adapters", "api", "bootstrap", "planning", "warmup"},
+    "api": BASICS
+    | {"access", "bootstrap", "contracts", "planning", "ports", "rules", "runs", "serving", "settings", "warmup"},
 }
 """Part of the package -> the other parts that it may import. The command line may import every part."""
 OUTSIDERS: dict[str, frozenset[str]] = {

@@ -29,16 +29,34 @@ RIGHTS = {
     ],
     "sqs:SendMessage*": ["PlanQueue", "CollectQueue", "FinishQueue", "WarmupPlanQueue", "WarmupDispatchQueue"],
     "dynamodb:Query": [f"MailboxesTable/index/{USER_INDEX}"],
-    "dynamodb:BatchGetItem": ["MailboxesTable"],
+    "dynamodb:BatchGetItem": ["MailboxesTable", "LimitsTable"],
     "dynamodb:UpdateItem": ["MailboxesTable", "IdempotencyTable"],
     "dynamodb:GetItem": ["LedgerTable", "IdempotencyTable"],
     "dynamodb:PutItem": ["IdempotencyTable"],
     "dynamodb:DeleteItem": ["IdempotencyTable"],
     "s3:ListBucket": ["Bucket"],
-    "s3:GetObject": ["warmup/days/*", "warmup/control.json"],
-    "s3:PutObject": ["warmup/control.json"],
+    "s3:GetObject": [
+        "warmup/days/*",
+        "warmup/control.json",
+        "orgs/*/contacts.db",
+        "orgs/*/latest.json",
+        "orgs/*/rules.yaml",
+        "open/*",
+        "runs/*/plan.json",
+        "runs/*/result.json",
+        "runs/*/done.json",
+        "runs/*/verdict.json",
+        "runs/*/parts/*.json",
+        "runs/*/tasks/*/launch.json",
+        "runs/*/tasks/*/manifest.json",
+        "runs/*/tasks/*/error.json",
+        "runs/*/tasks/*/contacts.db",
+        "runs/*/tasks/*/schedule.*",
+    ],
+    "s3:PutObject": ["warmup/control.json", "runs/*/verdict.json"],
 }
-"""Every right: it cannot read a mailbox's whole partition, open a secret of a mailbox, or write into the ledger."""
+"""Every right: it cannot read a mailbox's whole partition, open a secret of a mailbox, write into the ledger, read the addresses
+that machines are given, or write over a database."""
 
 
 def _name(value: Any) -> str:  # noqa: ANN401 - a resource of a statement
@@ -77,6 +95,13 @@ def test_every_variable_is_a_setting_that_something_reads() -> None:
             assert rest.lower() in WarmupSettings.model_fields
         else:
             assert rest.lower() in WarmupResources.model_fields.keys() | Settings.model_fields.keys()
+
+
+def test_the_page_shows_every_setting_that_the_template_has() -> None:
+    parameters = {name for name in TEMPLATE["Parameters"] if name.startswith("Warmup")}
+    handed = {value["Ref"] for name, value in VARIABLES.items() if name.startswith("WARMUP_")}
+    settings = {f"Warmup{''.join(word.capitalize() for word in name.split('_'))}" for name in WarmupSettings.model_fields}
+    assert handed == parameters & settings
 
 
 def test_it_knows_the_queues_that_it_may_use() -> None:

@@ -14,26 +14,29 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from mailtide.contracts import Contract
+from mailtide.contracts import ORG_PATTERN, Contract
 from mailtide.errors import InputError
 
-type ScopeKind = Literal["operator", "user", "webhook"]
+type ScopeKind = Literal["operator", "org", "user", "webhook"]
 
 PREFIX = "mt_"
 MAX_TOKEN_LENGTH = 128
 MAX_BOOK_BYTES = 65_536
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 _EPOCH = date(1970, 1, 1)
-_SUBJECT = r"^(operator|webhook|user:[A-Za-z0-9_-]{1,64})$"
+_SUBJECT = rf"^(operator|webhook|user:[A-Za-z0-9_-]{{1,64}}|org:{ORG_PATTERN[1:-1]})$"
+_SCOPES: dict[str, ScopeKind] = {"operator": "operator", "org": "org", "user": "user", "webhook": "webhook"}
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whoever holds a token: an operator (everything), one user (own mailboxes), or a sender of webhooks."""
+    """Whoever holds a token: an operator (everything), one organisation (its own runs), one user (own mailboxes), or a sender
+    of webhooks."""
 
     token_name: str
     scope: ScopeKind
     user_id: str | None = None
+    org: str | None = None
 
     @property
     def is_operator(self) -> bool:
@@ -44,18 +47,35 @@ class Principal:
         """Whether mailboxes of this user are its business."""
         return self.is_operator or (self.scope == "user" and self.user_id == user_id)
 
+    def may_see_org(self, org: str) -> bool:
+        """Whether this organisation and its runs are its business."""
+        return self.is_operator or (self.scope == "org" and self.org == org)
+
 
 class TokenRow(NamedTuple):
     """One token in the secret; a JSON array there, so that many fit."""
 
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
     subject: Annotated[str, Field(pattern=_SUBJECT)]
-    """operator, webhook, or user: and the user's id."""
+    """operator, webhook, org: and the organisation's name, or user: and the user's id."""
     digest: str
     created: int
     """UTC day, counted from 1970-01-01."""
     expires: int = 0
     """First UTC day on which it is refused; 0 for never."""
+
+    @property
+    def principal(self) -> Principal:
+        """Its holder."""
+        kind, _, name = self.subject.partition(":")
+        scope = _SCOPES[kind]
+        return Principal(
+            self.name, scope, user_id=name if scope == "user" else None, org=name if scope == "org" else None
+        )
+
+    def has_ended(self, today: date) -> bool:
+        """Whether it has expired."""
+        return 0 < self.expires <= day_number(today)
 
 
 class TokenBook(Contract):
@@ -70,11 +90,11 @@ class TokenBook(Contract):
         for row in self.tokens:
             if hmac.compare_digest(presented, row.digest.encode()):
                 found = row
-        if found is None or 0 < found.expires <= day_number(today):
-            return None
-        kind, _, subject = found.subject.partition(":")
-        scope: ScopeKind = "user" if kind == "user" else "webhook" if kind == "webhook" else "operator"
-        return Principal(found.name, scope, subject or None)
+        return None if found is None or found.has_ended(today) else found.principal
+
+    def named(self, name: str, today: date) -> TokenRow | None:
+        """The row of a token that has not expired; None without one."""
+        return next((row for row in self.tokens if row.name == name and not row.has_ended(today)), None)
 
     def add(self, name: str, subject: str, *, today: date, expires: date | None = None) -> tuple[Self, str]:
         """The book with one more token, and the token itself, which is kept nowhere. InputError when the name is taken."""

@@ -41,7 +41,6 @@ def test_strange_authorization(api: Api, given: str) -> None:
 
 def test_what_is_not_there_and_what_takes_another_method(api: Api) -> None:
     assert api.ask("GET", "/api/nothing").status_code == 404
-    assert api.ask("GET", "/").status_code == 404
     answer = api.ask("DELETE", "/api/warmup/control")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert answer.json() == {"error": "This takes POST only."}

@@ -24,11 +24,12 @@ def test_it_is_valid_openapi_3_1() -> None:
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=[one[2]["operationId"] for one in OPERATIONS])
 def test_every_operation_says_what_it_is(path: str, method: str, operation: dict[str, Any]) -> None:
     assert operation["summary"]
-    assert path.startswith("/api/")
-    assert method in {"get", "post"}
+    assert path.startswith(("/api/", "/v1/"))
+    assert method in {"get", "post", "delete"}
     for parameter in operation.get("parameters", []):
         assert parameter["description"].endswith(".")
-    assert {"200", "400", "default"} <= operation["responses"].keys()
+    assert {"200", "303"} & operation["responses"].keys()
+    assert {"400", "default"} <= operation["responses"].keys()
     assert "422" not in operation["responses"] or path == "/api/warmup/control"
 
 

@@ -1,4 +1,5 @@
-"""What every request passes before a resource sees it: sizes, then the token. Nothing of a request is logged here."""
+"""What every request passes before a resource sees it: sizes, then the token or the page's session. Nothing of a request is
+logged here."""
 
 import time
 from collections import OrderedDict
@@ -9,13 +10,19 @@ from http import HTTPStatus
 from typing import Any
 
 from mailtide.access import MAX_TOKEN_LENGTH, Principal, TokenBook
+from mailtide.api import sessions
 from mailtide.api.problems import ProblemError
 
 MAX_BODY_BYTES = 65_536
 MAX_QUERY_LENGTH = 1_024
 MAX_PATH_LENGTH = 512
-OPEN = frozenset({("GET", "/api/health")})
+OPEN = frozenset({("GET", "/api/health"), ("GET", "/")})
 """Method and path of what needs no token."""
+ASSETS = "/assets/"
+"""Below it lie the parts of the page, which need none either: they hold no data."""
+PAGE_HEADER = ("x-mailtide", "page")
+"""What the page sends with each order: no other site can, without being asked for leave first."""
+_READING = frozenset({"GET", "HEAD"})
 
 MAX_FAILURES = 20
 FAILURES_SPAN_S = 60.0
@@ -57,21 +64,40 @@ class Gate:
     today: Callable[[], date]
     failures: TooManyFailures
     refused: Callable[[], None]
+    now_s: Callable[[], float] = time.time
 
     def admit(self, event: Mapping[str, Any]) -> Principal | None:
-        """Who asks; None where anybody may. ProblemError: 401, 413, 414, 415 or 429."""
+        """Who asks; None where anybody may. ProblemError: 401, 403, 413, 414, 415 or 429."""
         check_shape(event)
         http = event["requestContext"]["http"]
-        if (http["method"], event["rawPath"]) in OPEN:
+        if _is_open(http["method"], event["rawPath"]):
             return None
         token = bearer_token(event.get("headers") or {})
         if token is None:
-            raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a token: Authorization: Bearer …", _CHALLENGE)
+            return self._by_session(event)
         found = self.book().find(token, self.today()) if len(token) <= MAX_TOKEN_LENGTH else None
         if found is None:
             self.refused()
             raise self._refusal(str(http.get("sourceIp", "")))
         return found
+
+    def _by_session(self, event: Mapping[str, Any]) -> Principal:
+        cookie = sessions.cookie_of(event)
+        if cookie is None:
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, "Send a token: Authorization: Bearer …", _CHALLENGE)
+        found = sessions.read(cookie, self.book(), self.today(), int(self.now_s()))
+        if found is None:
+            raise ProblemError(HTTPStatus.UNAUTHORIZED, "The session has ended; sign in again.", _CHALLENGE)
+        if event["requestContext"]["http"]["method"] not in _READING:
+            check_origin(event.get("headers") or {})
+        return found[1].principal
+
+    def renewed(self, event: Mapping[str, Any]) -> str | None:
+        """The cookie that extends the session of a request which was let in; None when that is not due, or there is none."""
+        cookie = sessions.cookie_of(event) if bearer_token(event.get("headers") or {}) is None else None
+        found = sessions.read(cookie, self.book(), self.today(), int(self.now_s())) if cookie else None
+        longer = found[0].extended(int(self.now_s())) if found else None
+        return str(longer.to_cookie(found[1], int(self.now_s()))) if found and longer else None
 
     def _refusal(self, source: str) -> ProblemError:
         """Whoever has a token is let in whatever others behind the same address do: only the answer to wrong ones changes."""
@@ -82,6 +108,17 @@ class Gate:
         self.failures.count(source)
         headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return ProblemError(HTTPStatus.UNAUTHORIZED, "This token is not known, or it has expired.", headers)
+
+
+def check_origin(headers: Mapping[str, str]) -> None:
+    """ProblemError 403 for an order with a session that does not come from the page itself."""
+    site = header(headers, "sec-fetch-site")
+    if header(headers, PAGE_HEADER[0]) != PAGE_HEADER[1] or site not in {"", "same-origin"}:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "With a session, orders are taken from the page alone.")
+
+
+def _is_open(method: str, path: str) -> bool:
+    return (method, path) in OPEN or (method == "GET" and path.startswith(ASSETS))
 
 
 def check_shape(event: Mapping[str, Any]) -> None:

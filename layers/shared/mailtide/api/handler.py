@@ -8,12 +8,27 @@ from typing import Any, cast
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import LambdaFunctionUrlResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from mailtide.api import health, warmup_control, warmup_mailbox, warmup_metrics, warmup_quota, webhook
+from mailtide.api import (
+    health,
+    hours,
+    orgs,
+    page,
+    runs,
+    runs_control,
+    session,
+    settings_in_force,
+    warmup_control,
+    warmup_mailbox,
+    warmup_metrics,
+    warmup_quota,
+    webhook,
+)
 from mailtide.api.gate import Gate, TooManyFailures
 from mailtide.api.problems import ProblemError, problem_of, refusal
 from mailtide.api.resolver import CALLER
@@ -25,7 +40,21 @@ logger = Logger()
 metrics = Metrics(namespace="Mailtide")
 tracer = Tracer()
 
-RESOURCES = (health, warmup_metrics, warmup_quota, warmup_mailbox, warmup_control, webhook)
+RESOURCES = (
+    page,
+    health,
+    session,
+    runs,
+    runs_control,
+    orgs,
+    settings_in_force,
+    warmup_metrics,
+    hours,
+    warmup_quota,
+    warmup_mailbox,
+    warmup_control,
+    webhook,
+)
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -72,8 +101,11 @@ def _failed(error: Exception) -> Response[str]:
 
 
 def _methods_of(app: LambdaFunctionUrlResolver, path: str) -> list[str]:
-    routes = [*app._static_routes, *app._dynamic_routes]
-    return sorted({route.method for route in routes if route.rule.match(path)})
+    return sorted({route.method for route in _routes(app) if route.rule.match(path)})
+
+
+def _routes(app: LambdaFunctionUrlResolver) -> list[Route]:
+    return [*app._static_routes, *app._dynamic_routes]
 
 
 def _first_fault(error: RequestValidationError) -> ProblemError:
@@ -123,6 +155,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         APP.context[CALLER] = caller
         answer = APP.resolve(event, context)
     answer["headers"] = {**SAFE_HEADERS, **answer["headers"]}
+    longer = GATE.renewed(event) if caller and not answer.get("cookies") else None
+    if longer:
+        answer["cookies"] = [longer]
     metrics.add_metric(name=f"api_{int(answer['statusCode']) // 100}xx", unit=MetricUnit.Count, value=1)
     logger.info(
         "answered",
@@ -138,9 +173,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def _known_path(event: Mapping[str, Any]) -> str:
-    """The path, if it is one of ours: any other may hold whatever a stranger likes."""
+    """The route, if it is one of ours, with the names of what it leads to left out: they may be whatever a stranger likes."""
     path = str(event["rawPath"])
-    return path if _methods_of(APP, path) else "unknown"
+    return next((route.openapi_path for route in _routes(APP) if route.rule.match(path)), "unknown")
 
 
 def _as_dict(response: Response[str]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(int(answered["statusCode"]))
         for name, value in answered["headers"].items():
             self.send_header(name, str(value))
+        for cookie in answered.get("cookies") or ():
+            self.send_header("Set-Cookie", cookie)
         self.send_header("Content-Length", str(len(content)))
         if self.close_connection:
             self.send_header("Connection", "close")

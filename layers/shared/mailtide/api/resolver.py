@@ -25,10 +25,20 @@ class ApiRouter(LambdaFunctionUrlRouter):
         """Whoever the gate let in."""
         return cast("Principal", self.context[CALLER])
 
+    def require_org(self, org: str) -> None:
+        """ProblemError 404 for whoever has no business with this organisation, as if there were none."""
+        if not self.caller.may_see_org(org):
+            raise no_org(org)
+
     def require_operator(self, what: str) -> None:
         """ProblemError 403 for everybody else."""
         if not self.caller.is_operator:
             raise ProblemError(HTTPStatus.FORBIDDEN, f"{what} needs an operator's token.")
+
+
+def no_org(org: str) -> ProblemError:
+    """What is said of an organisation that does not exist, and of another's."""
+    return ProblemError(HTTPStatus.NOT_FOUND, f"There is no organisation {org}.")
 
 
 def documented(
@@ -43,5 +53,18 @@ def documented(
         content[text] = {"schema": {"type": "string"}}
     found: dict[int, Any] = {200: {"description": description, "content": content}}
     for status, meaning in ((refusals or {}) | _COMMON).items():
+        found[status] = {"description": meaning, "content": {"application/json": {"model": ErrorAnswer}}}
+    return dict(sorted(found.items()))
+
+
+def redirecting(*, refusals: dict[int, str]) -> dict[int, OpenAPIResponse]:
+    """`responses` of a route that leads to an object in the bucket."""
+    found: dict[int, Any] = {
+        303: {
+            "description": "The address is in Location; it holds for five minutes, for whoever has it.",
+            "headers": {"Location": {"description": "A presigned address.", "schema": {"type": "string"}}},
+        }
+    }
+    for status, meaning in (refusals | _COMMON).items():
         found[status] = {"description": meaning, "content": {"application/json": {"model": ErrorAnswer}}}
     return dict(sorted(found.items()))

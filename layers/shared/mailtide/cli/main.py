@@ -24,7 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
     "orgs": ("mailtide.cli.orgs:orgs", "Add organisations and list them."),
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
-    "runs": ("mailtide.cli.runs:runs", "List and show runs; approve or reject one that is held."),
+    "runs": (
+        "mailtide.cli.runs:runs",
+        "List and show runs; retry one that failed, approve or reject one that is held.",
+    ),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",
         "Import, export, list, pause and resume mailboxes.",

@@ -6,8 +6,6 @@ import secrets
 import click
 
 from mailtide.cli.cloud import check_org, cloud_command
-from mailtide.contracts import PlanMessage
-from mailtide.errors import InputError
 
 
 @click.command()
@@ -20,11 +18,8 @@ def run(org: str, as_json: bool) -> None:
     Needs MAILTIDE_BUCKET, MAILTIDE_PLAN_QUEUE_URL and AWS credentials.
     """
     from mailtide.bootstrap import bucket, queues
-    from mailtide.runs import keys
+    from mailtide.runs.demand import run_now
 
-    check_org(org)
-    if bucket().head(keys.source(org)) is None:
-        raise InputError(f"The organisation {org!r} has no database in the bucket; upload one first.")
     request_id = secrets.token_hex(8)
-    queues().send(PlanMessage(org=org, trigger="demand", request_id=request_id))
+    run_now(bucket(), queues(), check_org(org), request_id=request_id)
     click.echo(json.dumps({"org": org, "request_id": request_id}) if as_json else f"A run of {org} is queued.")

@@ -23,7 +23,7 @@ _LISTED = {"org", "run", "status", "as_of", "finished_at", "reason", "changed", 
 
 @click.group()
 def runs() -> None:
-    """List runs, show one, and approve or reject one that is held."""
+    """List runs, show one, retry one that failed, and approve or reject one that is held."""
 
 
 @runs.command(name="list")
@@ -108,6 +108,24 @@ def reject(org: str, run: str, as_json: bool) -> None:
 
     verdicts.reject(bucket(), check_org(org), _checked_run(run), now=datetime.now(UTC))
     click.echo(json.dumps({"org": org, "run": run}) if as_json else f"Run {run} is rejected; nothing was published.")
+
+
+@runs.command()
+@click.argument("org")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+@cloud_command
+def retry(org: str, run: str, as_json: bool) -> None:
+    """Make a run in the place of the failed RUN of organisation ORG, for today. Of several calls one counts.
+
+    Needs MAILTIDE_BUCKET, MAILTIDE_PLAN_QUEUE_URL and AWS credentials.
+    """
+    from mailtide.bootstrap import bucket, queues
+    from mailtide.runs.demand import retry as make_again
+
+    request_id = make_again(bucket(), queues(), check_org(org), _checked_run(run))
+    facts = {"org": org, "run": run, "request_id": request_id}
+    click.echo(json.dumps(facts) if as_json else f"A run of {org} in the place of {run} is queued.")
 
 
 def _checked_run(run: str) -> str:

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from mailtide.cli.cloud import cloud_command
+from mailtide.cli.cloud import check_org, cloud_command
 from mailtide.errors import InputError, StaleWriteError
 
 if TYPE_CHECKING:
@@ -27,16 +27,19 @@ def tokens() -> None:
 @tokens.command()
 @click.argument("name")
 @click.option("--operator", is_flag=True, help="May see and control everything.")
+@click.option("--org", help="May see and control the runs of this organisation alone.")
 @click.option("--user", help="May see and control the mailboxes of this user alone.")
 @click.option("--webhook", is_flag=True, help="May deliver events of a bucket on Tigris, and nothing else.")
 @click.option("--days", type=click.IntRange(1, 3_650), help="Days until it is refused; never if left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the token alone.")
 @cloud_command
-def add(name: str, operator: bool, user: str | None, webhook: bool, days: int | None, as_json: bool) -> None:
+def add(
+    name: str, operator: bool, org: str | None, user: str | None, webhook: bool, days: int | None, as_json: bool
+) -> None:
     """Make a token called NAME and print it: the only time that anybody sees it."""
     from mailtide.serving import today
 
-    subject = _subject(operator=operator, user=user, webhook=webhook)
+    subject = _subject(operator=operator, org=org, user=user, webhook=webhook)
     _check_name(name)
     made = today()
     expires = made + timedelta(days=days) if days else None
@@ -106,11 +109,13 @@ def _change(change: "Callable[[TokenBook], TokenBook]") -> None:
     raise click.ClickException("Others are changing the tokens all the time; try again.")
 
 
-def _subject(*, operator: bool, user: str | None, webhook: bool) -> str:
+def _subject(*, operator: bool, org: str | None, user: str | None, webhook: bool) -> str:
     from mailtide.warmup.ids import ID_PATTERN
 
-    if operator + webhook + (user is not None) != 1:
-        raise InputError("Say what the token is for: --operator, --user USER or --webhook.")
+    if operator + webhook + (org is not None) + (user is not None) != 1:
+        raise InputError("Say what the token is for: --operator, --org ORG, --user USER or --webhook.")
+    if org is not None:
+        return f"org:{check_org(org)}"
     if user is None:
         return "operator" if operator else "webhook"
     if not re.fullmatch(ID_PATTERN, user):

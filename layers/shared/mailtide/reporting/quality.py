@@ -13,6 +13,7 @@ from mailtide.database.schema import Schema, Table
 from mailtide.database.values import Cell, read_date, read_integer
 from mailtide.reporting.facts import Finding
 from mailtide.rules.columns import NO_DATE, NO_STATE, Bool, Contacts, Outcome
+from mailtide.rules.meanings import MEANINGS
 
 EXAMPLES = 5
 _ROWS_LOOKED_AT = 20_000
@@ -50,41 +51,41 @@ def _is_torn(contacts: Contacts) -> Bool:
 
 
 _KINDS: dict[str, _Kind] = {
-    "invalid_id": _Kind("The id is no whole number: the contact gets no mail.", _ROW, stored=("contacts", None, ("id",))),
-    "invalid_email": _Kind("The e-mail address is none: the contact gets no mail.", contacts=lambda c: ~c.email_valid),
+    "invalid_id": _Kind(MEANINGS["invalid_id"], _ROW, stored=("contacts", None, ("id",))),
+    "invalid_email": _Kind(MEANINGS["invalid_email"], contacts=lambda c: ~c.email_valid),
     "suppressed": _Kind(
-        "The address is suppressed: the contact gets no mail.", contacts=lambda c: c.email_valid & c.suppressed
+        MEANINGS["suppressed"], contacts=lambda c: c.email_valid & c.suppressed
     ),
-    "no_state": _Kind("Neither state nor ZIP code says where: the contact gets no mail.", contacts=_has_no_state),
-    "state_zip_mismatch": _Kind("State and ZIP code disagree; the state counts.", contacts=_is_torn),
+    "no_state": _Kind(MEANINGS["no_state"], contacts=_has_no_state),
+    "state_zip_mismatch": _Kind(MEANINGS["state_zip_mismatch"], contacts=_is_torn),
     "invalid_birth_date": _Kind(
-        "The birth date is no date: no birthday mail.", stored=("contacts", "id", ("birth_date",))
+        MEANINGS["invalid_birth_date"], stored=("contacts", "id", ("birth_date",))
     ),
     "invalid_effective_date": _Kind(
-        "The effective date is no date: no effective date mail.", stored=("contacts", "id", ("effective_date",))
+        MEANINGS["invalid_effective_date"], stored=("contacts", "id", ("effective_date",))
     ),
     "invalid_instance_id": _Kind(
-        "The campaign instance's id is no whole number: it is left out.", _ROW,
+        MEANINGS["invalid_instance_id"], _ROW,
         stored=("campaign_instances", None, ("id",)),
     ),
     "invalid_instance_date": _Kind(
-        "An active date of the campaign instance is no date: it is left out.", _INSTANCE,
+        MEANINGS["invalid_instance_date"], _INSTANCE,
         stored=("campaign_instances", "id", ("active_start_date", "active_end_date")),
     ),
-    "campaign_instances_without_start": _Kind("The campaign targets everybody and has no start: it is left out.", _INSTANCE),
+    "campaign_instances_without_start": _Kind(MEANINGS["campaign_instances_without_start"], _INSTANCE),
     "invalid_contact_campaigns_trigger_date": _Kind(
-        "A trigger date of a campaign is no date: no mail for it.",
+        MEANINGS["invalid_contact_campaigns_trigger_date"],
         stored=("contact_campaigns", "contact_id", ("trigger_date",)),
     ),
     "invalid_tracking_clicks_clicked_at": _Kind(
-        "The time of a click is no date: the click does not count.",
+        MEANINGS["invalid_tracking_clicks_clicked_at"],
         stored=("tracking_clicks", "contact_id", ("clicked_at",)),
     ),
     "invalid_contact_events_created_at": _Kind(
-        "The time of an answer is no date: the answer does not count.",
+        MEANINGS["invalid_contact_events_created_at"],
         stored=("contact_events", "contact_id", ("created_at",)),
     ),
-    "post_window_beyond_366_days": _Kind("No free day within 366 days of a window: no post-window mail."),
+    "post_window_beyond_366_days": _Kind(MEANINGS["post_window_beyond_366_days"]),
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """When an organisation's timer run is due: pure arithmetic on local wall time."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,23 @@ def due_date(
     if local < opens or (last_as_of is not None and last_as_of >= start):
         return None
     return local.date()
+
+
+def next_due(now: datetime, *, timezone: str, cadence: Cadence, run_at_hour: int, last_as_of: date | None) -> datetime:
+    """When the next timer run is due, in UTC: `now` when one is due already (the next tick makes it)."""
+    zone = ZoneInfo(timezone)
+    if due_date(now, timezone=timezone, cadence=cadence, run_at_hour=run_at_hour, last_as_of=last_as_of) is not None:
+        return now
+    start = _period_start(now.astimezone(zone).date(), cadence)
+    while last_as_of is not None and last_as_of >= start:
+        start = _next_period(start, cadence)
+    opens = datetime(start.year, start.month, start.day, tzinfo=zone) + timedelta(hours=run_at_hour)
+    return opens.astimezone(UTC)
+
+
+def _next_period(start: date, cadence: Cadence) -> date:
+    days = {"daily": 1, "weekly": 7, "monthly": 31}[cadence]
+    return _period_start(start + timedelta(days=days), cadence)
 
 
 def _period_start(day: date, cadence: Cadence) -> date:

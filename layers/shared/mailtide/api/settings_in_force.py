@@ -1,0 +1,98 @@
+"""GET /v1/settings: what this deployment goes by, for operators."""
+
+import json
+from typing import Any, Literal
+
+from aws_lambda_powertools.event_handler import Response
+from pydantic import BaseModel, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from mailtide import __version__
+from mailtide.api.problems import answer
+from mailtide.api.resolver import ApiRouter, documented
+from mailtide.api.settings import ApiSettings, load_api_settings
+from mailtide.settings import Settings, load_settings
+from mailtide.warmup.settings import WarmupSettings, load_warmup_settings
+
+router = ApiRouter()
+
+type Part = Literal["runs", "warm-up", "api"]
+
+
+class Setting(BaseModel):
+    """One setting."""
+
+    name: str = Field(description="The variable.")
+    part: Part
+    value: str = Field(description="As text; of a secret only whether it is set.")
+    default: str | None = Field(description="Null when there is none.")
+    changed: bool = Field(description="Whether the value is not the default.")
+    description: str
+
+
+class SettingsInForce(BaseModel):
+    """All of them."""
+
+    version: str
+    settings: tuple[Setting, ...]
+
+
+@router.get(
+    "/v1/settings",
+    summary="Settings in force",
+    operation_id="settings",
+    tags=["settings"],
+    responses=documented(SettingsInForce, description="Every setting.", refusals={403: "For operators alone."}),
+)
+def settings_in_force() -> Response[str]:
+    """As this function was given them: template.yaml hands the same to the others."""
+    router.require_operator("This")
+    sources: list[tuple[Part, BaseSettings]] = [
+        ("runs", load_settings()),
+        ("warm-up", load_warmup_settings()),
+        ("api", load_api_settings()),
+    ]
+    found = [one for part, source in sources for one in settings_of(part, source)]
+    return answer(SettingsInForce(version=__version__, settings=tuple(found)))
+
+
+def settings_of(part: Part, source: Settings | WarmupSettings | ApiSettings | BaseSettings) -> list[Setting]:
+    """Each field, with its variable, its value and its default."""
+    prefix = source.model_config.get("env_prefix", "")
+    return [
+        _setting(part, f"{prefix}{name.upper()}", field, getattr(source, name))
+        for name, field in type(source).model_fields.items()
+    ]
+
+
+def _setting(part: Part, name: str, field: FieldInfo, value: object) -> Setting:
+    default = None if field.is_required() else field.get_default(call_default_factory=True)
+    return Setting(
+        name=name,
+        part=part,
+        value=_text(value),
+        default=None if field.is_required() else _text(default),
+        changed=value != default,
+        description=field.description or "",
+    )
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - whatever a setting may be
+    if isinstance(value, SecretStr):
+        return "set"
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, tuple) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return json.dumps(_plain(value))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - likewise
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return [_plain(one) for one in value] if isinstance(value, tuple | list) else value
