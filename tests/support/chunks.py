@@ -78,6 +78,7 @@ def chunk_of(inputs: Inputs, ids: IdRange) -> ChunkRead:
             ),
             signals=replace(inputs.signals, **{n: getattr(inputs.signals, n)[:0] for n in inputs.signals.__slots__}),
         ),
+        suppressions_sha256="0" * 64,
         contact_rows=len(keep),
         invalid_ids=0,
         quality={},

@@ -212,19 +212,21 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, stored: Stored, fault: Fault | None) -> None:
         kind = fault.kind if fault else None
         asked = self.headers.get("Range")
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and kind != "ignore_range" else None
+        first, _, last = (asked or "").removeprefix("bytes=").partition("-")
+        start = int(first) if asked and kind != "ignore_range" else None
+        end = min(int(last) + 1, len(stored.body)) if last and start is not None else len(stored.body)
         if start is not None and start >= len(stored.body):
             self._refuse(416)
             return
-        body = stored.body[start or 0 :]
+        body = stored.body[start or 0 : end]
         if kind == "wrong_bytes":
             body = bytes([body[0] ^ 1]) + body[1:]
         self.send_response(200 if start is None else 206)
         for name, value in stored.headers.items():
             self.send_header(name, value)
         if start is not None:
-            first = start + (1 if kind == "wrong_range" else 0)
-            self.send_header("Content-Range", f"bytes {first}-{len(stored.body) - 1}/{len(stored.body)}")
+            shown = start + (1 if kind == "wrong_range" else 0)
+            self.send_header("Content-Range", f"bytes {shown}-{end - 1}/{len(stored.body)}")
         self.send_header("ETag", f'"{stored.etag}"')
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

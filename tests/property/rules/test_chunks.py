@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,9 +20,9 @@ COUNTS = st.sampled_from([1, 2, 3, 8, 17])
 BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=16)
 
 
-def rows(desired: Desired) -> list[list[object]]:
+def rows(desired: Desired) -> list[list[Any]]:
     """Every column; codes as the texts that they stand for."""
-    texts = {
+    texts: dict[str, list[Any]] = {
         "email_type": desired.types,
         "skip_reason": [*desired.reasons, None],
         "email_template": [*desired.templates, None],

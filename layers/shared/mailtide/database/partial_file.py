@@ -6,10 +6,11 @@ asked for (a long value, an odd index) is fetched when it is read; when that bec
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -51,6 +52,8 @@ class PartialFile:
         self._surprises = 0
         self.requests = 0
         self.bytes_read = 0
+        self.fetch_s = 0.0
+        """Seconds in which somebody waited for parts."""
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         os.ftruncate(self.descriptor, self.size_bytes)
 
@@ -90,6 +93,7 @@ class PartialFile:
             missing = np.flatnonzero(wanted & ~self._here)
             if not len(missing):
                 return
+            start_s = time.monotonic()
             requests = [request for piece in _pieces(missing) for request in _cut(*piece)]
             if len(requests) == 1:
                 self._get(requests[0])
@@ -99,6 +103,10 @@ class PartialFile:
             for first, end in requests:
                 self._here[first:end] = True
             self.requests += len(requests)
+            self.bytes_read += sum(
+                min(end * UNIT_BYTES, self.size_bytes) - first * UNIT_BYTES for first, end in requests
+            )
+            self.fetch_s += time.monotonic() - start_s
 
     def _get(self, units: tuple[int, int]) -> None:
         offset = units[0] * UNIT_BYTES
@@ -107,13 +115,6 @@ class PartialFile:
         while view:
             written = os.pwrite(self.descriptor, view, offset)
             view, offset = view[written:], offset + written
-
-    @property
-    def fetched_bytes(self) -> int:
-        """How much of the file is here."""
-        whole = int(np.count_nonzero(self._here)) * UNIT_BYTES
-        tail = -self.size_bytes % UNIT_BYTES
-        return whole - (tail if len(self._here) and self._here[-1] else 0)
 
 
 def _pieces(missing: Int64) -> list[tuple[int, int]]:
@@ -135,8 +136,8 @@ def _cut(first: int, end: int) -> list[tuple[int, int]]:
 class PartialSource(Source):
     """A remote database that is read through a PartialFile, in every way in which a local one is."""
 
-    file: PartialFile | None = None
-    vfs: RangedVFS | None = None
+    file: PartialFile = field(kw_only=True)
+    vfs: RangedVFS = field(kw_only=True)
 
     @property
     def pages(self) -> PageFile | None:
@@ -145,14 +146,10 @@ class PartialSource(Source):
 
     def _all_pages(self) -> PageFile:
         file, page_size = self.file, self.header.page_size
-        if file is None:
-            raise ValueError("no file")
         return PageFile(file.descriptor, self.header, lambda pages: file.fetch_pages(pages, page_size))
 
     def open(self) -> apsw.Connection:
         """A new read-only connection, for one thread."""
-        if self.vfs is None:
-            raise ValueError("no file")
         with clear_errors():
             connection = self.vfs.connect()
             harden(connection)
@@ -169,8 +166,7 @@ class PartialSource(Source):
                 leaves = leaf_pages(pages, table.root_page)
             except UnusualPagesError:
                 continue
-            if self.file is not None:
-                self.file.fetch_pages(leaves, self.header.page_size)
+            self.file.fetch_pages(leaves, self.header.page_size)
 
 
 @contextmanager
@@ -183,7 +179,7 @@ def open_partial(reader: RangeReader, path: Path) -> Iterator[PartialSource]:
     vfs = RangedVFS(file)
     try:
         header = read_header(file.read(0, HEADER_BYTES), file.size_bytes)
-        yield PartialSource(path, header, file.descriptor, file, vfs)
+        yield PartialSource(path, header, file.descriptor, file=file, vfs=vfs)
     except (apsw.Error, MailtideError, OSError):
         if vfs.failure is not None:
             raise vfs.failure from None

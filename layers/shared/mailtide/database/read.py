@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 
 import apsw
+import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.read_campaigns import (
@@ -19,7 +20,20 @@ from mailtide.database.read_history import read_history
 from mailtide.database.schema import Schema
 from mailtide.database.standing import Standing, read_standing
 from mailtide.database.untrusted import clear_errors
-from mailtide.rules.columns import Inputs, Int64, Related
+from mailtide.rules.columns import HeldKeys, History, Inputs, Int64, Related, Signals
+
+_32, _64, _FLAGS = np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.bool_)
+_NO_HISTORY = History(
+    row_id=_64,
+    contact=_32,
+    email_type=_32,
+    event=_32,
+    send=_32,
+    actual=_32,
+    was_sent=_FLAGS,
+    campaign=_64,
+    priority=_64,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,20 @@ class RelatedRead:
     related: Related
     quality: dict[str, int]
     standing: Standing | None
+
+
+def read_campaigns(source: Source, schema: Schema) -> Related:
+    """The campaigns alone: no history, no targets, no signals. Raises DatabaseError."""
+    with clear_errors(), closing(source.open()) as connection:
+        return Related(
+            types=[],
+            history=_NO_HISTORY,
+            held=HeldKeys(contact=_32, email_type=_32, event=_32, campaign=_64),
+            campaign_types=read_campaign_types(source, connection, schema),
+            instances=read_instances(source, connection, schema, Counter()),
+            targets=no_targets(),
+            signals=Signals(click_contact=_32, click_day=_32, answer_contact=_32, answer_day=_32, answer_yes=_FLAGS),
+        )
 
 
 def read_related(source: Source, schema: Schema, ids: Int64, threads: int) -> RelatedRead:

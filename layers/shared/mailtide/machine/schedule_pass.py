@@ -15,16 +15,15 @@ from mailtide.database.bulk import Source
 from mailtide.database.compare import Differences, compare
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
-from mailtide.database.read import InputsRead, read_inputs
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
 from mailtide.database.untrusted import quick_check
 from mailtide.database.write import RunRow, write_differences
+from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
 from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
 from mailtide.rules.columns import NO_CODE, Desired, Outcome
 from mailtide.rules.config import Rules
-from mailtide.rules.decide import decide
+from mailtide.rules.dates import days_since_epoch
 
-_EPOCH = date(1970, 1, 1)
 HARD_LINKS_WARNING = "The file has several names (hard links), so it was changed in place rather than replaced."
 NO_CONTACTS_WARNING = "The database has no contacts, so its schedule is empty."
 
@@ -56,11 +55,13 @@ def run_pass(
     profile: Profile = "highperf",
     *,
     check: bool = True,
+    prepare: Prepare = prepare_whole,
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
     started_at: an aware time, written into the rows. threads: 1 to 32. check: have SQLite check the pages of the
-    tables before anything is written. The file is locked against everybody throughout, and ends as it was or as it should be.
+    tables before anything is written. prepare: decides which rows should stand. The file is locked against everybody
+    throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
     """
@@ -71,13 +72,13 @@ def run_pass(
         tables = [table.name for table in locked.schema.tables.values()] if check else []
         with _checked_beside(source, tables, threads) as verdict, ExitStack() as copies:
             with watch.step("read"):
-                read = read_inputs(source, locked.schema, threads)
-            with watch.step("decide"):
-                outcome = decide(read.inputs, rules, (as_of - _EPOCH).days, threads)
+                read = prepare(source, locked.schema, rules, days_since_epoch(as_of), threads)
+            with watch.step(read.step):
+                outcome = read.decide()
             # Nearly every run changes something, and copying takes a core's time that the rest has to spare.
             copy = copies.enter_context(copy_beside(locked)) if replaces else None
             with watch.step("compare"):
-                ids = read.inputs.contacts.id
+                ids = read.ids
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
             skipped = _skipped_contacts(read, outcome)
             warnings = _warnings(locked, read, profile)
@@ -154,12 +155,12 @@ def _checked_beside(source: Source, tables: list[str], threads: int) -> Iterator
                 raise
 
 
-def _skipped_contacts(read: InputsRead, outcome: Outcome) -> dict[str, int]:
+def _skipped_contacts(read: Prepared, outcome: Outcome) -> dict[str, int]:
     counts = {"invalid_id": read.invalid_ids, **outcome.skipped_contacts}
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _warnings(locked: LockedFile, read: InputsRead, profile: Profile) -> list[str]:
+def _warnings(locked: LockedFile, read: Prepared, profile: Profile) -> list[str]:
     warnings = list(locked.warnings)
     if not read.contact_rows:
         warnings.append(NO_CONTACTS_WARNING)
@@ -195,7 +196,7 @@ def _counts(desired: Desired) -> tuple[dict[str, dict[str, int]], dict[str, int]
 def _daily(desired: Desired, as_of: date) -> DailyVolume:
     """Planned rows by type and day from `as_of` on."""
     planned = desired.skip_reason == NO_CODE
-    places = desired.send[planned].astype(np.int64) - (as_of - _EPOCH).days
+    places = desired.send[planned].astype(np.int64) - days_since_epoch(as_of)
     within = (places >= 0) & (places < DAYS)
     cells = desired.email_type[planned][within] * DAYS + places[within]
     counts = np.bincount(cells, minlength=len(desired.types) * DAYS).reshape(-1, DAYS)

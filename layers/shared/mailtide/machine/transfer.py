@@ -6,6 +6,7 @@ A presigned URL is a credential, so no error text here holds one.
 import base64
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -138,6 +139,68 @@ def _fetch_rest(client: httpx.Client, url: str, path: Path, etag: str, size_byte
                     return
     except httpx.TransportError as error:
         raise TransientError(f"fetching the database: {type(error).__name__}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReader:
+    """Reads parts of one version of an object; a `mailtide.database.ranged.RangeReader`, for any number of threads."""
+
+    client: httpx.Client
+    url: str
+    etag: str
+    size_bytes: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from offset on, all of them, going on where a broken connection stopped.
+
+        SourceChangedError when the object was replaced; TransientError when an attempt after the other gains nothing.
+        """
+        data = bytearray()
+        while (have := len(data)) < length:
+            for attempt in _again():
+                with attempt:
+                    try:
+                        self._append(data, offset, length)
+                    except TransientError:
+                        if len(data) <= have:
+                            raise
+            if len(data) <= have:
+                raise CorruptTransferError("The database is shorter than the plan says.")
+        return bytes(data)
+
+    def _append(self, data: bytearray, offset: int, length: int) -> None:
+        first, last = offset + len(data), offset + length - 1
+        headers = {"If-Match": f'"{self.etag}"', "Range": f"bytes={first}-{last}", "Accept-Encoding": "identity"}
+        try:
+            with self.client.stream("GET", self.url, headers=headers) as answer:
+                if answer.status_code in {404, 412}:
+                    raise SourceChangedError("The database was replaced while it was being fetched.")
+                _check(answer, "fetching the database")
+                if not answer.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+                    raise CorruptTransferError("fetching the database: the bucket sent another range")
+                for block in answer.iter_raw():
+                    data += block[: length - len(data)]
+        except httpx.TransportError as error:
+            raise TransientError(f"fetching the database: {type(error).__name__}") from None
+
+
+def get_limited(client: httpx.Client, url: str, what: str, size_bytes: int) -> bytes:
+    """An object of a size that is known. CorruptTransferError when it has another."""
+    for attempt in _again():
+        with attempt:
+            data = bytearray()
+            try:
+                with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+                    _check(answer, what)
+                    for block in answer.iter_raw():
+                        data += block
+                        if len(data) > size_bytes:
+                            break
+            except httpx.TransportError as error:
+                raise TransientError(f"{what}: {type(error).__name__}") from None
+            if len(data) != size_bytes:
+                raise CorruptTransferError(f"{what}: it does not have its size")
+    return bytes(data)
 
 
 def _seek(answer: httpx.Response, file: BinaryIO, offset: int) -> None:

@@ -5,7 +5,6 @@ it dies: then the watcher writes error.json in its place.
 """
 
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,15 +14,18 @@ from tempfile import TemporaryDirectory
 import httpx
 from pydantic import ValidationError
 
-from mailtide.contracts import Claim, Delivered, Failure, FeedbackReport, Manifest, TaskDocument, Timings, TryError
-from mailtide.errors import InputError, MailtideError, SourceChangedError, StaleWriteError
+from mailtide.contracts import Claim, Failure, Manifest, TaskDocument, TaskKind, TryError
+from mailtide.errors import BadPartError, InputError, MailtideError, SourceChangedError, StaleWriteError
 from mailtide.machine import transfer
-from mailtide.machine.feedback import take_feedback
-from mailtide.machine.report import PassReport
-from mailtide.machine.schedule_pass import run_pass
-from mailtide.rules.config import load_rules
+from mailtide.machine.deliver_chunk import deliver_chunk
+from mailtide.machine.deliver_schedule import deliver_schedule
+from mailtide.machine.delivery import Delivery, Say
 
-type Say = Callable[[str], None]
+_DELIVER: dict[TaskKind, Callable[[httpx.Client, TaskDocument, Path, Say], Delivery]] = {
+    "whole": deliver_schedule,
+    "chunk": deliver_chunk,
+    "merge": deliver_schedule,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,60 +85,18 @@ def _put_own(client: httpx.Client, url: str, body: bytes, what: str) -> None:
 
 
 def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Say) -> Manifest:
-    started_at, start_s = _now(), time.monotonic()
-    rules = load_rules(document.rules_yaml)
+    started_at = _now()
     with TemporaryDirectory(prefix="mailtide-") as folder:
-        path = Path(folder) / "contacts.db"
-        transfer.download(
-            client,
-            document.urls.source_get,
-            path,
-            etag=document.source.etag,
-            size_bytes=document.source.size_bytes,
-            part_bytes=document.source_part_bytes,
-        )
-        fetched_s = time.monotonic()
-        say(f"fetched {document.source.size_bytes} bytes in {fetched_s - start_s:.2f} s")
-        feedback = take_feedback(client, document, path, rules)
-        report = run_pass(
-            path,
-            as_of=document.as_of,
-            rules=rules,
-            run_id=document.run,
-            started_at=document.planned_at,
-            threads=document.task.threads,
-            profile=document.profile,
-        )
-        passed_s = time.monotonic()
-        say(f"scheduled {report.contacts} contacts in {passed_s - fetched_s:.2f} s")
-        changed = report.changed or (feedback is not None and feedback.changed)
-        delivered = _upload(client, document, path) if changed else ()
-        delivered_s = time.monotonic()
-        say(f"delivered in {delivered_s - passed_s:.2f} s")
-    timings = Timings(
-        fetch_s=round(fetched_s - start_s, 3),
-        pass_s=round(passed_s - fetched_s, 3),
-        deliver_s=round(delivered_s - passed_s, 3),
-    )
+        delivery = _DELIVER[document.task.kind](client, document, Path(folder), say)
     return Manifest(
         token=claim.token,
-        changed=changed,
-        delivered=delivered,
-        report=_told(report, feedback),
-        timings=timings,
+        changed=delivery.changed,
+        delivered=delivery.delivered,
+        report=delivery.report,
+        timings=delivery.timings,
         started_at=started_at,
         finished_at=_now(),
     )
-
-
-def _told(report: PassReport, feedback: FeedbackReport | None) -> dict[str, object]:
-    told = report.model_dump(mode="json")
-    return told if feedback is None else {**told, "feedback": feedback.model_dump(mode="json")}
-
-
-def _upload(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Delivered, ...]:
-    etag, sha256, size_bytes = transfer.upload(client, document.urls.deliver_put["contacts.db"], path)
-    return (Delivered(name="contacts.db", size_bytes=size_bytes, sha256=sha256, etag=etag),)
 
 
 def _failure(error: Exception) -> Failure:
@@ -148,6 +108,8 @@ def _failure(error: Exception) -> Failure:
         return Failure(kind="bad_input", message=str(error))
     if isinstance(error, SourceChangedError):
         return Failure(kind="source_changed", message=str(error))
+    if isinstance(error, BadPartError):
+        return Failure(kind="bad_delivery", message=str(error))
     return Failure(kind="internal", message=f"The machine failed: {_detail(error)}.")
 
 

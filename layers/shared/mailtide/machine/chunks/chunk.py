@@ -52,6 +52,7 @@ def propose_chunk(document: TaskDocument, rules: Rules, read: ChunkRead, threads
         source_etag=document.source.etag,
         source_size_bytes=document.source.size_bytes,
         rules_sha256=rules.sha256,
+        suppressions_sha256=read.suppressions_sha256,
         sources_sha256=digest_of(ground.table.sources),
         rows=read.contact_rows,
         contacts=len(contacts),

@@ -56,6 +56,7 @@ class MergeRead:
     skipped_contacts: dict[str, int]
     state_zip_mismatch: int
     quality: dict[str, int]
+    suppressions_sha256: str
 
     @property
     def invalid_ids(self) -> int:
@@ -78,7 +79,7 @@ def read_parts(
     for task, data in parts:
         with naming(task):
             part = read_part(data)
-            check_header(part.header, document, task, digest)
+            check_header(part.header, document, task, rules.sha256, digest)
             _check_follows(read[-1][1] if read else None, part)
         read.append((task, part))
     if not read or read[-1][1].header.last_id is not None:
@@ -115,6 +116,7 @@ def read_parts(
         skipped_contacts=dict(skipped),
         state_zip_mismatch=sum(header.state_zip_mismatch for header in headers),
         quality=dict(quality),
+        suppressions_sha256=headers[0].suppressions_sha256,
     )
 
 
@@ -128,7 +130,8 @@ def _check_follows(before: Part | None, part: Part) -> None:
     end = before.header.last_id
     if end is None or header.first_id != end + 1:
         raise UnreadableError("they do not begin where the chunk before them ends")
-    if header.shared_quality != before.header.shared_quality:
+    same = ("shared_quality", "suppressions_sha256")
+    if any(getattr(header, name) != getattr(before.header, name) for name in same):
         raise UnreadableError("they were made from other tables than those of the chunk before them")
     if header.skipped_contacts.get("invalid_id", 0):
         raise UnreadableError("only the first chunk can have rows without an id")

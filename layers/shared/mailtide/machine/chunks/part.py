@@ -50,6 +50,7 @@ class PartHeader(Contract):
     source_etag: str
     source_size_bytes: Count
     rules_sha256: str
+    suppressions_sha256: str
     sources_sha256: str
     """`mailtide.rules.ground.digest_of` the campaigns that were read."""
     rows: Count
@@ -120,7 +121,7 @@ def _cut(header: PartHeader, stored: memoryview) -> list[memoryview]:
     return blocks
 
 
-def check_header(header: PartHeader, document: TaskDocument, task: str, sources_sha256: str) -> None:
+def check_header(header: PartHeader, document: TaskDocument, task: str, rules_sha256: str, sources_sha256: str) -> None:
     """Whether these are the candidates that a merge waits for. Raises UnreadableError."""
     wanted = {
         "run": document.run,
@@ -128,7 +129,7 @@ def check_header(header: PartHeader, document: TaskDocument, task: str, sources_
         "as_of": document.as_of,
         "source_etag": document.source.etag,
         "source_size_bytes": document.source.size_bytes,
-        "rules_sha256": document.rules_sha256,
+        "rules_sha256": rules_sha256,
         "sources_sha256": sources_sha256,
     }
     names = {

@@ -1,0 +1,91 @@
+"""A database with its schedule: by one machine from the source alone, or by a merge from the parts of chunks too."""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+
+from mailtide.contracts import FeedbackReport, PartInput, TaskDocument, Timings
+from mailtide.errors import BadPartError
+from mailtide.machine import transfer
+from mailtide.machine.chunks.prepare import MergePreparation
+from mailtide.machine.delivery import Delivery, Laps, Say, deliver
+from mailtide.machine.feedback import take_feedback
+from mailtide.machine.prepare import Prepare, prepare_whole
+from mailtide.machine.report import PassReport
+from mailtide.machine.schedule_pass import run_pass
+from mailtide.rules.config import load_rules
+
+MAX_PART_BYTES = 1 << 30
+_CONNECTIONS = 8
+
+
+def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path, say: Say) -> Delivery:
+    """Fetch the source, bring its schedule up to date, and store it when it changed."""
+    laps = Laps()
+    rules = load_rules(document.rules_yaml)
+    path = folder / "contacts.db"
+    prepare = _fetch(client, document, path)
+    fetch_s = laps.seconds()
+    say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
+    feedback = take_feedback(client, document, path, rules)
+    report = run_pass(
+        path,
+        as_of=document.as_of,
+        rules=rules,
+        run_id=document.run,
+        started_at=document.planned_at,
+        threads=document.task.threads,
+        profile=document.profile,
+        prepare=prepare,
+    )
+    pass_s = laps.seconds()
+    say(f"scheduled {report.contacts} contacts in {pass_s:.2f} s")
+    changed = report.changed or (feedback is not None and feedback.changed)
+    delivered = (deliver(client, document, "contacts.db", path),) if changed else ()
+    deliver_s = laps.seconds()
+    say(f"delivered in {deliver_s:.2f} s")
+    return Delivery(
+        changed=changed,
+        delivered=delivered,
+        report=_told(report, feedback),
+        timings=Timings(fetch_s=fetch_s, pass_s=pass_s, deliver_s=deliver_s),
+    )
+
+
+def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> Prepare:
+    """Fetch the source to `path`, and beside it the parts of a merge."""
+    with ThreadPoolExecutor(_CONNECTIONS) as pool:
+        parts = [pool.submit(_fetch_part, client, part) for part in document.parts]
+        transfer.download(
+            client,
+            document.urls.source_get,
+            path,
+            etag=document.source.etag,
+            size_bytes=document.source.size_bytes,
+            part_bytes=document.source_part_bytes,
+        )
+        if document.task.kind == "whole":
+            return prepare_whole
+        names = (part.task for part in document.parts)
+        return MergePreparation(document, tuple(zip(names, (part.result() for part in parts), strict=True)))
+
+
+def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:
+    """What a chunk delivered. BadPartError when it is not what its manifest says."""
+    wrong = BadPartError(f"The candidates of {part.task} cannot be used: they are not what their manifest says.")
+    if part.size_bytes > MAX_PART_BYTES:
+        raise wrong
+    try:
+        data = transfer.get_limited(client, part.get, f"fetching {part.task}", part.size_bytes)
+    except transfer.CorruptTransferError:
+        raise wrong from None
+    if hashlib.sha256(data).hexdigest() != part.sha256:
+        raise wrong
+    return data
+
+
+def _told(report: PassReport, feedback: FeedbackReport | None) -> dict[str, object]:
+    told = report.model_dump(mode="json")
+    return told if feedback is None else {**told, "feedback": feedback.model_dump(mode="json")}
