@@ -40,7 +40,7 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
 IN_MEMORY_FROM_BYTES = 6_000_000_000
-QUEUES = ("plan", "launch", "collect", "finish", "watch", "warmup_plan", "warmup_dispatch", "warmup_send")
+QUEUES = ("plan", "launch", "collect", "finish", "watch", "webhook", "warmup_plan", "warmup_dispatch", "warmup_send")
 TABLES = ("mailboxes", "ledger", "limits", "idempotency")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
@@ -52,6 +52,7 @@ PARAMETERS = {
     "WarmupShards": "10",
     # No X-Ray daemon listens here.
     "Tracing": "PassThrough",
+    "WebhookLoopback": "true",
     "FlyApp": FLY_APP,
     "FlyTokenSecret": TOKEN_SECRET,
     "MachineImage": IMAGE,
@@ -158,6 +159,8 @@ class LocalCloud:
             **{f"MAILTIDE_{name.upper()}_TABLE": self.stack.outputs[f"{name.capitalize()}Table"] for name in TABLES},
             "MAILTIDE_SECRETS_KMS_KEY_ID": self.stack.outputs["SecretsKeyArn"],
             "MAILTIDE_API_TOKENS_SECRET": self.stack.outputs["ApiTokensSecret"],
+            "MAILTIDE_WEBHOOK_KEY_SECRET": self.stack.outputs["WebhookKeySecret"],
+            "MAILTIDE_WEBHOOK_LOOPBACK": "true",
             "MAILTIDE_API_URL": self.api_url,
             **self._warmup_settings(),
         }

@@ -166,4 +166,4 @@ def test_functions_import_without_numpy_and_the_packages_of_the_command_line() -
     command = [sys.executable, "-I", "-c", BARE, str(PACKAGE.parent), *map(str, FUNCTIONS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={})
     assert done.returncode == 0, done.stderr
-    assert len(FUNCTIONS) == 9
+    assert len(FUNCTIONS) == 10

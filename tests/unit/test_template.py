@@ -25,6 +25,7 @@ RUN_QUEUES = {
     "CollectParts": "Collect",
     "FinishRun": "Finish",
     "WatchRuns": "Watch",
+    "SendWebhook": "Webhook",
 }
 WARMUP_QUEUES = {"PlanWarmup": "WarmupPlan", "DispatchShard": "WarmupDispatch", "SendMail": "WarmupSend"}
 QUEUE_OF = RUN_QUEUES | WARMUP_QUEUES
@@ -35,6 +36,7 @@ DAYS = "warmup/days/*"
 CONTROL = "warmup/control.json"
 CALIBRATION = "calibration/machines.json"
 SECRET = "the secret of Fly's token"
+WEBHOOK_KEY = "the key of webhooks"
 BUS = "the event bus"
 # Nothing reaches AWS from the loopback range, so this is TLS only there, while the local cloud may speak plain HTTP.
 PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}, "NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}
@@ -51,11 +53,11 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
             "runs/*/done.json",
         ),
         "s3:DeleteObject": ("open/*",),
-        "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "FinishQueue"),
+        "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "FinishQueue", "WebhookQueue"),
         "events:PutEvents": (BUS,),
     },
     "LaunchMachine": {
-        "s3:GetObject": ("orgs/*/contacts.db", "runs/*"),
+        "s3:GetObject": ("orgs/*/contacts.db", "orgs/*/feedback/*", "runs/*"),
         "s3:PutObject": ("runs/*/tasks/*",),
         "secretsmanager:GetSecretValue": (SECRET,),
     },
@@ -70,12 +72,13 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
             "orgs/*/contacts.db",
             "orgs/*/lock.json",
             "orgs/*/latest.json",
+            "orgs/*/feedback.json",
             "runs/*/done.json",
             CALIBRATION,
         ),
-        "s3:DeleteObject": ("open/*",),
+        "s3:DeleteObject": ("open/*", "orgs/*/feedback/*"),
         "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
-        "sqs:SendMessage": ("PlanQueue",),
+        "sqs:SendMessage": ("PlanQueue", "WebhookQueue"),
         "secretsmanager:GetSecretValue": (SECRET,),
         "events:PutEvents": (BUS,),
     },
@@ -91,6 +94,11 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
         "sqs:SendMessage": ("PlanQueue", "LaunchQueue", "CollectQueue", "FinishQueue"),
         "secretsmanager:GetSecretValue": (SECRET,),
+    },
+    "SendWebhook": {
+        "s3:GetObject": ("orgs/*/webhook.json", "runs/*/done.json"),
+        "sqs:SendMessage": ("WebhookQueue",),
+        "secretsmanager:GetSecretValue": (WEBHOOK_KEY,),
     },
     "PlanWarmup": {
         "s3:GetObject": (DAYS,),
@@ -149,7 +157,7 @@ def _resource_name(value: str | dict[str, Any]) -> str:
         return attribute_of(value)
     text = str(value["Fn::Sub"])
     if "secretsmanager" in text:
-        return SECRET
+        return WEBHOOK_KEY if "webhook-key" in text else SECRET
     return BUS if "event-bus" in text else text.removeprefix("${Bucket.Arn}/")
 
 
@@ -263,6 +271,9 @@ TRY = keys.TryKeys("acme", "0" * 20, "whole", 1)
         (TRY.claim, set()),
         (keys.rules("acme"), set()),
         (keys.latest("acme"), set()),
+        (keys.feedback("acme") + "a.jsonl", set()),
+        (keys.feedback_folded("acme"), set()),
+        (keys.webhook("acme"), set()),
         (keys.lock("acme"), set()),
         (keys.plan("acme", "0" * 20), set()),
         (keys.done("acme", "0" * 20), set()),

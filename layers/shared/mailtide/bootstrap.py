@@ -1,5 +1,6 @@
 """Everything is wired here, once per process, when it is first needed."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from mailtide.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from mailtide.adapters.fly.host import FlyMachineHost
+    from mailtide.adapters.hooks import WebHooks
 
 
 class _LazyMachineHost:
@@ -68,6 +70,27 @@ def queues() -> SqsQueues:
     return SqsQueues(make_sqs_client(), load_settings())
 
 
+class _LazyHooks:
+    """Webhooks, whose HTTP client few calls need."""
+
+    def signing_key(self) -> bytes:
+        """See mailtide.ports.Hooks."""
+        return hooks().signing_key()
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """See mailtide.ports.Hooks."""
+        return hooks().post(url, body, headers)
+
+
+@cache
+def hooks() -> "WebHooks":
+    """Where webhooks are posted from."""
+    from mailtide.adapters.hooks import WebHooks
+
+    settings = load_settings()
+    return WebHooks(settings.webhook_key_secret, loopback=settings.webhook_loopback)
+
+
 @cache
 def services() -> Services:
     """What the use cases of a run are given."""
@@ -79,4 +102,5 @@ def services() -> Services:
         announcer=EventBridgeAnnouncer(make_events_client(), settings.event_bus_name),
         clock=SystemClock(),
         settings=settings,
+        hooks=_LazyHooks(),
     )

@@ -3,7 +3,7 @@
 Every method may also raise TransientError when the other side is out of order for the moment: the queue tries again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -121,6 +121,17 @@ class Announcer(Protocol):
 
     def run_finished(self, event: RunFinished) -> None:
         """At least once."""
+
+
+class Hooks(Protocol):
+    """Where organisations want the ends of their runs told."""
+
+    def signing_key(self) -> bytes:
+        """The key that every organisation's secret is derived from. SettingsError."""
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+        """The status that was answered, redirects included; the body is not read. InputError when the address may not be
+        asked. Texts of errors hold no part of it."""
 
 
 class Clock(Protocol):

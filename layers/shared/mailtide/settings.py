@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     collect_queue_url: str = Field(default="", description="Queue of collect_parts")
     finish_queue_url: str = Field(default="", description="Queue of finish_run")
     watch_queue_url: str = Field(default="", description="Queue of watch_runs")
+    webhook_queue_url: str = Field(default="", description="Queue of send_webhook")
+    webhook_key_secret: str = Field(
+        default="mailtide/webhook-key", description="Name of the secret that signing secrets are derived from"
+    )
+    webhook_loopback: bool = Field(
+        default=False, description="Let webhooks lead to this machine, by plain HTTP too; for the local cloud alone"
+    )
     event_bus_name: str = Field(default="default", description="Bus that RunFinished goes out on")
 
     fly_api_url: str = Field(default="https://api.machines.dev/v1", description="Fly Machines API")

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted(path for path in (ROOT / "events").glob("*.json") if not path.name.startswith("api."))
 BUCKET = "mailtide-replay"
 ORG = "harbor-benefits"
-QUEUES = ("plan", "launch", "collect", "finish", "watch")
+QUEUES = ("plan", "launch", "collect", "finish", "watch", "webhook")
 
 INVOKE = """
 import importlib.util, json, sys
@@ -106,6 +106,7 @@ NOTHING_TO_DO = {
     "collect_parts": ["not_needed", "not_needed"],
     "finish_run": ["nothing_to_finish"],
     "watch_runs": ["all_quiet"],
+    "send_webhook": ["no_webhook"],
 }
 """What each function says of its samples, by name, while nothing stands in the bucket."""
 

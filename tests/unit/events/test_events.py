@@ -20,6 +20,7 @@ from mailtide.contracts import (
     SourceRef,
     TickMessage,
     WatchMessage,
+    WebhookMessage,
 )
 from mailtide.runs.inbox import parse
 from mailtide.runs.plan import run_id
@@ -42,6 +43,7 @@ EXPECTED: dict[str, Message] = {
     "collect_parts.manifest.json": CollectMessage(org=ORG, run=RUN, task="whole", attempt=2),
     "finish_run.result.json": FinishMessage(org=ORG, run=RUN),
     "watch_runs.minute.json": WatchMessage(),
+    "send_webhook.first_try.json": WebhookMessage(org=ORG, run=RUN),
 }
 
 
@@ -82,7 +84,8 @@ def test_a_sample_is_parsed_to_its_message(path: Path) -> None:
 def test_a_sample_has_the_shape_that_sqs_delivers(path: Path) -> None:
     (raw,) = event_of(path)["Records"]
     (record,) = SQSEvent(event_of(path)).records
-    queue = path.name.partition("_")[0].capitalize() + "Queue"
+    first, second = path.name.partition(".")[0].split("_")
+    queue = (second if first == "send" else first).capitalize() + "Queue"
     assert record.event_source == "aws:sqs"
     assert record.event_source_arn.startswith(f"arn:aws:sqs:us-east-1:123456789012:mailtide-{queue}-")
     assert record.md5_of_body == hashlib.md5(record.body.encode(), usedforsecurity=False).hexdigest()

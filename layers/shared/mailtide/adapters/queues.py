@@ -38,6 +38,7 @@ class SqsQueues:
             "collect": settings.collect_queue_url,
             "finish": settings.finish_queue_url,
             "watch": settings.watch_queue_url,
+            "webhook": settings.webhook_queue_url,
         }
 
     def send(self, message: Message, *, delay_s: int = 0) -> None:

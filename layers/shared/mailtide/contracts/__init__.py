@@ -44,6 +44,7 @@ from mailtide.contracts.messages import (
     PlanMessage,
     TickMessage,
     WatchMessage,
+    WebhookMessage,
 )
 from mailtide.contracts.plan import Failure, Inspection, Plan, TaskPlan
 from mailtide.contracts.state import (
@@ -71,6 +72,7 @@ from mailtide.contracts.tasks import (
     Timings,
     TryError,
 )
+from mailtide.contracts.webhook import Webhook
 
 __all__ = [
     "CHAIN_LENGTH",
@@ -140,5 +142,7 @@ __all__ = [
     "TryNumber",
     "Verdict",
     "WatchMessage",
+    "Webhook",
+    "WebhookMessage",
     "new_token",
 ]

@@ -1,6 +1,6 @@
 """Every message on a queue of the run functions."""
 
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -57,6 +57,17 @@ class FinishMessage(Contract):
     run: RunId
 
 
+class WebhookMessage(Contract):
+    """Tell an organisation's webhook that a run has ended. It holds neither the address nor a secret."""
+
+    kind: Literal["webhook"] = "webhook"
+    org: Org
+    run: RunId
+    attempt: TryNumber = 1
+    not_before: datetime | None = None
+    """When the try is due: a queue holds a message back for 15 minutes at most."""
+
+
 class WatchMessage(Contract):
     """Every minute: bring on what should have moved."""
 
@@ -64,7 +75,7 @@ class WatchMessage(Contract):
 
 
 type Message = Annotated[
-    PlanMessage | TickMessage | LaunchMessage | CollectMessage | FinishMessage | WatchMessage,
+    PlanMessage | TickMessage | LaunchMessage | CollectMessage | FinishMessage | WatchMessage | WebhookMessage,
     Field(discriminator="kind"),
 ]
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)

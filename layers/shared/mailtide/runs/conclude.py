@@ -1,26 +1,17 @@
-"""The tail of a run, always in this order: latest.json, done.json, the event, the lock, the machines, the next plan, and the
-open/ marker last. Each effect is idempotent, and as long as the marker stands the tail is run again."""
+"""The tail of a run, always in this order: latest.json, done.json, the event and the webhook, the lock, the machines, the
+next plan, and the open/ marker last. Each effect is idempotent, and as long as the marker stands the tail is run again."""
 
-from mailtide.contracts import Done, Latest, OpenMarker, PlanMessage, RunFinished
+from mailtide.contracts import Done, Latest, OpenMarker, PlanMessage
 from mailtide.runs import keys, lock, store
 from mailtide.runs.launch import ROLE
 from mailtide.runs.services import Services, StepReport
+from mailtide.runs.webhook import finished, queue_webhook
 
 
 def run_tail(services: Services, done: Done) -> None:
     """Everything after done.json: announce, free the lock and the machines, see to the next source, close the marker."""
-    services.announcer.run_finished(
-        RunFinished(
-            org=done.org,
-            run=done.run,
-            status=done.status,
-            reason=done.reason,
-            changed=done.changed,
-            published_etag=done.published_etag,
-            as_of=done.as_of,
-            finished_at=done.finished_at,
-        )
-    )
+    services.announcer.run_finished(finished(done))
+    queue_webhook(services, done)
     lock.release(services, done.org, done.run)
     if done.tries != 1 or done.status != "published":
         _destroy_machines(services, done)

@@ -8,6 +8,7 @@ from mailtide.contracts import (
     PlanMessage,
     TickMessage,
     WatchMessage,
+    WebhookMessage,
 )
 from mailtide.runs.collect import collect_parts
 from mailtide.runs.finish import finish_run
@@ -18,6 +19,7 @@ from mailtide.runs.services import Services, StepReport
 from mailtide.runs.tick import queue_due_runs
 from mailtide.runs.watch import watch_open_runs
 from mailtide.runs.watch_orgs import sweep_machines, watch_organisations
+from mailtide.runs.webhook import send_webhook
 
 
 def carry_out(services: Services, message: Message | None) -> list[StepReport]:
@@ -37,6 +39,8 @@ def carry_out(services: Services, message: Message | None) -> list[StepReport]:
             return [finish_run(services, message)]
         case WatchMessage():
             return _watch(services)
+        case WebhookMessage():
+            return [send_webhook(services, message)]
 
 
 def _watch(services: Services) -> list[StepReport]:

@@ -50,6 +50,11 @@ def feedback_folded(org: str) -> str:
     return f"{ORGS}{org}/feedback.json"
 
 
+def webhook(org: str) -> str:
+    """Where the ends of the organisation's runs are told."""
+    return f"{ORGS}{org}/webhook.json"
+
+
 def marker(org: str, run: str) -> str:
     """The marker of an unfinished run."""
     return f"{OPEN}{org}/{run}"
