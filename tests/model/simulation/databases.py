@@ -23,8 +23,9 @@ def _template() -> bytes:
             "CREATE TABLE contacts(id INTEGER PRIMARY KEY, email TEXT NOT NULL, zip_code TEXT, state TEXT, birth_date TEXT, "
             "effective_date TEXT, phone_number TEXT)"
         )
-        connection.execute(
-            "INSERT INTO contacts(email, state, birth_date) VALUES('ann@example.com', 'CA', '1960-02-29')"
+        connection.executemany(
+            "INSERT INTO contacts(email, state, birth_date) VALUES(?, 'CA', '1960-02-29')",
+            [(f"{name}@example.com",) for name in ("ann", "bob", "cat")],
         )
         connection.execute("CREATE TABLE mark(body BLOB)")
         connection.execute("INSERT INTO mark VALUES(?)", (_MARK + bytes(_FIELDS.size),))

@@ -14,7 +14,7 @@ from tests.model.simulation.drive import ORG, settle, upload
 from tests.model.simulation.invariants import Monitor, at_rest, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
 from tests.model.simulation.steps import Fault
-from tests.model.simulation.world import Worker, World
+from tests.model.simulation.world import IN_CHUNKS, SETTINGS, Worker, World
 from tests.support.memory_bucket import Version
 
 OTHER_DAY = date(2026, 1, 15)
@@ -130,6 +130,7 @@ BEGINNINGS: dict[str, Callable[[World], None]] = {
     "first upload": first_upload,
     "next day": next_day,
     "failed before": failed_before,
+    "in chunks": first_upload,
 }
 
 
@@ -172,7 +173,7 @@ def count_calls(beginning: str) -> int:
 
 
 def _begin(beginning: str) -> tuple[World, Monitor]:
-    world = World()
+    world = World(settings=IN_CHUNKS if beginning == "in chunks" else SETTINGS)
     monitor = Monitor(world)
     BEGINNINGS[beginning](world)
     return world, monitor

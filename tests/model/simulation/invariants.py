@@ -42,6 +42,8 @@ class Monitor:
     def _check(self, written: Written) -> None:
         if _ONCE.fullmatch(written.key) and written.before is not None:
             raise Violation(f"{written.key} was written twice")
+        if written.key.endswith("/tasks/merge/1/task.json"):
+            self._check_merge(written)
         org = keys.parse_source(written.key)
         if org is not None:
             self._check_source(org, written)
@@ -49,6 +51,13 @@ class Monitor:
             _check_lock(written)
         elif written.key.endswith("/latest.json"):
             self._check_latest(written)
+
+    def _check_merge(self, written: Written) -> None:
+        """A merge is launched when all chunks have their parts, and not before."""
+        _, org, run, *_ = written.key.split("/")
+        plan = store.read_plan(self.world.bucket, org, run)
+        if plan is None or not all(self._exists(keys.part(org, run, task.task)) for task in plan.tasks[:-1]):
+            raise Violation("a merge was launched before its parts stood")
 
     def _check_source(self, org: str, written: Written) -> None:
         if written.after is not None:

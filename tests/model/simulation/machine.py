@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
-from mailtide.contracts import Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
+from mailtide.contracts import DELIVERIES, Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
 from mailtide.errors import StaleWriteError, TransientError
 from mailtide.runs.launch import TASK_URL_VARIABLE
 from tests.model.simulation.databases import schedule
@@ -35,10 +35,33 @@ class Behaviour(Enum):
     INTERNAL = "internal error"
     ERROR_AFTER_MANIFEST = "an error after its manifest"
     OVERWRITES = "overwrites what it delivered"
+    BAD_PART = "candidates that cannot be used"
+    """Of a chunk; other machines work."""
 
 
 class Died(Exception):  # noqa: N818 - an event of the simulation
     """The program ends with exit code 1."""
+
+
+def mark_of(document: TaskDocument, source: bytes) -> bytes:
+    """What candidates begin with: run, source and day."""
+    return f"{document.run} {md5(source)} {document.as_of} ".encode()
+
+
+def candidates(document: TaskDocument, source: bytes, behaviour: Behaviour) -> bytes:
+    """What a chunk delivers."""
+    ids = f"{document.task.first_id} {document.task.last_id}".encode()
+    return (b"bad " if behaviour is Behaviour.BAD_PART else mark_of(document, source)) + ids
+
+
+def range_of(body: bytes) -> tuple[int | None, int | None]:
+    """The ids of candidates; (0, 0) for what is none."""
+    words = body.decode(errors="replace").split()[-2:]
+    try:
+        first, last = (None if word == "None" else int(word) for word in words)
+    except ValueError:
+        return 0, 0
+    return first, last
 
 
 @dataclass(frozen=True)
@@ -69,8 +92,12 @@ class Program:
         except StaleWriteError:
             self._fail(document, "source_changed")
             return
-        if not self._goes_wrong(document):
-            self._deliver(document, claim, source)
+        if self._goes_wrong(document):
+            return
+        if document.task.kind == "chunk":
+            self._deliver(document, claim, source, candidates(document, source, self.behaviour))
+        elif self._parts_are_good(document, source):
+            self._deliver(document, claim, source, schedule(source, document.as_of))
 
     def _claims(self, document: TaskDocument, claim: Claim) -> bool:
         if self._put_once("claim.json", document.urls.claim_put, claim.to_bytes()):
@@ -106,20 +133,35 @@ class Program:
             self.machine.end(exit_code=0)
         return self.behaviour in garbage
 
-    def _deliver(self, document: TaskDocument, claim: Claim, source: bytes) -> None:
-        output = schedule(source, document.as_of)
+    def _parts_are_good(self, document: TaskDocument, source: bytes) -> bool:
+        """Whether a merge was given the candidates of every chunk, made from its own source; else it says which are bad."""
+        wanted = None
+        for part in document.parts:
+            body = self._get("candidates.bin", part.get)
+            first_id, last_id = range_of(body)
+            as_told = (len(body), sha256(body).hexdigest()) == (part.size_bytes, part.sha256)
+            if not as_told or first_id != wanted or not body.startswith(mark_of(document, source)):
+                self._fail(document, "bad_delivery", f"The candidates of {part.task} cannot be used.")
+                return False
+            wanted = None if last_id is None else last_id + 1
+        if document.task.kind == "merge" and (not document.parts or wanted is not None):
+            raise AssertionError("a merge was launched without all parts")
+        return True
+
+    def _deliver(self, document: TaskDocument, claim: Claim, source: bytes, output: bytes) -> None:
+        name = DELIVERIES[document.task.kind][0]
         if self.behaviour is Behaviour.EMPTY_DATABASE:
             output = b""
-        if self.behaviour is Behaviour.UNCHANGED:
+        if self.behaviour is Behaviour.UNCHANGED and name == "contacts.db":
             output = source
         changed = output != source
         delivered: tuple[Delivered, ...] = ()
         if changed:
-            etag = self._put("contacts.db", document.urls.deliver_put["contacts.db"], output)
+            etag = self._put(name, document.urls.deliver_put[name], output)
             if self.behaviour is Behaviour.WRONG_ETAG:
                 etag = md5(b"something else")
             digest = sha256(output).hexdigest()
-            delivered = (Delivered(name="contacts.db", size_bytes=len(output), sha256=digest, etag=etag),)
+            delivered = (Delivered(name=name, size_bytes=len(output), sha256=digest, etag=etag),)
         now = self.bucket.clock.now()
         manifest = Manifest(
             token=claim.token,
@@ -132,13 +174,13 @@ class Program:
         )
         self._put_once("manifest.json", document.urls.manifest_put, manifest.to_bytes())
         if self.behaviour is Behaviour.OVERWRITES:
-            self._put("contacts.db", document.urls.deliver_put["contacts.db"], b"no longer what it was")
+            self._put(name, document.urls.deliver_put[name], b"no longer what it was")
         if self.behaviour is Behaviour.ERROR_AFTER_MANIFEST:
             self._fail(document, "internal")
         self.machine.end(exit_code=0)
 
-    def _fail(self, document: TaskDocument, kind: str) -> None:
-        failure = Failure.model_validate({"kind": kind, "message": f"The machine says: {kind}."})
+    def _fail(self, document: TaskDocument, kind: str, message: str = "") -> None:
+        failure = Failure.model_validate({"kind": kind, "message": message or f"The machine says: {kind}."})
         error = TryError(failure=failure, written_at=self.bucket.clock.now())
         self._put_once("error.json", document.urls.error_put, error.to_bytes())
         self.machine.end(exit_code=1)

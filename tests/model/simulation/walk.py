@@ -21,7 +21,7 @@ from tests.model.simulation.drive import run_late, settle
 from tests.model.simulation.invariants import Monitor, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
 from tests.model.simulation.steps import Fault
-from tests.model.simulation.world import Worker, World
+from tests.model.simulation.world import IN_CHUNKS, SETTINGS, Worker, World
 from tests.support.memory_bucket import Version
 from tests.support.memory_machines import MemoryMachine
 from tests.support.memory_queues import Envelope
@@ -66,7 +66,11 @@ class Walk:
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
         self.temper = Temper.draw(self.random)
-        self.world = World(behaviour=self._behaviour, loses_event=lambda _: self._chance(self.temper.lost_event))
+        self.world = World(
+            settings=self.random.choice((SETTINGS, SETTINGS, IN_CHUNKS)),
+            behaviour=self._behaviour,
+            loses_event=lambda _: self._chance(self.temper.lost_event),
+        )
         self.world.bucket.dated_by_initiation = self._chance(0.5)
         self.world.bucket.forgets_completed = self._chance(0.3)
         self.world.bucket.part_bytes = self.random.choice((1_000, 1_000_000))

@@ -28,6 +28,10 @@ SETTINGS = Settings(
     watch_stall_s=60,
     url_ttl_s=3_600,
 )
+IN_CHUNKS = SETTINGS.model_copy(
+    update={"chunking": "always", "chunk_from_contacts": 2, "chunk_contacts": 1, "max_chunks": 3}
+)
+"""Every database of a simulation is done by a machine a contact, and a merge."""
 MAX_RECEIVES = 5
 VISIBILITY_S = 60
 STEP_S = 0.05

@@ -70,6 +70,8 @@ def _problem(services: Services, task: TaskPlan, paths: keys.TryKeys, manifest: 
         return "its manifest contradicts itself"
     if not set(names) <= set(DELIVERIES[task.kind]):
         return "it holds what was not asked for"
+    if any(delivered.size_bytes < 1 for delivered in manifest.delivered):
+        return "it is empty"
     for delivered in manifest.delivered:
         if delivered.name == "contacts.db" and delivered.size_bytes < _SMALLEST_DATABASE_BYTES:
             return f"{delivered.name} is too small to be a database"
