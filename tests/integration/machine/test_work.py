@@ -55,6 +55,7 @@ def test_a_task_is_claimed_delivered_and_last_of_all_told(
         "size_bytes": len(delivered),
         "sha256": hashlib.sha256(delivered).hexdigest(),
         "etag": md5(delivered),
+        "previous_run": None,
     }
     claim = Claim.model_validate_json(task.body("claim.json") or b"")
     assert manifest.token == claim.token

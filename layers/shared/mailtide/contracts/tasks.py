@@ -100,6 +100,8 @@ class Delivered(Contract):
     sha256: str
     etag: str
     """As the PUT answered; publishing copies only an object that still has it."""
+    previous_run: str | None = None
+    """Of a changeset: the last run in the database that it leads on from; None without one."""
 
 
 class Timings(Contract):

@@ -9,8 +9,9 @@ import httpx
 from mailtide.contracts import FeedbackReport, PartInput, TaskDocument, Timings
 from mailtide.errors import BadPartError
 from mailtide.machine import transfer
+from mailtide.machine.beside import deliver_all, leave_for
 from mailtide.machine.chunks.prepare import MergePreparation
-from mailtide.machine.delivery import Delivery, Laps, Say, deliver
+from mailtide.machine.delivery import Delivery, Laps, Say
 from mailtide.machine.feedback import take_feedback
 from mailtide.machine.prepare import Prepare, prepare_whole
 from mailtide.machine.report import PassReport
@@ -30,6 +31,7 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     fetch_s = laps.seconds()
     say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
     feedback = take_feedback(client, document, path, rules)
+    leave = leave_for(document, folder)
     report = run_pass(
         path,
         as_of=document.as_of,
@@ -39,11 +41,12 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
         threads=document.task.threads,
         profile=document.profile,
         prepare=prepare,
+        leave=leave,
     )
     pass_s = laps.seconds()
     say(f"scheduled {report.contacts} contacts in {pass_s:.2f} s")
     changed = report.changed or (feedback is not None and feedback.changed)
-    delivered = (deliver(client, document, "contacts.db", path),) if changed else ()
+    delivered = deliver_all(client, document, path, leave) if changed else ()
     deliver_s = laps.seconds()
     say(f"delivered in {deliver_s:.2f} s")
     return Delivery(

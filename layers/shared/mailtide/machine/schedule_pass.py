@@ -14,6 +14,7 @@ import numpy as np
 from mailtide.database.bulk import Source
 from mailtide.database.compare import Differences, compare
 from mailtide.database.first_schedule import first_schedule
+from mailtide.database.leave import Leave
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
 from mailtide.database.untrusted import quick_check
@@ -56,12 +57,13 @@ def run_pass(
     *,
     check: bool = True,
     prepare: Prepare = prepare_whole,
+    leave: Leave | None = None,
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
     started_at: an aware time, written into the rows. threads: 1 to 32. check: have SQLite check the pages of the
-    tables before anything is written. prepare: decides which rows should stand. The file is locked against everybody
-    throughout, and ends as it was or as it should be.
+    tables before anything is written. prepare: decides which rows should stand. leave: files to write beside. The file is
+    locked against everybody throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
     """
@@ -88,6 +90,10 @@ def run_pass(
                     connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time,
                     run(), insert=insert,
                 )  # fmt: skip
+                if leave is not None:
+                    leave.write(
+                        connection, source, locked.preparation, ids, outcome.desired, found, rules.send_time, run()
+                    )
 
             def run() -> RunRow:
                 return RunRow(
