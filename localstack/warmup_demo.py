@@ -33,7 +33,7 @@ RAMP_DAYS = (1, 2, 3, 4, 4)
 MAX_DAILY = 12
 LEAST_LEAD_S = 20.0
 """From the import to the tick that makes the roster."""
-LIMIT_ABOVE_PLAN = 1.15
+LIMIT_ABOVE_PLAN = 1.25
 
 
 @dataclass(frozen=True, slots=True)

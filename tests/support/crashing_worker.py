@@ -198,5 +198,9 @@ async def run(order: dict[str, Any]) -> None:
     print(json.dumps(report.counts()))
 
 
-if __name__ == "__main__":
+def main() -> None:
     asyncio.run(run(json.load(sys.stdin)))
+
+
+if __name__ == "__main__":
+    main()

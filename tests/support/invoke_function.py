@@ -23,7 +23,7 @@ class Context:
         return 300_000
 
 
-if __name__ == "__main__":
+def main() -> None:
     name = sys.argv[1]
     spec = importlib.util.spec_from_file_location("app", FUNCTIONS / name / "app.py")
     assert spec is not None
@@ -32,3 +32,7 @@ if __name__ == "__main__":
     spec.loader.exec_module(module)
     answer = module.handler(json.load(sys.stdin), Context(name))
     print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,8 @@
 """A sender that ends at any point (os._exit, in a process of its own), and its message delivered again and again."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +10,10 @@ from mailtide.warmup.contracts import LedgerKey, SendMessage
 from mailtide.warmup.ids import message_id
 from mailtide.warmup.ports import CLAIM_TTL_MS
 from tests.integration.mail.conftest import World
+from tests.support import forkserver
 from tests.support.crashing_worker import CRASHED, POINTS
 from tests.support.mail_servers import LoopThread, RecordingServer
 
-ROOT = Path(__file__).resolve().parents[3]
 BEFORE_DATA = ("claim:before", "claim:after", "tokens:after", "offer:after", "begin_data:before")
 
 
@@ -39,10 +36,7 @@ def run_worker(world: World, message: SendMessage, point: str) -> int:
         "message": message.model_dump_json(),
         "point": point,
     }
-    command = [sys.executable, "-m", "tests.support.crashing_worker"]
-    done = subprocess.run(
-        command, input=json.dumps(order), text=True, cwd=ROOT, capture_output=True, timeout=60, check=False
-    )
+    done = forkserver.run("tests.support.crashing_worker:main", env={}, text=json.dumps(order))
     assert done.returncode in {0, CRASHED}, done.stderr
     return done.returncode
 

@@ -1,8 +1,6 @@
 """functions/send_mail as it is deployed: wired by its environment, handed what SQS delivers."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from mailtide.adapters.s3 import S3Bucket
 from mailtide.warmup.contracts import SendMessage, day_of
 from mailtide.warmup.control import set_paused
 from tests.integration.mail.conftest import Cloud, World
+from tests.support import forkserver
 from tests.support.mail_servers import LoopThread, RecordingServer
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,16 +56,11 @@ class Deployed:
     def invoke(self, *bodies: str) -> tuple[list[str], str]:
         """Message ids that return to the queue (their places as text), and everything that was logged."""
         records = [{"messageId": str(place), "body": body} for place, body in enumerate(bodies)]
-        command = [sys.executable, "-m", "tests.support.invoke_send_mail"]
-        done = subprocess.run(
-            command,
-            input=json.dumps({"Records": records}),
-            text=True,
-            cwd=ROOT,
+        done = forkserver.run(
+            "tests.support.invoke_function:main",
+            "send_mail",
             env=self.environment,
-            capture_output=True,
-            timeout=90,
-            check=False,
+            text=json.dumps({"Records": records}),
         )
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

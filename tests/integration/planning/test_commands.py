@@ -3,9 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +10,12 @@ import boto3
 import pytest
 
 from mailtide.adapters.kms import KmsSecrets
+from mailtide.warmup.size import size_warning
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed
-from tests.support import dynamodb
+from tests.support import forkserver
 
-MAILTIDE = Path(sys.executable).with_name("mailtide")
+POOL = 500
+"""Mailboxes of the day: as many as the first threshold."""
 
 
 class Shell:
@@ -28,36 +27,26 @@ class Shell:
         self.key_id = self.kms.create_key()["KeyMetadata"]["KeyId"]
         self.environment = deployed.environment | {"MAILTIDE_SECRETS_KMS_KEY_ID": self.key_id, "COLUMNS": "200"}
 
-    def run(self, *arguments: object, code: int = 0) -> str:
-        """What it said, on both streams."""
-        done = subprocess.run(
-            [str(MAILTIDE), *map(str, arguments)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def run(self, *arguments: object, code: int = 0, both: bool = False) -> str:
+        """What it said; on both streams when it failed, or if wanted."""
+        done = forkserver.command(*arguments, env=self.environment)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-        return done.stdout + (done.stderr if code else "")
+        return done.stdout + (done.stderr if code or both else "")
 
 
 @pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    if not dynamodb.is_installed("ministack"):
-        pytest.fail("MiniStack is not set up; run: make setup")
-    with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
-        yield Shell(Deployed(url))
+def shell(ministack: str) -> Shell:
+    return Shell(Deployed(ministack))
 
 
 def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     file, refused = tmp_path / "boxes.csv", tmp_path / "refused.txt"
-    rows = [f"b{n},acme-{n % 5},b{n}@acme-{n % 5}.example,smtp.example,hunter2" for n in range(60)]
+    rows = [f"b{n},acme-{n % 5},b{n}@acme-{n % 5}.example,smtp.example,hunter2" for n in range(POOL + 2)]
     rows[7] = "b7,acme,not an address,smtp.example,hunter2"
     file.write_text("mailbox_id,user_id,address,smtp_host,password\n" + "\n".join(rows) + "\n")
     said = shell.run("mailboxes", "import", file, "--from", "2026-01-01", "--refused", refused, code=2)
-    assert "59 mailboxes imported, 1 line refused." in said
+    assert f"{POOL + 1} mailboxes imported, 1 line refused." in said
     assert refused.read_text() == "line 9: address: not a mail address in ASCII (domains in other scripts as xn--…)\n"
     assert "hunter2" not in said
 
@@ -80,21 +69,30 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     assert {row["mailbox_id"]: row["status"] for row in exported}["b3"] == "paused"
     assert "hunter2" not in str(exported)
     copy = tmp_path / "copy.csv"
-    assert "59 mailboxes written" in shell.run("mailboxes", "export", copy)
+    assert f"{POOL + 1} mailboxes written" in shell.run("mailboxes", "export", copy)
     assert "exists already" in shell.run("mailboxes", "export", copy, code=2)
-    assert "59 mailboxes imported, 0 lines refused." in shell.run("mailboxes", "import", copy)
+    assert f"{POOL + 1} mailboxes imported, 0 lines refused." in shell.run("mailboxes", "import", copy)
     kept = shell.deployed.mailboxes.get_many(["b3"])["b3"]
     assert kept == stored.model_copy(update={"status": "paused", "status_reason": "paused by a person"})
 
     assert "no roster yet" in shell.run("warmup", "status", code=1)
     assert "A tick is queued." in shell.run("warmup", "trigger")
     (tick,) = shell.deployed.received("plan")
-    assert shell.deployed.invoke("plan_warmup", tick)[0] == []
+    failed, log = shell.deployed.invoke("plan_warmup", tick)
+    assert failed == []
+    (line,) = (line for line in log.splitlines() if '"message":"roster_made"' in line)
+    assert json.loads(line)["level"] == "WARNING"
+    assert json.loads(line)["warnings"] == [size_warning(POOL)]
     assert shell.deployed.invoke("dispatch_shard", *shell.deployed.received("dispatch"))[0] == []
     status: dict[str, Any] = json.loads(shell.run("warmup", "status", "--json"))
-    assert (status["total_mailboxes"], status["active_mailboxes"], status["shards_reporting"]) == (58, 58, 3)
-    assert status["planned_today"] == 58 * 30
-    assert "total mailboxes" in shell.run("warmup", "status")
+    assert (status["total_mailboxes"], status["active_mailboxes"], status["shards_reporting"]) == (POOL, POOL, 3)
+    assert status["planned_today"] == POOL * 30
+    assert status["warnings"] == [size_warning(POOL)]
+    assert (status["size_threshold_crossed"], status["shards_stale"]) == (500, 0)
+    assert status["figures_age_seconds"] < 120
+    said = shell.run("warmup", "status", both=True)
+    for part in (f"{POOL}, {POOL} of them active", f"{POOL * 30:,} mails", " s ago; 3 of 3 shards", size_warning(POOL)):
+        assert str(part) in said
 
 
 @pytest.mark.parametrize(
@@ -108,9 +106,7 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
 )
 def test_a_missing_setting_is_named(shell: Shell, missing: str, arguments: tuple[str, ...]) -> None:
     environment = {name: value for name, value in shell.environment.items() if name != missing}
-    done = subprocess.run(
-        [str(MAILTIDE), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = forkserver.command(*arguments, env=environment)
     assert done.returncode != 0
     assert f"The setting {missing} is missing" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -122,6 +118,10 @@ def test_a_missing_setting_is_named(shell: Shell, missing: str, arguments: tuple
         (("mailboxes", "import", "/nowhere.csv"), "cannot be read"),
         (("mailboxes", "import", "/nowhere.csv", "--from", "soon"), "is no day like"),
         (("warmup", "simulate", "--outage", "noon"), "is no time of the day"),
+        (("warmup", "simulate", "--users", "9999", "--mailboxes", "9999"), "are more than the 1,000,000"),
+        (("warmup", "simulate", "--mails", "0"), "0 is not in the range"),
+        (("warmup", "capacity", "--users", "-3"), "-3 is not in the range"),
+        (("warmup", "capacity", "--send-s", "soon"), "is not a valid float"),
     ],
 )
 def test_bad_input_is_one_sentence(shell: Shell, arguments: tuple[str, ...], sentence: str) -> None:
@@ -132,6 +132,17 @@ def test_capacity_and_a_small_day(shell: Shell) -> None:
     facts = json.loads(shell.run("warmup", "capacity", "--workers", "1", "--json"))
     assert (facts["mails_a_day"], facts["limits_allow"]) == (3_000_000, True)
     assert (facts["worker_mode_mails_a_day"], facts["worker_mode_mailboxes"]) == (9_600, 320)
+    assert "yes" in (said := shell.run("warmup", "capacity", both=True))
+    assert str(size_warning(100_000)) in said
     day = json.loads(shell.run("warmup", "simulate", "--users", "20", "--mailboxes", "2", "--mails", "5", "--json"))
     assert (day["mailboxes"], day["faults"], day["duplicates"]) == (40, [], 0)
-    assert day["sent"] == day["planned"]
+    assert day["sent"] == day["planned"] == 40 * 5, "what was asked for, whatever the quota is"
+
+
+def test_the_old_settings_by_the_command(shell: Shell) -> None:
+    mode = ("warmup", "simulate", "--workers", 1, "--interval", 15, "--batch", 100, "--users", 1)
+    day = json.loads(shell.run(*mode, "--mailboxes", 320, "--json"))
+    assert (day["sent"], day["quotas_met"], day["mailboxes_carried"]) == (9_600, 320, 320)
+    beyond = shell.run(*mode, "--mailboxes", 321, code=1)
+    assert "9,600 of 9,630 planned: enough for 320 mailboxes" in beyond
+    assert "mailboxes missed their quota." in beyond

@@ -41,14 +41,6 @@ QUEUES = ("plan", "dispatch", "send")
 
 
 @pytest.fixture(scope="module")
-def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    if not dynamodb.is_installed("ministack"):
-        pytest.skip("MiniStack is not set up (make setup)")
-    with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
 def shared_proxy(ministack: str) -> Iterator[FaultyProxy]:
     with faulty_proxy(ministack) as running:
         yield running
@@ -127,7 +119,7 @@ def deployment(ministack: str, proxy: FaultyProxy) -> Deployment:
 
 @pytest.fixture(scope="module")
 def planned(ministack: str, shared_proxy: FaultyProxy) -> Deployment:
-    """One whose day is planned: its roster is read from 256 partitions."""
+    """One whose day is planned: its roster is read partition by partition."""
     made = Deployment(ministack, shared_proxy)
     plan_warmup(made.services, WarmupTick())
     return made

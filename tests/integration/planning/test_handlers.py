@@ -1,10 +1,7 @@
 """plan_warmup and dispatch_shard as they are deployed: wired by their environment, handed what SQS delivers."""
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -29,7 +26,7 @@ from mailtide.warmup.contracts import (
 )
 from mailtide.warmup.objects import RosterHeader, ShardSummary
 from mailtide.warmup.store import read
-from tests.support import dynamodb
+from tests.support import dynamodb, forkserver
 from tests.support.warmup_pools import LONG_AGO
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -79,15 +76,11 @@ class Deployed:
     def invoke(self, function: str, *bodies: str) -> tuple[list[str], str]:
         """Message ids that return to the queue (their places as text), and everything that was logged."""
         records = [{"messageId": str(place), "body": body} for place, body in enumerate(bodies)]
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.support.invoke_function", function],
-            input=json.dumps({"Records": records}),
-            text=True,
-            cwd=ROOT,
+        done = forkserver.run(
+            "tests.support.invoke_function:main",
+            function,
             env=self.environment,
-            capture_output=True,
-            timeout=120,
-            check=False,
+            text=json.dumps({"Records": records}),
         )
         assert done.returncode == 0, done.stderr
         answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -114,13 +107,10 @@ QUEUES = ("plan", "dispatch", "send")
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    if not dynamodb.is_installed("ministack"):
-        pytest.fail("MiniStack is not set up; run: make setup")
-    with dynamodb.serving("ministack", tmp_path_factory.mktemp("ministack")) as url:
-        made = Deployed(url)
-        made.mailboxes.put_many([mailbox(number) for number in range(MAILBOXES)])
-        yield made
+def deployed(ministack: str) -> Deployed:
+    made = Deployed(ministack)
+    made.mailboxes.put_many([mailbox(number) for number in range(MAILBOXES)])
+    return made
 
 
 def mailbox(number: int) -> Mailbox:
@@ -148,7 +138,7 @@ def test_the_samples_are_understood() -> None:
 
 def test_a_tick_that_found_nobody_is_carried_out_again_once_mailboxes_have_come(deployed: Deployed) -> None:
     left_s = 600 - time.time() % 600
-    if left_s < 30:
+    if left_s < 15:
         time.sleep(left_s + 1)
     fresh = Deployed(deployed.url)
     today = day_of(int(time.time() * 1000))
@@ -166,7 +156,7 @@ def test_a_tick_that_found_nobody_is_carried_out_again_once_mailboxes_have_come(
 
 def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:
     left_s = 600 - time.time() % 600
-    if left_s < 60:
+    if left_s < 25:
         time.sleep(left_s + 1)
     today = day_of(int(time.time() * 1000))
     failed, log = deployed.invoke("plan_warmup", sample("plan_warmup.tick.json"), "no JSON", '{"kind":"send"}')

@@ -30,7 +30,7 @@ def show(lines: Iterable[Line]) -> None:
     table.add_column(overflow="fold")
     for name, value in lines:
         table.add_row(name, value)
-    Console(highlight=False).print(table)
+    Console(highlight=False, markup=False).print(table)
 
 
 def span(seconds: float) -> str:
@@ -123,7 +123,8 @@ def day_lines(found: Verdict) -> Iterator[Line]:
 
 def worker_day_lines(found: WorkerDay) -> Iterator[Line]:
     """Of `mailtide warmup simulate --workers`."""
-    yield "worker mode", f"{found.workers:,} workers, {found.runs_a_worker:,} runs of {found.run_s:,.0f} s each a day"
+    workers = "1 worker" if found.workers == 1 else f"{found.workers:,} workers"
+    yield "worker mode", f"{workers}, {found.runs_a_worker:,} runs of {found.run_s:,.0f} s each a day"
     yield "quotas met", f"{found.quotas_met:,} of {found.mailboxes:,} mailboxes"
     yield "mails", f"{found.sent:,} of {found.planned:,} planned: enough for {found.mailboxes_carried:,} mailboxes"
     yield "most in a minute", f"{found.peak_minute:,}: all workers run at once"
