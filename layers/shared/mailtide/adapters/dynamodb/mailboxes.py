@@ -9,8 +9,8 @@ from mailtide.warmup.contracts import Mailbox, MailboxProfile, MailboxStatus, St
 from mailtide.warmup.ids import hash64
 
 PARTITIONS = 64
-"""Fixed for the life of the table: a mailbox is found by the hash of its id. Of 100,000 mailboxes each holds some 1,600: two pages
-of a query, and far below what a partition carries."""
+"""Fixed for the life of the table: a mailbox is found by the hash of its id. Of 100,000 mailboxes each holds some 1,600, two
+pages of a query, and far below what a partition carries."""
 USER_INDEX = "by_user"
 _PROFILE = frozenset(MailboxProfile.model_fields)
 _MUTABLE = frozenset({"status", "status_reason", "not_before_ms"})
