@@ -2,7 +2,7 @@
 
 One planned run of two chunks. A call is one message at work, one request a step; it may die between any two. Messages that were
 sent may arrive at any time, in any order, any number of times within a budget, or never. Machines deliver, deliver what nobody
-can use, fail, or die without a word. What is left out: all before plan.json and after result.json (tests/model/protocol.py), time.
+can use, fail, or die without a word. Left out: all before plan.json and after result.json (tests/model/protocol.py), time.
 """
 
 from collections import deque
