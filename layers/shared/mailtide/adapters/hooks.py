@@ -17,15 +17,22 @@ from mailtide.errors import InputError, SettingsError, TransientError
 
 DEADLINE_S = 15.0
 MIN_KEY_LENGTH = 32
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class WebHooks:
     """Implements mailtide.ports.Hooks."""
 
-    def __init__(self, key_secret: str, *, loopback: bool = False, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        key_secret: str,
+        *,
+        loopback: bool = False,
+        tls: ssl.SSLContext | None = None,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
         """loopback: whether addresses of this machine may be asked, also by plain http (the local cloud)."""
+        self._deadline_s = deadline_s
         self._key_secret = key_secret
         self._loopback = loopback
         self._tls = tls
@@ -43,7 +50,7 @@ class WebHooks:
         try:
             return asyncio.run(self._post(parsed, body, headers))
         except TimeoutError:
-            raise TransientError(f"it did not answer within {DEADLINE_S:g} seconds") from None
+            raise TransientError(f"it did not answer within {self._deadline_s:g} seconds") from None
         except httpx.TransportError as error:
             raise TransientError(f"it could not be reached ({type(error).__name__})") from None
 
@@ -55,12 +62,14 @@ class WebHooks:
             raise InputError("The webhook's URL is no web address.") from None
         if parsed.scheme not in ({"https", "http"} if self._loopback else {"https"}) or not parsed.host:
             raise InputError("The webhook's URL must begin with https://.")
+        if parsed.port is not None and not 0 < parsed.port < 65_536:
+            raise InputError("The webhook's URL names a port that there is not.")
         if parsed.userinfo or parsed.fragment:
             raise InputError("The webhook's URL must hold no user name, password or fragment.")
         return parsed
 
     async def _post(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> int:
-        async with asyncio.timeout(DEADLINE_S):
+        async with asyncio.timeout(self._deadline_s):
             address = await self._resolve(url)
             # The body of the answer is nobody's business, and not read.
             async with (
@@ -99,6 +108,4 @@ def is_public(address: Address) -> bool:
     if isinstance(address, ipaddress.IPv4Address):
         return True
     wrapped = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in _NAT64:
-        wrapped.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return all(inner is None or is_public(inner) for inner in wrapped)

@@ -9,12 +9,16 @@ from rich.table import Table
 
 from mailtide.cli.cloud import check_org, cloud_command
 from mailtide.cli.files import parsed_rules, rules_text
+from mailtide.cli.org_webhook import webhook
 from mailtide.errors import InputError, StaleWriteError
 
 
 @click.group()
 def orgs() -> None:
-    """Add organisations and list them."""
+    """Add organisations, list them, and see to what belongs to one: its webhook, its versions, its people."""
+
+
+orgs.add_command(webhook)
 
 
 @orgs.command()

@@ -15,7 +15,7 @@ from mailtide.ports import Bucket, Hooks
 from mailtide.runs import keys, signing, store
 from mailtide.runs.services import Services, StepReport
 
-PAUSES_S = (30, 120, 600, 1_800, 7_200, 18_000, 36_000)
+PAUSES_S = (30, 120, 600, 1_800, 9_000, 18_000, 36_000)
 """Before the second and each later try: the last comes 18 hours after the first."""
 MAX_DELAY_S = 900
 """The longest that a queue may hold a message back; longer pauses are several."""
@@ -37,6 +37,8 @@ def finished(done: Done) -> RunFinished:
         reason=done.reason,
         changed=done.changed,
         published_etag=done.published_etag,
+        sync=done.sync,
+        shared=done.shared,
         as_of=done.as_of,
         finished_at=done.finished_at,
     )
