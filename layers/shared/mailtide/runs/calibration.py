@@ -94,10 +94,9 @@ def speeds_of(report: dict[str, object], contacts: int) -> dict[str, float]:
 
 
 def _transfer(plan: Plan, kind: TaskKind, manifest: Manifest) -> float | None:
-    """Bytes a second: what was delivered, and what was fetched where that is the whole file."""
-    timings = manifest.timings
-    size_bytes = sum(delivered.size_bytes for delivered in manifest.delivered)
-    seconds = timings.deliver_s
-    if kind == "whole":
-        size_bytes, seconds = size_bytes + plan.source.size_bytes, seconds + timings.fetch_s
+    """Bytes a second, both ways together; a merge fetches its parts too, which are few bytes beside the database."""
+    timings, told = manifest.timings, manifest.report.get("source_bytes_read")
+    fetched = told if kind == "chunk" and isinstance(told, int) else plan.source.size_bytes
+    size_bytes = fetched + sum(delivered.size_bytes for delivered in manifest.delivered)
+    seconds = timings.fetch_s + timings.deliver_s
     return round(size_bytes / seconds, 1) if size_bytes >= LEAST_BYTES and seconds > 0 else None

@@ -9,6 +9,7 @@ from mailtide.runs import keys, store
 from mailtide.runs.feedback import told
 from mailtide.runs.parts import chunks, list_tries, task_of
 from mailtide.runs.services import Services
+from mailtide.runs.share import shared_by
 from mailtide.runs.sizing import egress_usd, machine_usd, requests_usd
 
 
@@ -23,6 +24,7 @@ def done_of(
     """The end of a planned run, told from its objects."""
     part = result.part
     machines = _machines(services, plan, result)
+    parts = _chunk_parts(services, plan)
     deciding = [use for use in machines if part and (use.task, use.attempt) == (part.task, part.attempt)]
     manifest = part.manifest if part else None
     return Done(
@@ -32,12 +34,14 @@ def done_of(
         reason=reason,
         changed=status == "published" and manifest is not None and manifest.changed,
         published_etag=published_etag,
+        sync=plan.sync,
+        shared=shared_by(plan, part) if status == "published" else (),
         as_of=plan.as_of,
         report=told(plan, manifest.report) if manifest else None,
-        steps=_steps(services, plan, result, machines),
+        steps=_steps(services, plan, result, machines, parts),
         machine=next((use.launch for use in (*deciding, *reversed(machines))), None),
         machines=machines,
-        cost=_cost(services, plan, machines),
+        cost=_cost(services, plan, machines, parts),
         tries=max((use.attempt for use in machines), default=result.tries),
         finished_at=services.clock.now(),
     )
@@ -71,7 +75,15 @@ def _end(result: Result, paths: keys.TryKeys, objects: dict[str, ObjectInfo]) ->
     return last.last_modified if last is not None else result.decided_at
 
 
-def _steps(services: Services, plan: Plan, result: Result, machines: tuple[MachineUse, ...]) -> tuple[Step, ...]:
+def _chunk_parts(services: Services, plan: Plan) -> dict[str, Part]:
+    """The parts of chunks that stand."""
+    read = (store.read(services.bucket, keys.part(plan.org, plan.run, name), Part) for name in chunks(plan))
+    return {part.task: part for part in read if part is not None}
+
+
+def _steps(
+    services: Services, plan: Plan, result: Result, machines: tuple[MachineUse, ...], parts: dict[str, Part]
+) -> tuple[Step, ...]:
     part = result.part
     manifest = part.manifest if part else None
     launched = [use.launch.launched_at for use in machines if part is None or _counts(part, use)]
@@ -79,7 +91,7 @@ def _steps(services: Services, plan: Plan, result: Result, machines: tuple[Machi
         ("uploaded", plan.source.last_modified),
         ("opened", plan.opened_at),
         ("planned", plan.planned_at),
-        *_chunk_steps(services, plan, machines),
+        *_chunk_steps(plan, machines, parts),
         ("merge launched" if chunks(plan) else "launched", launched[-1] if launched else None),
         ("machine started", manifest.started_at if manifest else None),
         ("machine finished", manifest.finished_at if manifest else None),
@@ -93,14 +105,15 @@ def _counts(part: Part, use: MachineUse) -> bool:
     return (use.task, use.attempt) == (part.task, part.attempt)
 
 
-def _chunk_steps(services: Services, plan: Plan, machines: tuple[MachineUse, ...]) -> list[tuple[str, datetime | None]]:
-    """When the first and the last chunk machine were launched, and when the last part stood."""
+def _chunk_steps(
+    plan: Plan, machines: tuple[MachineUse, ...], parts: dict[str, Part]
+) -> list[tuple[str, datetime | None]]:
+    """When the first and the last chunk machine were launched, and when the last part was delivered."""
     names = chunks(plan)
     launches = [use.launch.launched_at for use in machines if use.task in names]
     if not launches:
         return []
-    parts = (store.read(services.bucket, keys.part(plan.org, plan.run, name), Part) for name in names)
-    ended = [part.manifest.finished_at for part in parts if part is not None]
+    ended = [part.manifest.finished_at for part in parts.values()]
     chunked = max(ended) if len(ended) == len(names) else None
     return [
         ("first chunk launched", min(launches)),
@@ -109,10 +122,10 @@ def _chunk_steps(services: Services, plan: Plan, machines: tuple[MachineUse, ...
     ]
 
 
-def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...]) -> Cost:
+def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...], parts: dict[str, Part]) -> Cost:
     """Each machine's time counts from its creation to its last write, at the size that it had."""
     settings = services.settings
-    fetched = sum(_fetched_bytes(plan, use) for use in machines)
+    fetched = sum(_fetched_bytes(plan, use, parts) for use in machines)
     return Cost(
         machine_s=round(sum(use.seconds for use in machines), 3),
         machine_usd=round(sum(use.usd for use in machines), 9),
@@ -121,7 +134,12 @@ def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...]) -> C
     )
 
 
-def _fetched_bytes(plan: Plan, use: MachineUse) -> int:
-    """What a machine fetches: the database; a chunk's the part that it needs, about."""
-    task = task_of(plan, use.task)
-    return plan.source.size_bytes // (len(chunks(plan)) if task is not None and task.kind == "chunk" else 1)
+def _fetched_bytes(plan: Plan, use: MachineUse, parts: dict[str, Part]) -> int:
+    """What a machine fetches: the database, with the parts for a merge; of it what a chunk's machine says, or its share."""
+    task, size_bytes = task_of(plan, use.task), plan.source.size_bytes
+    if task is None or task.kind != "chunk":
+        return size_bytes + sum(
+            delivered.size_bytes for part in parts.values() for delivered in part.manifest.delivered
+        )
+    told = parts[use.task].manifest.report.get("source_bytes_read") if use.task in parts else None
+    return told if isinstance(told, int) else size_bytes // len(chunks(plan))
