@@ -92,6 +92,7 @@ class App:
                 "log": str(machine.log),
                 "metadata": machine.metadata,
                 "faults": [fault.kind for fault in machine.faults],
+                "struck": machine.struck,
             }
             for machine in self._fleet.all()
         ]

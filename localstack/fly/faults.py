@@ -202,7 +202,8 @@ class FaultClient:
         return self._rows("/_faults")
 
     def machines(self) -> list[dict[str, Any]]:
-        """Every machine ever created, vanished ones too: id, name, state, pid (null when nothing runs), log."""
+        """Every machine ever created, vanished ones too: id, name, state, pid (null when nothing runs), log, and the kinds
+        of its faults: all, and those that struck."""
         return self._rows("/_machines")
 
     def requests(self) -> list[dict[str, Any]]:

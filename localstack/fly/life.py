@@ -123,11 +123,15 @@ class Life:
         machine = self.machine
         self._exit_code, self._oom_killed = None, False
         machine.moved("starting", "start", "user")
-        await asyncio.sleep(sum(fault.delay_s for fault in machine.faults if isinstance(fault, SlowBoot)))
+        slow = [fault for fault in machine.faults if isinstance(fault, SlowBoot)]
+        await asyncio.sleep(sum(fault.delay_s for fault in slow))
+        machine.struck += [fault.kind for fault in slow]
         command, crashes = self._command()
         scratch = self._nursery.directory / machine.id
         scratch.mkdir(exist_ok=True)
-        limit = machine.memory_mb if any(isinstance(fault, MemoryLimit) for fault in machine.faults) else None
+        limits = [fault.kind for fault in machine.faults if isinstance(fault, MemoryLimit)]
+        machine.struck += limits
+        limit = machine.memory_mb if limits else None
         self._process = await self._nursery.spawn(command, self._env(scratch), scratch, machine.log, limit)
         machine.pid = self._process.pid
         if not crashes:
@@ -145,8 +149,10 @@ class Life:
         """What to run, and whether it crashes before it counts as started."""
         for fault in self.machine.faults:
             if isinstance(fault, CrashOnBoot):
+                self.machine.struck.append(fault.kind)
                 return ["/bin/sh", "-c", f"echo 'boot failed (planted fault)' >&2; exit {fault.exit_code}"], True
             if isinstance(fault, Hang) and fault.after_s is None:
+                self.machine.struck.append(fault.kind)
                 return ["sleep", "infinity"], False
         return self.machine.command, False
 
@@ -166,6 +172,7 @@ class Life:
         effect = self._timed_effect(fault)
         if effect is not None:
             await asyncio.sleep(getattr(fault, "after_s", 0.0))
+            self.machine.struck.append(fault.kind)
             effect()
 
     def _timed_effect(self, fault: MachineFault) -> Callable[[], None] | None:
@@ -189,7 +196,9 @@ class Life:
 
     def _exit_event(self, real_code: int) -> dict[str, Any]:
         """The event of an exit; like Fly's, it leaves out what is 0 or false."""
-        planted = [f.exit_code for f in self.machine.faults if isinstance(f, ExitCode) and f.after_s is None]
+        lies = [fault for fault in self.machine.faults if isinstance(fault, ExitCode) and fault.after_s is None]
+        self.machine.struck += [fault.kind for fault in lies]
+        planted = [fault.exit_code for fault in lies]
         code = next((code for code in [self._exit_code, *planted] if code is not None), real_code)
         event = {
             "exit_code": code,

@@ -49,6 +49,8 @@ class Machine:
     vanished: bool = False
     pid: int | None = None
     hidden_until: float = 0.0
+    struck: list[str] = field(default_factory=list)
+    """Kinds of its faults that took effect: one that comes too late does not."""
     lease: LeaseBook = field(init=False)
     _history: list[tuple[str, str]] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,7 +58,9 @@ class Machine:
     def __post_init__(self) -> None:
         self.lease = LeaseBook(self.id)
         self.versions.append({"version": self.instance_id, "user_config": self.config})
-        hidden_s = max((fault.for_s for fault in self.faults if isinstance(fault, Hidden)), default=0.0)
+        hidden = [fault for fault in self.faults if isinstance(fault, Hidden)]
+        hidden_s = max((fault.for_s for fault in hidden), default=0.0)
+        self.struck += [fault.kind for fault in hidden]
         self.hidden_until = time.monotonic() + hidden_s
 
     @property

@@ -45,6 +45,20 @@ def test_a_machine_that_ends_badly_is_destroyed_and_says_why(
     assert client.wait(created.id, "destroyed", timeout_s=5) is not None
     ended = host.get(created.id)
     assert (ended.exit_code, ended.oom_killed, ended.gone) == (exit_code, oom_killed, True)
+    assert _struck(faults, created.id) == [fault.kind]
+
+
+def _struck(faults: FaultClient, machine_id: str) -> list[str]:
+    return next(row["struck"] for row in faults.machines() if row["id"] == machine_id)
+
+
+def test_a_fault_that_comes_too_late_has_not_struck(
+    host: FlyMachineHost, client: FlyClient, faults: FaultClient
+) -> None:
+    faults.plant(Kill(after_s=60))
+    created = host.create(wanted("echo"))
+    client.wait(created.id, "destroyed", timeout_s=5)
+    assert _struck(faults, created.id) == []
 
 
 def test_a_crash_on_boot_never_reaches_the_entry_point_nor_started(
