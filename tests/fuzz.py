@@ -14,7 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COMPARISONS = (
     "tests/property/rules/test_decide.py",
+    "tests/property/rules/test_chunks.py",
     "tests/integration/pass_/test_against_reference.py",
+    "tests/integration/pass_/test_chunks.py",
     "tests/integration/database/test_read.py",
     "tests/unit/database/test_keys.py",
 )

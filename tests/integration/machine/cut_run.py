@@ -112,12 +112,15 @@ def tables(database: bytes) -> dict[str, list[Any]]:
         path.write_bytes(database)
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
-            names = [row[1] for row in connection.execute("PRAGMA table_info(scheduler_runs)")]
-            told = ", ".join(name for name in names if name not in _SILENT)
-            return {
-                "email_schedules": connection.execute("SELECT * FROM email_schedules ORDER BY id").fetchall(),
-                "scheduler_runs": connection.execute(f"SELECT {told} FROM scheduler_runs ORDER BY run_id").fetchall(),
-                "checked": connection.execute("PRAGMA integrity_check").fetchall(),
+            return {name: _rows(connection, name) for name in ("email_schedules", "scheduler_runs")} | {
+                "checked": connection.execute("PRAGMA integrity_check").fetchall()
             }
         finally:
             connection.close()
+
+
+def _rows(connection: apsw.Connection, table: str) -> list[Any]:
+    """Types and bytes of all cells, for text need not be valid."""
+    names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    cells = ", ".join(f"typeof({name}), CAST({name} AS BLOB)" for name in names if name not in _SILENT)
+    return connection.execute(f"SELECT {cells} FROM {table} ORDER BY rowid").fetchall()

@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailtide.rules.columns import Desired, Outcome
@@ -17,6 +17,7 @@ from tests.support.chunks import decide_in_chunks, even_borders
 from tests.unit.rules.bridge import to_inputs
 
 COUNTS = st.sampled_from([1, 2, 3, 8, 17])
+FEWER = settings(max_examples=max(1, settings().max_examples // 4))
 BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=16)
 
 
@@ -50,16 +51,19 @@ def assert_cut_alike(tables: Tables, text: str, as_of: datetime.date, borders: l
     assert list(many.notes) == list(one.notes)
 
 
+@FEWER
 @given(st.data(), days_of_run, rules_texts(), COUNTS)
 def test_equal_counts(data: st.DataObject, as_of: datetime.date, text: str, chunks: int) -> None:
     assert_cut_alike(data.draw(databases(as_of)), text, as_of, chunks)
 
 
+@FEWER
 @given(st.data(), days_of_run, rules_texts(), BORDERS)
 def test_any_borders_and_empty_chunks(data: st.DataObject, as_of: datetime.date, text: str, borders: list[int]) -> None:
     assert_cut_alike(data.draw(databases(as_of, contacts=15, rows=20)), text, as_of, borders)
 
 
+@FEWER
 @given(st.data(), days_of_run, crowd_rules, COUNTS)
 def test_caps_that_cascade_over_borders(data: st.DataObject, as_of: datetime.date, text: str, chunks: int) -> None:
     assert_cut_alike(data.draw(crowds(as_of)), text, as_of, chunks)

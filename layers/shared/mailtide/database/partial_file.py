@@ -28,24 +28,34 @@ from mailtide.errors import MailtideError
 from mailtide.rules.columns import Bool, Int64
 
 UNIT_BYTES = 4096
-GAP_BYTES = 128 << 10
-"""Less than this between two parts costs less to fetch along than a request of its own."""
-REQUEST_BYTES = 4 << 20
 CONNECTIONS = 8
-MAX_PIECES = 256
-"""Requests for one list of parts, before large ones are cut; beyond it wider gaps are fetched along."""
-FIRST_BYTES = 64 << 10
-AHEAD_BYTES = 64 << 10
-MAX_SURPRISES = 64
-"""Reads of what is not there yet, before the whole file is fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How parts are fetched: what a request costs against what its bytes cost."""
+
+    gap_bytes: int = 128 << 10
+    """Less than this between two parts is fetched along, which costs less than a request of its own."""
+    request_bytes: int = 4 << 20
+    """The most of one request."""
+    most_pieces: int = 256
+    """Of one list of parts, before large ones are cut; beyond it wider gaps are fetched along."""
+    ahead_bytes: int = 64 << 10
+    """Fetched beyond what SQLite reads and nobody asked for."""
+    most_surprises: int = 64
+    """Such reads, before the whole file is fetched."""
+
+
+USUAL = Manner()
 
 
 class PartialFile:
     """The local file; for any number of threads."""
 
-    def __init__(self, reader: RangeReader, path: Path) -> None:
+    def __init__(self, reader: RangeReader, path: Path, manner: Manner = USUAL) -> None:
         """path: where the local file is made. Raises what the reader raises."""
-        self._reader = reader
+        self._reader, self._manner = reader, manner
         self.size_bytes = reader.size_bytes
         self._here = np.zeros(-(-self.size_bytes // UNIT_BYTES), np.bool_)
         self._lock = threading.RLock()
@@ -84,9 +94,8 @@ class PartialFile:
         with self._lock:
             self._surprises += 1
             wanted = np.zeros(len(self._here), np.bool_)
-            ahead = FIRST_BYTES if not self.requests else AHEAD_BYTES
-            wanted[first : -(-(end + ahead) // UNIT_BYTES)] = True
-            self._fetch(wanted | (self._surprises > MAX_SURPRISES))
+            wanted[first : -(-(end + self._manner.ahead_bytes) // UNIT_BYTES)] = True
+            self._fetch(wanted | (self._surprises > self._manner.most_surprises))
 
     def _fetch(self, wanted: Bool) -> None:
         with self._lock:
@@ -94,7 +103,7 @@ class PartialFile:
             if not len(missing):
                 return
             start_s = time.monotonic()
-            requests = [request for piece in _pieces(missing) for request in _cut(*piece)]
+            requests = [request for piece in self._pieces(missing) for request in self._cut(*piece)]
             if len(requests) == 1:
                 self._get(requests[0])
             else:
@@ -116,20 +125,18 @@ class PartialFile:
             written = os.pwrite(self.descriptor, view, offset)
             view, offset = view[written:], offset + written
 
+    def _pieces(self, missing: Int64) -> list[tuple[int, int]]:
+        """Stretches first .. end - 1 of units, which may hold some that nobody asked for."""
+        gaps = np.diff(missing) - 1
+        cuts = np.flatnonzero(gaps * UNIT_BYTES > self._manner.gap_bytes)
+        if len(cuts) >= self._manner.most_pieces:
+            cuts = np.sort(cuts[np.argsort(-gaps[cuts], kind="stable")[: self._manner.most_pieces - 1]])
+        edges = [0, *(cuts + 1).tolist(), len(missing)]
+        return [(int(missing[low]), int(missing[high - 1]) + 1) for low, high in pairwise(edges)]
 
-def _pieces(missing: Int64) -> list[tuple[int, int]]:
-    """Stretches first .. end - 1 of units, which may hold some that nobody asked for."""
-    gaps = np.diff(missing) - 1
-    cuts = np.flatnonzero(gaps * UNIT_BYTES > GAP_BYTES)
-    if len(cuts) >= MAX_PIECES:
-        cuts = np.sort(cuts[np.argsort(-gaps[cuts], kind="stable")[: MAX_PIECES - 1]])
-    edges = [0, *(cuts + 1).tolist(), len(missing)]
-    return [(int(missing[low]), int(missing[high - 1]) + 1) for low, high in pairwise(edges)]
-
-
-def _cut(first: int, end: int) -> list[tuple[int, int]]:
-    step = REQUEST_BYTES // UNIT_BYTES
-    return [(start, min(start + step, end)) for start in range(first, end, step)]
+    def _cut(self, first: int, end: int) -> list[tuple[int, int]]:
+        step = max(1, self._manner.request_bytes // UNIT_BYTES)
+        return [(start, min(start + step, end)) for start in range(first, end, step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +177,12 @@ class PartialSource(Source):
 
 
 @contextmanager
-def open_partial(reader: RangeReader, path: Path) -> Iterator[PartialSource]:
+def open_partial(reader: RangeReader, path: Path, manner: Manner = USUAL) -> Iterator[PartialSource]:
     """A remote database, read through a local file that is made at `path` and stays there.
 
     Raises DatabaseError for what is wrong with the file, and what the reader raises as it was.
     """
-    file = PartialFile(reader, path)
+    file = PartialFile(reader, path, manner)
     vfs = RangedVFS(file)
     try:
         header = read_header(file.read(0, HEADER_BYTES), file.size_bytes)

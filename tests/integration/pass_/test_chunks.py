@@ -1,0 +1,92 @@
+"""Chunks that read their parts of a file over ranged reads, and a merge: what one machine makes of the whole file."""
+
+import datetime
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailtide.database.local_reader import LocalReader
+from mailtide.database.partial_file import USUAL, Manner, open_partial
+from mailtide.database.read_chunk import read_chunk
+from mailtide.errors import DatabaseError
+from mailtide.machine.chunks.chunk import propose_chunk
+from mailtide.machine.chunks.prepare import MergePreparation
+from mailtide.machine.prepare import Prepare, prepare_whole
+from mailtide.machine.report import PassReport
+from mailtide.machine.schedule_pass import run_pass
+from mailtide.rules.config import Rules, load_rules
+from tests.integration.machine.cut_run import tables
+from tests.integration.pass_.files import FileMaker
+from tests.property.rules.databases import databases, days_of_run, rules_texts
+from tests.support.chunks import PLANNED_AT, RUN, document, ranges
+
+BITTEN = Manner(gap_bytes=0, request_bytes=8192, most_pieces=3, ahead_bytes=0, most_surprises=5)
+FEWER = settings(max_examples=max(1, settings().max_examples // 4))
+BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=7)
+
+
+def chunk_parts(
+    path: Path, rules: Rules, as_of: datetime.date, borders: Sequence[int], threads: int, manner: Manner = USUAL
+) -> Prepare:
+    """Every chunk in turn, from a partial file of its own; gives the merge's preparation."""
+    with LocalReader(path) as reader:
+        merge = document("merge", rules, as_of)
+        source = merge.source.model_copy(update={"size_bytes": reader.size_bytes})
+        parts = []
+        for number, ids in enumerate(ranges(borders)):
+            given = document("chunk", rules, as_of, number, ids, source=source)
+            with open_partial(reader, path.with_suffix(".partial"), manner) as partial:
+                read = read_chunk(partial, ids, threads)
+            parts.append((given.task.task, propose_chunk(given, rules, read, threads).data))
+    return MergePreparation(merge.model_copy(update={"source": source}), tuple(parts))
+
+
+def run(path: Path, rules: Rules, as_of: datetime.date, threads: int, prepare: Prepare) -> PassReport:
+    return run_pass(path, as_of, rules, RUN, PLANNED_AT, threads, prepare=prepare)
+
+
+def outcome(path: Path, report: PassReport) -> tuple[dict[str, Any], Any]:
+    return report.model_dump(exclude={"seconds"}), tables(path.read_bytes()) if report.changed else path.read_bytes()
+
+
+def assert_same(
+    path: Path, rules: Rules, as_of: datetime.date, borders: Sequence[int], threads: int = 1, manner: Manner = USUAL
+) -> None:
+    """The same file and report, or the same refusal."""
+    alone, original = path.with_name("alone.db"), path.read_bytes()
+    alone.write_bytes(original)
+    refused, whole = attempt(lambda: run(alone, rules, as_of, threads, prepare_whole))
+    refused_too, merged = attempt(
+        lambda: run(path, rules, as_of, threads, chunk_parts(path, rules, as_of, borders, threads, manner))
+    )
+    assert refused_too == refused
+    if whole is None or merged is None:
+        assert path.read_bytes() == original
+    else:
+        assert outcome(path, merged) == outcome(alone, whole)
+
+
+def attempt(work: Callable[[], PassReport]) -> tuple[str | None, PassReport | None]:
+    """The sentence of a refusal, or the report."""
+    try:
+        return None, work()
+    except DatabaseError as error:
+        return str(error), None
+
+
+@FEWER
+@given(st.data(), days_of_run, rules_texts(), st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.6]), BORDERS)
+def test_files_of_every_shape(
+    data: st.DataObject, as_of: datetime.date, text: str, seed: int, spoiling: float, borders: list[int]
+) -> None:
+    drawn = data.draw(databases(as_of, contacts=12, rows=12))
+    random = Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "organisation.db"
+        FileMaker(path, random, spoiling).write(drawn)
+        assert_same(path, load_rules(text), as_of, borders, random.choice([1, 2]), random.choice([USUAL, BITTEN]))
