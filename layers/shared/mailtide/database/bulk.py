@@ -8,7 +8,7 @@ ASCII where it must be, sends its whole chunk the slow way.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from mailtide.database.header import Header
 from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile
+from mailtide.database.pages.proof import TableProof
 from mailtide.database.schema import Table
 from mailtide.database.untrusted import clear_errors, open_untrusted
 from mailtide.database.values import FIRST_YEAR, LAST_YEAR, Cell, decode_cell
@@ -40,6 +41,8 @@ class Source:
     header: Header
     descriptor: int | None = None
     """Where the whole of the database stands in the file itself: an open descriptor of it, for reading its pages."""
+    proofs: dict[str, TableProof] = field(default_factory=dict)
+    """By lower-cased name of a table: what its pages prove, once they are read, to the one who asked for it."""
 
     @property
     def pages(self) -> PageFile | None:

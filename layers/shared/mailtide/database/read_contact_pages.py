@@ -8,6 +8,7 @@ from mailtide.database.bulk import MAX_LINE, parse_small
 from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart, judge_emails
 from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile, UnusualPagesError
+from mailtide.database.pages.proof import TableProof
 from mailtide.database.pages.records import Records, Values
 from mailtide.database.pages.scan import positions, scan_pages
 from mailtide.database.pages.texts import days, plain, width_of
@@ -30,14 +31,15 @@ def read_contact_pages(
     suppressions: set[str],
     threads: int,
     within: IdRange = EVERY_ID,
+    proof: TableProof | None = None,
 ) -> tuple[list[ContactPart], Int64]:
     """The contacts in parts, and the rowids of those that must be read slowly, ascending.
 
-    names: id, email, state, zip_code, birth_date, effective_date and phone_number. within: a range of rowids. Raises
-    UnusualPagesError, also when so many rows are unusual that SQLite is faster.
+    names: id, email, state, zip_code, birth_date, effective_date and phone_number. within: a range of rowids.
+    proof: is made on the way. Raises UnusualPagesError, also when so many rows are unusual that SQLite is faster.
     """
     reader = _Reader(table, names, suppressions)
-    found = scan_pages(file, table, threads, reader.part, within)
+    found = scan_pages(file, table, threads, reader.part, within, proof)
     slow = np.concatenate([rowids for _, rowids in found])
     if len(slow) > _MAX_SLOW + sum(part.rows for part, _ in found) // 8:
         raise UnusualPagesError
@@ -49,7 +51,7 @@ class _Reader:
 
     def __init__(self, table: Table, names: tuple[str, ...], suppressions: set[str]) -> None:
         """Raises UnusualPagesError."""
-        self._wanted = positions(table, names)
+        self._wanted, self._columns = positions(table, names), len(table.columns)
         self._suppressions = suppressions
         stored = [email.encode() for email in suppressions if email.isascii() and len(email) <= MAX_LINE]
         self._mask = (1 << (_SLOTS_A_TEXT * len(stored)).bit_length()) - 1
@@ -62,7 +64,7 @@ class _Reader:
 
     def part(self, records: Records) -> tuple[ContactPart, Int64]:
         """The usual rows, and the rowids of the others."""
-        number, email, state, zip_code, birth, effective, phone = records.columns(self._wanted)
+        number, email, state, zip_code, birth, effective, phone = records.columns(self._wanted, self._columns)
         ids, known = (records.rowid, ~records.bad) if self._id_is_rowid else number.integers()
         email_bad, email_valid, suppressed = self._emails(email)
         states, state_bad = _states(state)

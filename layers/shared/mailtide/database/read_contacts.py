@@ -102,7 +102,8 @@ def _from_pages(
         return None
     rowids = within if table.rowid_alias == "id" else EVERY_ID
     try:
-        parts, slow = read_contact_pages(source.pages, table, CONTACT_COLUMNS, suppressions, threads, rowids)
+        proof = source.proofs.get("contacts")
+        parts, slow = read_contact_pages(source.pages, table, CONTACT_COLUMNS, suppressions, threads, rowids, proof)
     except UnusualPagesError:
         return None
     connection = source.open()

@@ -74,9 +74,9 @@ def read_standing(source: Source, schema: Schema, ids: Int64, threads: int) -> S
     table = schema.get("email_schedules")
     if source.pages is None or table is None or table.rowid_alias not in (None, "id"):
         return None
-    texts = Texts(_text)
+    texts, proof = Texts(_text), source.proofs.get("email_schedules")
     try:
-        parts = scan_pages(source.pages, table, threads, _Reader(table, ids, texts).part)
+        parts = scan_pages(source.pages, table, threads, _Reader(table, ids, texts).part, proof=proof)
     except UnusualPagesError:
         return None
     slow = np.concatenate([part.slow for part in parts])
@@ -108,6 +108,7 @@ class _Reader:
         if contact is None:
             raise UnusualPagesError
         self._contact, self._wanted, self._width = contact, wanted, 0
+        self._of = len(table.columns)
         if None in wanted[-len(_PARTS) :]:
             # Only all three make a date.
             self._wanted[-len(_PARTS) :] = [None] * len(_PARTS)
@@ -129,7 +130,7 @@ class _Reader:
 
     def _columns(self, heads: Records) -> tuple[RunColumns, Bool]:
         """The columns of the runs, and which runs must be read slowly."""
-        values = dict(zip(_NAMES, heads.columns(self._wanted), strict=True))
+        values = dict(zip(_NAMES, heads.columns(self._wanted, self._of), strict=True))
         day, text, number = {}, {}, {}
         wrong = [heads.bad]
         for name in _DATES:

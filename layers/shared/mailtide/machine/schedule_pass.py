@@ -1,9 +1,9 @@
 """The pass: read the columns, decide, compare with the planned rows that stand in the table, write what differs."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,12 @@ import apsw
 import numpy as np
 
 from mailtide.database.bulk import Source
+from mailtide.database.checked import checked_beside
 from mailtide.database.compare import Differences, compare
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.leave import Leave
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
-from mailtide.database.untrusted import quick_check
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
 from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
@@ -61,8 +61,8 @@ def run_pass(
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
-    started_at: an aware time, written into the rows. threads: 1 to 32. check: have SQLite check the pages of the
-    tables before anything is written. prepare: decides which rows should stand. leave: files to write beside. The file is
+    started_at: an aware time, written into the rows. threads: 1 to 32. check: have the pages of the tables
+    checked before anything is written. prepare: decides which rows should stand. leave: files to write beside. The file is
     locked against everybody throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
@@ -71,10 +71,11 @@ def run_pass(
     with locked_file(path) as locked:
         source = Source(locked.content, locked.header, locked.content_descriptor)
         replaces = profile == "highperf" and locked.link_count == 1
-        tables = [table.name for table in locked.schema.tables.values()] if check else []
-        with _checked_beside(source, tables, threads) as verdict, ExitStack() as copies:
+        checked = replace(locked.schema, tables=locked.schema.tables if check else {})
+        with checked_beside(source, checked, threads) as verdict, ExitStack() as copies:
             with watch.step("read"):
                 read = prepare(source, locked.schema, rules, days_since_epoch(as_of), threads)
+            verdict.go_on()
             with watch.step(read.step):
                 outcome = read.decide()
             # Nearly every run changes something, and copying takes a core's time that the rest has to spare.
@@ -102,7 +103,7 @@ def run_pass(
 
             def approve() -> None:
                 with watch.step("check"):
-                    verdict()
+                    verdict.wait()
 
             if copy is not None and not found.is_empty:
                 with watch.step("write"):
@@ -135,30 +136,6 @@ def run_pass(
         warnings=warnings,
         seconds={**watch.seconds, "total": watch.total()},
     )
-
-
-@contextmanager
-def _checked_beside(source: Source, tables: list[str], threads: int) -> Iterator[Callable[[], None]]:
-    """Have SQLite check the pages of tables while the caller reads them; gives a function that waits for the verdict.
-
-    Nothing may be written before it. It raises DatabaseError when the file is damaged, and so does leaving by any error:
-    damage explains the error better. With one thread the check comes first.
-    """
-    with closing(source.open()) as connection:
-        if threads == 1:
-            quick_check(connection, tables)
-            yield lambda: None
-            return
-        with ThreadPoolExecutor(1) as pool:
-            verdict = pool.submit(quick_check, connection, tables)
-            try:
-                yield verdict.result
-            except Exception:
-                verdict.result()
-                raise
-            except BaseException:
-                connection.interrupt()
-                raise
 
 
 def _skipped_contacts(read: Prepared, outcome: Outcome) -> dict[str, int]:

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from mailtide.database.pages.file import PADDING, UnusualPagesError
+from mailtide.database.pages.layout import MIN_HEADER_BYTES
 from mailtide.database.pages.tree import Cells
 from mailtide.rules.columns import Bool, Int32, Int64, UInt8
 
@@ -94,7 +95,8 @@ def window(buffer: UInt8, at: Int32, width: int) -> UInt8:
 class Records:
     """Records in a buffer that ends with PADDING bytes; every array has shape (n,).
 
-    bad: rows whose shape this package does not read; it grows while columns are read.
+    bad: rows whose shape this package does not read; it grows while columns are read. verdicts: of each look at whole
+    records, these or some that stand for them, whether header and values fill them.
     """
 
     buffer: UInt8
@@ -102,6 +104,7 @@ class Records:
     start: Int32
     size: Int32
     bad: Bool = field(repr=False)
+    verdicts: list[bool] = field(default_factory=list)
 
     @staticmethod
     def of(buffer: UInt8, cells: Cells) -> "Records":
@@ -112,7 +115,12 @@ class Records:
         return len(self.rowid)
 
     def __getitem__(self, rows: Int64) -> "Records":
-        return Records(self.buffer, self.rowid[rows], self.start[rows], self.size[rows], self.bad[rows])
+        return Records(self.buffer, self.rowid[rows], self.start[rows], self.size[rows], self.bad[rows], self.verdicts)
+
+    @property
+    def are_sound(self) -> bool:
+        """Whether whole records were looked at, and SQLite can parse all headers."""
+        return bool(self.verdicts) and all(self.verdicts)
 
     @cached_property
     def header_bytes(self) -> Int32:
@@ -121,44 +129,68 @@ class Records:
         np.logical_or(self.bad, (header > 0x7F) | (header > self.size) | (header < 1), out=self.bad)
         return header
 
-    def columns(self, wanted: Sequence[int | None]) -> list[Values]:
+    def columns(self, wanted: Sequence[int | None], of: int | None = None) -> list[Values]:
         """The columns at the given positions of the table, ascending or not; None is a column of NULLs.
 
-        Rows that are not of the usual shape become `bad`; their values read as NULL.
+        of: the number of the table's columns, where whole records are to be looked at. Rows that are not of the usual
+        shape become `bad`; their values read as NULL.
         """
         body = self.start + self.header_bytes
         end, header_end = self.start + self.size, body
         at = self.start + 1
         found: dict[int, tuple[Int32, Int32]] = {}
-        for position in range(max((index for index in wanted if index is not None), default=-1) + 1):
-            kind, at = self._kinds(at)
+        looked_at = max((index for index in wanted if index is not None), default=-1) + 1
+        for position in range(looked_at):
+            kind, at, odd = _kinds(self.buffer, at)
+            np.logical_or(self.bad, odd, out=self.bad)
             np.logical_or(self.bad, at > header_end, out=self.bad)
             if position in wanted:
                 found[position] = (kind, body)
             body = body + stored_bytes(kind)
         np.logical_or(self.bad, body > end, out=self.bad)
+        any_bad = bool(self.bad.any())
+        if of is not None:
+            usual = not any_bad and bool((self.header_bytes >= MIN_HEADER_BYTES).all())
+            self.verdicts.append(usual and _are_filled(self.buffer, at, header_end, body, end, of - looked_at))
         nothing = np.zeros(len(self), np.int32)
         values: list[Values] = []
         for index in wanted:
             kind, place = (nothing, nothing) if index is None else found[index]
-            if self.bad.any():
+            if any_bad:
                 kind, place = np.where(self.bad, np.int32(0), kind), np.where(self.bad, np.int32(0), place)
             values.append(Values(self.buffer, kind, place))
         return values
 
-    def _kinds(self, at: Int32) -> tuple[Int32, Int32]:
-        """The serial types at the given places, and the places after them."""
-        byte = self.buffer.take(at)
-        kind = byte.astype(np.int32)
-        at = at + 1
-        long = byte > 0x7F
-        if long.any():
-            second = self.buffer.take(at)
-            kind = np.where(long, (kind & 0x7F) << 7 | second, kind)
-            np.logical_or(self.bad, long & (second > 0x7F), out=self.bad)
-            at = at + long
-        np.logical_or(self.bad, (kind == _RESERVED[0]) | (kind == _RESERVED[1]), out=self.bad)
-        return kind, at
+
+def _kinds(buffer: UInt8, at: Int32) -> tuple[Int32, Int32, Bool]:
+    """The serial types at the given places, the places after them, and which are none that this package reads."""
+    byte = buffer.take(at)
+    kind = byte.astype(np.int32)
+    at = at + 1
+    odd = (byte == _RESERVED[0]) | (byte == _RESERVED[1])
+    long = byte > 0x7F
+    if long.any():
+        second = buffer.take(at)
+        kind = np.where(long, (kind & 0x7F) << 7 | second, kind)
+        # A small number may be written with more bytes than it needs.
+        odd |= long & ((second > 0x7F) | (kind == _RESERVED[0]) | (kind == _RESERVED[1]))
+        at = at + long
+    return kind, at, odd
+
+
+def _are_filled(buffer: UInt8, at: Int32, header_end: Int32, body: Int32, end: Int32, rest: int) -> bool:
+    """Whether `rest` serial types or fewer follow in each header up to its end, and their values reach each record's end."""
+    for _ in range(rest):
+        rows = np.flatnonzero(at < header_end)
+        if not len(rows):
+            break
+        kind, after, odd = _kinds(buffer, at[rows])
+        if odd.any() or (after > header_end[rows]).any():
+            return False
+        at, body = at.copy(), body.copy()
+        at[rows] = after
+        body[rows] += stored_bytes(kind)
+    return bool((at == header_end).all() and (body == end).all())
 
 
 def readable(columns: int) -> None:

@@ -6,21 +6,21 @@ import numpy as np
 
 from mailtide.database.id_range import LARGEST_ID, SMALLEST_ID, IdRange
 from mailtide.database.pages.file import PageFile, PageReader, UnusualPagesError
+from mailtide.database.pages.layout import MIN_CELL_BYTES, TABLE_INTERIOR, TABLE_LEAF, is_sound, pointers
 from mailtide.errors import DatabaseError
 from mailtide.rules.columns import Bool, Int32, Int64, UInt8
 
-_INTERIOR, _LEAF = 0x05, 0x0D
-_HEADER_BYTES = {_INTERIOR: 12, _LEAF: 8}
 _MAX_DEPTH = 20
-_MIN_CELL_BYTES = 4
 _MAX_VARINT_BYTES = 9
 BATCH_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The cells of some leaf pages, in their order; every array has shape (n,)."""
+    """The cells of some leaf pages, in their order; every array but `counts` has shape (n,)."""
 
+    counts: Int32
+    """The number of cells of each page, shape (p,)."""
     rowid: Int64
     start: Int32
     """Where in the buffer the record starts."""
@@ -28,6 +28,8 @@ class Cells:
     """The bytes of the record."""
     is_whole: Bool
     """False where a part of the record is on overflow pages; only the rowid means something then."""
+    is_sound: bool
+    """Whether all is whole, and the pages' layout is proven."""
 
 
 def leaf_pages(file: PageFile, root: int) -> Int64:
@@ -44,7 +46,7 @@ def leaf_pages(file: PageFile, root: int) -> Int64:
         if np.count_nonzero(seen) != count:
             # A page twice: the tree is none.
             raise UnusualPagesError
-        if reader.read(level[:1])[0] == _LEAF:
+        if reader.read(level[:1])[0] == TABLE_LEAF:
             return level
         level = np.concatenate([_children(file, reader.read(batch), len(batch)) for batch in batches(file, level)])
     raise UnusualPagesError
@@ -80,7 +82,7 @@ def leaves_between(file: PageFile, root: int, within: IdRange) -> Leaves:
             raise _damaged("names a page twice")
         seen[level.page] = True
         try:
-            if reader.read(level.page[:1])[0] == _LEAF:
+            if reader.read(level.page[:1])[0] == TABLE_LEAF:
                 return level
             step = max(1, BATCH_BYTES // file.header.page_size)
             parts = [level[start : start + step] for start in range(0, len(level), step)]
@@ -98,9 +100,9 @@ def _damaged(what: str) -> DatabaseError:
 def _children_between(file: PageFile, buffer: UInt8, parents: Leaves, within: IdRange) -> Leaves:
     """Those children of interior pages that can hold rowids of a range."""
     page = _children(file, buffer, len(parents))
-    start, _, cells = _cells(file, buffer, len(parents), _INTERIOR)
-    keys, _ = varints(buffer, start + 4)
-    last = np.cumsum(cells + 1) - 1
+    found = pointers(file.header, buffer, len(parents), TABLE_INTERIOR)
+    keys, _ = varints(buffer, found.start + 4)
+    last = np.cumsum(found.cells + 1) - 1
     is_last = np.zeros(len(page), np.bool_)
     is_last[last] = True
     high = np.empty(len(page), np.int64)
@@ -136,30 +138,13 @@ def batches(file: PageFile, pages: Int64) -> list[Int64]:
     return [pages[start : start + step] for start in range(0, len(pages), step)]
 
 
-def _cells(file: PageFile, buffer: UInt8, count: int, kind: int) -> tuple[Int32, Int32, Int32]:
-    """Where each cell starts, where its page starts, and the number of cells of each page."""
-    page_size, usable, header_bytes = file.header.page_size, file.header.usable_size, _HEADER_BYTES[kind]
-    pages = buffer[: count * page_size].reshape(count, page_size)
-    cells = pages[:, 3].astype(np.int32) << 8 | pages[:, 4]
-    content = header_bytes + 2 * cells
-    if (pages[:, 0] != kind).any() or (content > usable).any():
-        raise UnusualPagesError
-    base = np.repeat(np.arange(count, dtype=np.int32) * page_size, cells)
-    at = np.arange(len(base), dtype=np.int32) - np.repeat(np.cumsum(cells, dtype=np.int32) - cells, cells)
-    at = at * 2 + (base + header_bytes)
-    offset = buffer.take(at).astype(np.int32) << 8 | buffer.take(at + 1)
-    if (offset < np.repeat(content, cells)).any() or (offset > usable - _MIN_CELL_BYTES).any():
-        raise UnusualPagesError
-    return base + offset, base, cells
-
-
 def _children(file: PageFile, buffer: UInt8, count: int) -> Int64:
-    start, _, cells = _cells(file, buffer, count, _INTERIOR)
-    last = np.cumsum(cells + 1) - 1
-    at = np.empty(len(start) + count, np.int32)
+    found = pointers(file.header, buffer, count, TABLE_INTERIOR)
+    last = np.cumsum(found.cells + 1) - 1
+    at = np.empty(len(found.start) + count, np.int32)
     is_last = np.zeros(len(at), np.bool_)
     is_last[last] = True
-    at[~is_last] = start
+    at[~is_last] = found.start
     at[is_last] = np.arange(count, dtype=np.int32) * file.header.page_size + 8
     number = np.zeros(len(at), np.int64)
     for index in range(4):
@@ -168,16 +153,22 @@ def _children(file: PageFile, buffer: UInt8, count: int) -> Int64:
 
 
 def leaf_cells(file: PageFile, buffer: UInt8, count: int) -> Cells:
-    """The cells of the `count` leaf pages in a buffer of PageReader. Raises UnusualPagesError."""
-    start, base, _ = _cells(file, buffer, count, _LEAF)
-    size, start = varints(buffer, start)
+    """The cells of the `count` leaf pages of a table in a buffer of PageReader. Raises UnusualPagesError."""
+    header = file.header
+    found = pointers(header, buffer, count, TABLE_LEAF)
+    long, start = varints(buffer, found.start)
     rowid, start = varints(buffer, start)
-    usable = file.header.usable_size
-    is_whole = (size >= 0) & (size <= usable - 35)
-    size = np.where(is_whole, size, 0)
-    if (start - base + size > usable)[is_whole].any():
-        raise UnusualPagesError
-    return Cells(rowid, start, size.astype(np.int32), is_whole)
+    is_whole = (long >= 0) & (long <= header.usable_size - 35)
+    all_whole = bool(is_whole.all())
+    size = (long if all_whole else np.where(is_whole, long, 0)).astype(np.int32)
+    end = start + size
+    sound = all_whole and is_sound(header, buffer, found, np.maximum(end, found.start + MIN_CELL_BYTES))
+    if not sound:
+        low, high = found.page + 8 + 2 * found.cells, found.page + header.usable_size
+        outside = (found.start < np.repeat(low, found.cells)) | (is_whole & (end > np.repeat(high, found.cells)))
+        if outside.any():
+            raise UnusualPagesError
+    return Cells(found.cells, rowid, start, size, is_whole, sound)
 
 
 def varints(buffer: UInt8, at: Int32) -> tuple[Int64, Int32]:
@@ -187,12 +178,16 @@ def varints(buffer: UInt8, at: Int32) -> tuple[Int64, Int32]:
     more = byte > 0x7F
     at = at + 1
     for index in range(1, _MAX_VARINT_BYTES):
-        if not more.any():
+        longer = np.count_nonzero(more)
+        if not longer:
             break
         byte = buffer.take(at)
-        last = index == _MAX_VARINT_BYTES - 1
-        longer = value << 8 | byte if last else value << 7 | (byte & 0x7F)
-        value = np.where(more, longer, value)
+        if index == _MAX_VARINT_BYTES - 1:
+            following = value << 8 | byte
+        else:
+            following = value << 7
+            following |= byte & 0x7F
+        value = following if longer == len(more) else np.where(more, following, value)
         at = at + more
         more = more & (byte > 0x7F)
     return value, at
