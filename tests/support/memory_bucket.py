@@ -152,6 +152,11 @@ class MemoryBucket:
         until = (self.clock.now() + timedelta(seconds=expires_s)).isoformat()
         return f"memory://bucket/{quote(key)}?method={method}&create_only={int(create_only)}&until={quote(until)}"
 
+    def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
+        self._expect(source_key, source_etag)
+        assert len(self.objects[source_key].body) == size_bytes
+        return self._put(target_key, self.objects[source_key].body, "copy")
+
     def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
         self._expect(source_key, source_etag)
         body = self.objects[source_key].body

@@ -81,6 +81,10 @@ class Bucket(Protocol):
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         """A URL that writes the object; with `create_only` its holder must send `If-None-Match: *` (it is signed)."""
 
+    def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
+        """Copy an object over whatever stands at the target; the new ETag. StaleWriteError when the source object no longer
+        has `source_etag`."""
+
     def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
         """Begin a copy. StaleWriteError when the source object no longer has `source_etag`."""
 

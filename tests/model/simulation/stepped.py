@@ -62,6 +62,13 @@ class SteppedBucket:
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         return self.inner.presign_put(key, expires_s=expires_s, create_only=create_only)
 
+    def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
+        return self._write(
+            "copy",
+            target_key,
+            lambda: self.inner.copy(source_key, target_key, source_etag=source_etag, size_bytes=size_bytes),
+        )
+
     def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
         return self._write(
             "stage_copy",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MAX_OBJECT_BYTES = 32 * 1024 * 1024
 COPY_PART_BYTES = 256 * 1024 * 1024
+MAX_COPY_BYTES = 5 * 1024**3
+"""The most that S3 copies in one request."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _STALE = {"412", "PreconditionFailed"}
 _TRANSIENT = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
@@ -209,6 +211,19 @@ class S3Bucket:
         parameters = {"Bucket": self.name, "Key": key, **conditions}
         return self._public.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s)
 
+    def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
+        """See mailtide.ports.Bucket."""
+        if size_bytes > MAX_COPY_BYTES:
+            staged = self.stage_copy(source_key, target_key, source_etag=source_etag, size_bytes=size_bytes)
+            self._complete(target_key, staged)
+            return staged.expected_etag
+        source = {"Bucket": self.name, "Key": source_key}
+        try:
+            answer = self._call("copy_object", target_key, CopySource=source, CopySourceIfMatch=_quoted(source_etag))
+        except NotFoundError as error:
+            raise StaleWriteError(f"{source_key}: it is gone") from error
+        return str(answer["CopyObjectResult"]["ETag"]).strip('"')
+
     def stage_copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> StagedCopy:
         """See mailtide.ports.Bucket."""
         upload_id = str(self._call("create_multipart_upload", target_key)["UploadId"])
@@ -241,13 +256,13 @@ class S3Bucket:
 
     def complete_copy(self, target_key: str, staged: StagedCopy, *, expected_etag: str) -> None:
         """See mailtide.ports.Bucket."""
+        self._complete(target_key, staged, IfMatch=_quoted(expected_etag))
+
+    def _complete(self, target_key: str, staged: StagedCopy, **conditions: str) -> None:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(staged.part_etags, start=1)]
+        uploaded: Any = {"Parts": parts}
         self._call(
-            "complete_multipart_upload",
-            target_key,
-            UploadId=staged.upload_id,
-            MultipartUpload={"Parts": parts},
-            IfMatch=_quoted(expected_etag),
+            "complete_multipart_upload", target_key, UploadId=staged.upload_id, MultipartUpload=uploaded, **conditions
         )
 
     def abort_copy(self, target_key: str, upload_id: str) -> None:

@@ -84,3 +84,8 @@ class Plan(Contract):
     deadline_s: int
     expected_s: float
     expected_usd: float
+
+    @property
+    def read(self) -> SourceRef:
+        """The version that the pass reads: the source, or its schedule as published so far."""
+        return self.source if self.file is None else self.file.ref(self.source)

@@ -43,6 +43,10 @@ class PublishedFile(Contract):
     etag: str
     size_bytes: int
 
+    def ref(self, source: SourceRef) -> SourceRef:
+        """This file as what is read in a source's place."""
+        return source.model_copy(update={"etag": self.etag, "size_bytes": self.size_bytes})
+
 
 class ChangesetLink(Contract):
     """One published changeset: it leads from the schedule of `previous_run` to that of `run`."""

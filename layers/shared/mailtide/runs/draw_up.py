@@ -1,6 +1,6 @@
 """What a plan says: the rules, the inspection of the database by ranged reads, the machine and its price."""
 
-from mailtide.contracts import Failure, Inspection, OpenMarker, Plan
+from mailtide.contracts import Failure, Inspection, OpenMarker, Plan, PublishedFile
 from mailtide.database.estimate import DatabaseFacts, inspect_database
 from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
 from mailtide.ports import Bucket
@@ -23,14 +23,17 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         rejected = Failure(kind="bad_input", message=str(error))
         return _plan(services, marker, rules).model_copy(update={"rejected": rejected})
     source = marker.source
-    feedback = plan_feedback(services.bucket, marker.org, source)
+    file = _published_file(services.bucket, marker)
+    read = source if file is None else file.ref(source)
+    feedback = plan_feedback(services.bucket, marker.org, read)
     # What feedback says counts for the candidates too, and only the machine that writes the database folds it in.
     sizing, tasks = plan_tasks(services, marker, facts, only_one=bool(feedback.files))
-    key = keys.source(marker.org)
-    part_bytes = services.bucket.first_part_size(key, etag=source.etag) if "-" in source.etag else None
+    key = keys.source(marker.org) if file is None else file.key
+    part_bytes = services.bucket.first_part_size(key, etag=read.etag) if "-" in read.etag else None
     changes = {
         "rules_yaml": rules_yaml,
         "source_part_bytes": part_bytes,
+        "file": file,
         "inspection": _inspection(facts),
         "feedback": feedback,
         "tasks": tasks,
@@ -38,6 +41,15 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         "expected_usd": sizing.expected_usd,
     }
     return _plan(services, marker, rules).model_copy(update=changes)
+
+
+def _published_file(bucket: Bucket, marker: OpenMarker) -> PublishedFile | None:
+    """Where the schedule of this very source stands as published so far, unless that is the source itself."""
+    latest = store.read_latest(bucket, marker.org).value
+    if latest.file is None or latest.source is None or not store.same_source(latest.source, marker.source):
+        return None
+    info = bucket.head(latest.file.key)
+    return latest.file if info is not None and info.etag == latest.file.etag else None
 
 
 def give_up(services: Services, marker: OpenMarker, failure: Failure) -> Plan:
@@ -60,6 +72,7 @@ def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
         rules_yaml=None,
         rules_sha256=rules.sha256,
         approved=marker.approved,
+        sync=rules.sync,
         inspection=None,
         tasks=(),
         deadline_s=services.settings.deadline_s,

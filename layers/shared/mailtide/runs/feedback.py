@@ -105,7 +105,7 @@ def note_folded(services: Services, plan: Plan, part: Part, published_etag: str 
     """
     standing = services.bucket.get(keys.feedback_folded(plan.org))
     before = _parsed(standing.body) if standing is not None else None
-    held = before.files if before is not None and before.published_etag in {plan.source.etag, published_etag} else ()
+    held = before.files if before is not None and before.published_etag in {plan.read.etag, published_etag} else ()
     now_held = {(file.name, file.etag): file for file in (*held, *_taken(plan, part))}
     if not now_held or published_etag is None:
         return

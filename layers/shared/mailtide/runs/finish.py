@@ -2,14 +2,16 @@
 
 from mailtide.contracts import Done, Failure, FinishMessage, Handled, Latest, Part, Plan, Result
 from mailtide.errors import StaleWriteError
-from mailtide.runs import keys, lock, store
+from mailtide.runs import lock, store
 from mailtide.runs.brake import baseline_of
 from mailtide.runs.calibration import learn
 from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.feedback import note_folded
-from mailtide.runs.publish import confirm_unchanged, publish
+from mailtide.runs.publish import confirm_unchanged
+from mailtide.runs.publish_part import publish_part
 from mailtide.runs.record import fence, record_handled
 from mailtide.runs.services import Services, StepReport
+from mailtide.runs.share import kept_file, lengthened, remove_older, withdraw
 from mailtide.runs.story import done_of
 
 REPLACED = "The database was replaced while this run was at work; the new one has a run of its own."
@@ -47,19 +49,18 @@ def _tail_again(services: Services, done: Done) -> StepReport:
 
 
 def _publish(services: Services, plan: Plan, result: Result, part: Part) -> StepReport:
-    if part.manifest.delivered:
-        source_key = keys.TryKeys(plan.org, plan.run, part.task, part.attempt).delivered("contacts.db")
-        publication = publish(services, plan, part.manifest.delivered[0], source_key)
-    else:
-        publication = confirm_unchanged(services, plan)
+    publication = publish_part(services, plan, part)
     if publication.ending == "again":
         return StepReport("waits_for_quiet", plan.org, plan.run)
     if publication.ending == "superseded":
         fence(services, plan.org, over=publication.seen)
+        withdraw(services, plan, part)
         return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
     if publication.ending == "lost":
+        withdraw(services, plan, part)
         return _fail(services, plan, result.model_copy(update={"failure": LOST}))
-    etag = publication.published_etag
+    etag, file = publication.published_etag, publication.file
+    before = publication.seen.value
     handled = Latest(
         run=plan.run,
         status="published",
@@ -67,9 +68,13 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
         as_of=plan.as_of,
         published_etag=etag,
         baseline=baseline_of(plan, part),
+        sync=plan.sync,
+        file=file,
+        chain=lengthened(before, plan, part),
     )
     record_handled(services, plan, handled, over=publication.seen)
-    note_folded(services, plan, part, etag)
+    note_folded(services, plan, part, file.etag if file else etag)
+    remove_older(services, plan, file)
     done = done_of(services, plan, result, "published", None, etag)
     report = close(services, done)
     learn(services, plan, done, part)
@@ -92,6 +97,9 @@ def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
             as_of=plan.as_of,
             published_etag=standing.seen.value.published_etag,
             baseline=standing.seen.value.baseline,
+            sync=standing.seen.value.sync,
+            file=kept_file(standing.seen.value, plan),
+            chain=standing.seen.value.chain,
         )
         record_handled(services, plan, handled, over=standing.seen)
         return close(services, done_of(services, plan, result, status, reason, None))

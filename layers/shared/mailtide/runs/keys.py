@@ -10,6 +10,8 @@ OPEN = "open/"
 CALIBRATION = "calibration/machines.json"
 """What machines of each size were measured to do."""
 RUNS = "runs/"
+CHANGES = "changes/"
+EXPORTS = "exports/"
 
 _TRY = re.compile(
     rf"runs/(?P<org>{ORG_PATTERN[1:-1]})/(?P<run>{RUN_PATTERN[1:-1]})/tasks/(?P<task>{TASK_PATTERN[1:-1]})"
@@ -53,6 +55,29 @@ def feedback_folded(org: str) -> str:
 def webhook(org: str) -> str:
     """Where the ends of the organisation's runs are told."""
     return f"{ORGS}{org}/webhook.json"
+
+
+_SHARED: dict[DeliveredName, tuple[str, str]] = {
+    "schedule.changeset": (CHANGES, "changeset"),
+    "contacts.blocks": (CHANGES, "blocks"),
+    "schedule.parquet": (EXPORTS, "parquet"),
+}
+
+
+def shared(org: str, run: str, name: DeliveredName) -> str:
+    """Where others find what a published run delivered beside its database."""
+    prefix, suffix = _SHARED[name]
+    return f"{prefix}{org}/{run}.{suffix}"
+
+
+def published_folder(org: str) -> str:
+    """Where the database with its published schedule stands when contacts.db is not replaced."""
+    return f"{ORGS}{org}/published/"
+
+
+def published(org: str, run: str) -> str:
+    """The same, of one run."""
+    return f"{published_folder(org)}{run}.db"
 
 
 def marker(org: str, run: str) -> str:

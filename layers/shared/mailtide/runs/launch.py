@@ -100,7 +100,7 @@ def _document(
         return bucket.presign_put(key, expires_s=expires_s, create_only=True)
 
     urls = TaskUrls(
-        source_get=bucket.presign_get(keys.source(plan.org), expires_s=expires_s),
+        source_get=bucket.presign_get(plan.file.key if plan.file else keys.source(plan.org), expires_s=expires_s),
         claim_put=put_once(paths.claim),
         claim_get=bucket.presign_get(paths.claim, expires_s=expires_s),
         manifest_put=put_once(paths.manifest),
@@ -115,13 +115,14 @@ def _document(
         run=plan.run,
         task=task,
         attempt=paths.attempt,
-        source=plan.source,
+        source=plan.read,
         source_part_bytes=plan.source_part_bytes,
         as_of=plan.as_of,
         planned_at=plan.planned_at,
         rules_yaml=plan.rules_yaml,
         rules_sha256=plan.rules_sha256,
         profile=plan.profile,
+        sync=plan.sync,
         urls=urls,
         parts=parts,
         feedback=_feedback(services, plan, task),

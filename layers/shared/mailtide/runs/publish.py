@@ -8,13 +8,14 @@ can publish only until its intent is settled.
 from dataclasses import dataclass
 from typing import Literal
 
-from mailtide.contracts import Delivered, Intent, Latest, Plan, new_token
+from mailtide.contracts import Delivered, Intent, Latest, Plan, PublishedFile, new_token
 from mailtide.errors import NotFoundError, StaleWriteError
 from mailtide.ports import StagedCopy
 from mailtide.runs import keys, store
 from mailtide.runs.brake import baseline_of
 from mailtide.runs.record import end, end_previous
 from mailtide.runs.services import Services
+from mailtide.runs.share import lengthened
 
 type Ending = Literal["published", "superseded", "lost", "again"]
 
@@ -31,6 +32,8 @@ class Publication:
     ending: Ending
     seen: store.Versioned[Latest]
     published_etag: str | None = None
+    file: PublishedFile | None = None
+    """Where the published schedule stands when contacts.db is not replaced."""
 
 
 def publish(services: Services, plan: Plan, delivered: Delivered, source_key: str) -> Publication:
@@ -157,6 +160,8 @@ def settle_intent(services: Services, org: str, current: store.Versioned[Latest]
         as_of=plan.as_of if plan else None,
         published_etag=intent.expected_etag,
         baseline=baseline_of(plan, result.part) if plan and result and result.part else None,
+        sync=plan.sync if plan else "replace",
+        chain=lengthened(current.value, plan, result.part) if plan and result else current.value.chain,
     )
     try:
         store.write_latest(services.bucket, org, wanted, expected_etag=current.etag)
