@@ -158,7 +158,7 @@ def test_lists_hold_ones_own_alone(world: World) -> None:
         world.api.get("/v1/runs", token, 403)
         world.api.get("/v1/orgs", token, 403)
         world.api.get("/v1/orgs/acme", token, 404)
-    for path in ("/v1/settings", "/api/warmup/hours", "/api/warmup/metrics", "/api/warmup/quota"):
+    for path in ("/v1/settings", "/v1/warmup", "/api/warmup/metrics", "/api/warmup/quota"):
         world.api.get(path, "acme", 403)
 
 
@@ -243,11 +243,13 @@ def test_settings_show_no_secret(api: Api) -> None:
 
 
 def test_the_last_24_hours(api: Api) -> None:
-    found = api.get("/api/warmup/hours")
+    found = api.get("/v1/warmup")
     starts = [hour["start_ms"] for hour in found["hours"]]
     assert len(starts) == 24
     assert {later - earlier for earlier, later in pairwise(starts)} == {3_600_000}
-    assert found["limit_per_hour"] == 150_000
+    assert (found["limit_per_hour"], found["paused"], found["paused_users"]) == (150_000, False, 0)
+    own = api.get("/v1/warmup", "one")
+    assert (own["hours"], own["paused_users"], own["user_paused"]) == ([], None, False)
 
 
 def test_a_marker_that_outlived_its_run_is_not_open(world: World) -> None:

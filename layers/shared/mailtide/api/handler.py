@@ -16,7 +16,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from mailtide.api import (
     health,
-    hours,
     orgs,
     page,
     runs,
@@ -26,6 +25,7 @@ from mailtide.api import (
     warmup_control,
     warmup_mailbox,
     warmup_metrics,
+    warmup_now,
     warmup_quota,
     webhook,
 )
@@ -49,7 +49,7 @@ RESOURCES = (
     orgs,
     settings_in_force,
     warmup_metrics,
-    hours,
+    warmup_now,
     warmup_quota,
     warmup_mailbox,
     warmup_control,

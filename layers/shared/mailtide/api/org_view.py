@@ -54,6 +54,7 @@ class Quality(BaseModel):
     contacts: int
     eligible: int
     findings: tuple[Finding, ...] = Field(description="Contacts and values that are not as they should be.")
+    notes: tuple[Finding, ...] = Field(description="What else was counted, such as mails that the rules moved.")
     skips: tuple[Finding, ...] = Field(description="Mails that are left out, by reason.")
     warnings: tuple[str, ...]
 
@@ -135,7 +136,8 @@ def quality_of(done: Done | None) -> Quality | None:
         as_of=done.as_of,
         contacts=int(report.get("contacts", 0)),
         eligible=int(report.get("eligible", 0)),
-        findings=_findings(counts),
+        findings=_findings({name: count for name, count in counts.items() if name in MEANINGS}),
+        notes=_findings({name: count for name, count in counts.items() if name not in MEANINGS}),
         skips=_findings(_counts(report, "skips")),
         warnings=tuple(str(one) for one in warnings) if isinstance(warnings, list) else (),
     )
