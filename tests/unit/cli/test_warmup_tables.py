@@ -104,7 +104,7 @@ def as_text(lines: Iterable[Line]) -> str:
             capacity_lines(CAPACITY, OLD),
             (
                 "pool: 100,000 mailboxes, 3,000,000 mails a day",
-                "34.72 mails a second over the day; 2,264.5 a minute while slots last",
+                "34.7 mails a second over the day, 2,264.5 a minute while slots last",
                 "do the limits allow it: yes",
                 "limits: 3,600,000 mails a day; the pool is 83% of that",
                 "3.75 write units a mail, 11,250,000 a day",

@@ -21,7 +21,7 @@ from mailtide.cli.out_file import out_file
 from mailtide.errors import InputError
 
 if TYPE_CHECKING:
-    from mailtide.warmup.contracts import Mailbox, MailboxProfile
+    from mailtide.warmup.contracts import Mailbox
     from mailtide.warmup.import_mailboxes import ImportReport
 
 SHOWN_REFUSALS = 20
@@ -54,8 +54,12 @@ def import_command(file: Path, first_day: str | None, refused: Path | None, as_j
 
     day = _day(first_day)
     secrets = KmsSecrets(make_kms_client(), load_warmup_resources().required("secrets_kms_key_id"))
-    store = table()
-    with _open(file) as text, Progress(console=Console(stderr=True), transient=True) as bar:
+    store, console = table(), Console(stderr=True)
+    if refused is not None:
+        # What cannot be written is to be known before the mailboxes go in.
+        refused.write_text("", encoding="utf-8")
+    bars = Progress(console=console, transient=True, disable=not console.is_terminal)
+    with _open(file) as text, bars as bar:
         total = sum(1 for _ in text) - 1
         text.seek(0)
         task = bar.add_task("mailboxes", total=max(total, 1))
@@ -125,16 +129,19 @@ def export(file: Path, user: str | None, as_json: bool) -> None:
     click.echo(json.dumps({"written": count}) if as_json else f"{_boxes(count)} written to {file}.")
 
 
-def _whole(user: str | None) -> "Iterator[Mailbox]":
+def _whole(user: str | None, status: str | None = None) -> "Iterator[Mailbox]":
+    """Those of a user, or all; by id within a user, else in no order that says anything."""
     from itertools import batched
 
     from mailtide.planning import mailboxes as table
 
     if user is not None:
-        yield from table().of_user(user)
+        yield from (mailbox for mailbox in table().of_user(user) if status in {None, mailbox.status})
         return
-    for chunk in batched((profile.mailbox_id for profile in table().profiles()), 500, strict=False):
-        yield from table().get_many(chunk).values()
+    wanted = (profile.mailbox_id for profile in table().profiles() if status in {None, profile.status})
+    for chunk in batched(wanted, 100, strict=False):
+        found = table().get_many(chunk)
+        yield from (found[mailbox_id] for mailbox_id in chunk if mailbox_id in found)
 
 
 @mailboxes.command(name="list")
@@ -147,31 +154,36 @@ def _whole(user: str | None) -> "Iterator[Mailbox]":
 @cloud_command
 def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bool) -> None:
     """The mailboxes of the pool."""
-    found = (profile for profile in _profiles(user) if status in {None, profile.status})
+    found = _whole(user, status)
     if as_json:
-        for profile in found:
-            click.echo(profile.model_dump_json(include=_SHOWN))
+        for mailbox in found:
+            click.echo(mailbox.model_dump_json(include=_SHOWN))
+        return
+    shown = list(islice(found, limit))
+    if not shown:
+        click.echo("There are no such mailboxes." if user or status else "There are no mailboxes.")
         return
     table = Table()
-    for name in ("mailbox", "user", "address", "status", "ramp", "first day"):
+    for name in ("mailbox", "user", "address", "status", "why", "ramp", "first day"):
         table.add_column(name, overflow="fold")
-    for profile in islice(found, limit):
-        ramp = f"{profile.ramp.start_count} + {profile.ramp.increase_by} to {profile.ramp.max_daily}"
-        table.add_row(
-            profile.mailbox_id, profile.user_id, profile.address, profile.status, ramp, str(profile.first_day)
+    for each in shown:
+        ramp = f"{each.ramp.start_count} + {each.ramp.increase_by} to {each.ramp.max_daily}"
+        cells = (
+            each.mailbox_id,
+            each.user_id,
+            each.address,
+            each.status,
+            each.status_reason,
+            ramp,
+            str(each.first_day),
         )
-    Console().print(table)
+        table.add_row(*cells)
+    Console(markup=False).print(table)
     if next(found, None) is not None:
         click.echo(f"mailtide: there are more than these {limit:,} (--limit, --user, --status, --json)", err=True)
 
 
 _SHOWN = {"mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day"}
-
-
-def _profiles(user: str | None) -> "Iterator[MailboxProfile]":
-    from mailtide.planning import mailboxes as table
-
-    yield from table().profiles() if user is None else table().of_user(user)
 
 
 @mailboxes.command()

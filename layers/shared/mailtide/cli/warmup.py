@@ -224,7 +224,8 @@ def _live(users: int, mailboxes: int, mails: int, world: "World") -> "Verdict":
     simulation = Simulation(
         made_up_pool(users, mailboxes, mails), day=datetime.now(UTC).date(), settings=settings, world=world
     )
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("minutes of the day", total=1_440)
         simulation.run(lambda minute: bar.update(task, completed=minute))
     return judge(simulation)

@@ -76,10 +76,8 @@ def status_lines(found: WarmupMetrics) -> Iterator[Line]:
 def capacity_lines(found: Capacity, old: WorkerMode | None) -> Iterator[Line]:
     """Of `mailtide warmup capacity`."""
     yield "pool", f"{found.mailboxes:,} mailboxes, {found.mails_a_day:,} mails a day"
-    yield (
-        "needed rate",
-        f"{found.needed_per_second:,.2f} mails a second over the day; {found.planned_per_minute:,.1f} a minute while slots last",
-    )
+    rate, a_minute = found.mails_a_day / 86_400, found.planned_per_minute
+    yield "needed rate", f"{rate:.3g} mails a second over the day, {a_minute:,.1f} a minute while slots last"
     yield "do the limits allow it", "yes" if found.limits_allow else "no"
     yield "limits", f"{found.limit_per_day:,} mails a day; the pool is {found.limit_share:.0%} of that"
     yield (
@@ -92,7 +90,7 @@ def capacity_lines(found: Capacity, old: WorkerMode | None) -> Iterator[Line]:
     for name, dollars in found.dollars_a_day.items():
         yield f"$ a day, {SERVICES[name]}", f"{dollars:,.2f}"
     yield "$ a month", f"{found.dollars_a_month:,.2f} (list prices of US East)"
-    yield "", f"{found.origin_dollars_a_month:,.2f} the 100 instances that it replaces"
+    yield "  the worker mode", f"{found.origin_dollars_a_month:,.2f} for its 100 instances"
     yield (
         "$ a day, containers",
         f"{found.containers_dollars_a_day:,.2f} on Fargate, in the place of Lambda's {found.dollars_a_day['functions']:,.2f}",

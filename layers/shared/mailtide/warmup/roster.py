@@ -23,6 +23,8 @@ from mailtide.warmup.slots import most_mails
 from mailtide.warmup.targets import ramp_target
 
 BUSY = 0.95
+LARGE_PARTY = 0.4
+"""From this share of the pool on a party is why its recipients cannot all differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,12 @@ def _note(pairing: Pairing, paired: Reduction) -> str:
     less = f"; {paired.mailboxes} mailboxes send {paired.mails} mails fewer than their ramp"
     if pairing.case == "around_party":
         share = pairing.largest_party / pairing.mailboxes
-        return (
-            f"One party holds {share:.0%} of the pool: mailboxes receive unequally{less if paired.mailboxes else ''}."
+        why = (
+            f"One party holds {share:.0%} of the pool"
+            if share >= LARGE_PARTY
+            else "The pool is too small for its targets"
         )
+        return f"{why}: mailboxes receive unequally{less if paired.mailboxes else ''}."
     if pairing.case == "one_party":
         return f"The pool is one party, whose mailboxes write to each other{less if paired.mailboxes else ''}."
     return "The pool has fewer than two mailboxes: nobody can be written to."
