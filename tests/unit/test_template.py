@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mailtide.contracts import DELIVERED_NAMES
 from mailtide.runs import keys
 from mailtide.runs.inbox import parse
 from mailtide.settings import Settings
@@ -37,6 +38,8 @@ CONTROL = "warmup/control.json"
 CALIBRATION = "calibration/machines.json"
 SECRET = "the secret of Fly's token"
 WEBHOOK_KEY = "the key of webhooks"
+DELIVERED = tuple(f"runs/*/tasks/*/{name}" for name in sorted(DELIVERED_NAMES))
+SHARED = ("orgs/*/published/*", "changes/*", "exports/*")
 BUS = "the event bus"
 # Nothing reaches AWS from the loopback range, so this is TLS only there, while the local cloud may speak plain HTTP.
 PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}, "NotIpAddress": {"aws:SourceIp": "127.0.0.0/8"}}
@@ -57,7 +60,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "events:PutEvents": (BUS,),
     },
     "LaunchMachine": {
-        "s3:GetObject": ("orgs/*/contacts.db", "orgs/*/feedback/*", "runs/*"),
+        "s3:GetObject": ("orgs/*/contacts.db", "orgs/*/published/*", "orgs/*/feedback/*", "runs/*"),
         "s3:PutObject": ("runs/*/tasks/*",),
         "secretsmanager:GetSecretValue": (SECRET,),
     },
@@ -70,14 +73,15 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "s3:GetObject": (*EVERY_PREFIX, CALIBRATION),
         "s3:PutObject": (
             "orgs/*/contacts.db",
+            *SHARED,
             "orgs/*/lock.json",
             "orgs/*/latest.json",
             "orgs/*/feedback.json",
             "runs/*/done.json",
             CALIBRATION,
         ),
-        "s3:DeleteObject": ("open/*", "orgs/*/feedback/*"),
-        "s3:AbortMultipartUpload": ("orgs/*/contacts.db",),
+        "s3:DeleteObject": ("open/*", *SHARED, *DELIVERED, "orgs/*/feedback/*"),
+        "s3:AbortMultipartUpload": ("orgs/*/contacts.db", "orgs/*/published/*"),
         "sqs:SendMessage": ("PlanQueue", "WebhookQueue"),
         "secretsmanager:GetSecretValue": (SECRET,),
         "events:PutEvents": (BUS,),
@@ -313,7 +317,8 @@ def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> Non
     assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
     rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
     assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert rules["old-runs"]["ExpirationInDays"] == 30
+    kept = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
+    assert kept == {keys.RUNS: 30, keys.CHANGES: 30, keys.EXPORTS: 30}
     assert all("ExpirationInDays" not in rule for rule in rules.values() if rule.get("Prefix") == keys.ORGS)
     policy = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert policy[0]["Condition"] == PLAIN_HTTP

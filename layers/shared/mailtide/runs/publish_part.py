@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from mailtide.contracts import Part, Plan
+from mailtide.contracts import Latest, Part, Plan, PublishedFile
 from mailtide.errors import StaleWriteError
 from mailtide.runs import keys, store
 from mailtide.runs.publish import Publication, confirm_unchanged, publish
@@ -20,16 +20,25 @@ def publish_part(services: Services, plan: Plan, part: Part) -> Publication:
     if database is None:
         return _unchanged(services, plan)
     latest = store.read_latest(services.bucket, plan.org)
-    if plan.sync == "changeset" and (latest.value.run, latest.value.status) == (plan.run, "published"):
-        return Publication("published", latest, None, latest.value.file)
-    try:
-        file = share(services, plan, part)
-    except StaleWriteError:
-        return Publication("lost", latest)
+    file = None
+    if latest.value.run != plan.run:
+        try:
+            file = share(services, plan, part)
+        except StaleWriteError:
+            return Publication("lost", latest)
     if plan.sync == "changeset":
-        return replace(confirm_unchanged(services, plan), published_etag=None, file=file)
+        return _name(services, plan, latest, file)
     source_key = keys.TryKeys(plan.org, plan.run, part.task, part.attempt).delivered("contacts.db")
     return publish(services, plan, database, source_key)
+
+
+def _name(services: Services, plan: Plan, latest: store.Versioned[Latest], file: PublishedFile | None) -> Publication:
+    """What latest.json names stays published, even if the source was replaced before done.json was written."""
+    if latest.value.run == plan.run:
+        return Publication(
+            "published" if latest.value.status == "published" else "lost", latest, None, latest.value.file
+        )
+    return replace(confirm_unchanged(services, plan), published_etag=None, file=file)
 
 
 def _unchanged(services: Services, plan: Plan) -> Publication:
