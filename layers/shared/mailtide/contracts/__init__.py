@@ -59,6 +59,7 @@ from mailtide.contracts.state import (
     SourceRef,
 )
 from mailtide.contracts.tasks import (
+    DELIVERED_NAMES,
     DELIVERIES,
     Claim,
     Delivered,
@@ -76,6 +77,7 @@ from mailtide.contracts.webhook import Webhook
 
 __all__ = [
     "CHAIN_LENGTH",
+    "DELIVERED_NAMES",
     "DELIVERIES",
     "FEEDBACK_KEEP_DAYS",
     "MAX_FEEDBACK_BYTES",

@@ -1,7 +1,7 @@
 """What a machine is told, and what it leaves."""
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ type DeliveredName = Literal[
 database its changeset, the planned rows as Parquet, and the digests of its blocks."""
 
 _SCHEDULE: tuple[DeliveredName, ...] = ("contacts.db", "schedule.changeset", "schedule.parquet", "contacts.blocks")
+DELIVERED_NAMES: frozenset[str] = frozenset(get_args(DeliveredName.__value__))
+"""All of these."""
+
 DELIVERIES: dict[TaskKind, tuple[DeliveredName, ...]] = {
     "whole": _SCHEDULE,
     "chunk": ("candidates.bin",),

@@ -1,7 +1,8 @@
-"""The tail of a run, always in this order: latest.json, done.json, the event and the webhook, the lock, the machines, the
-next plan, and the open/ marker last. Each effect is idempotent, and as long as the marker stands the tail is run again."""
+"""The tail of a run, always in this order: latest.json, done.json, the event and the webhook, the lock, the machines, what
+they delivered, the next plan, and the open/ marker last. Each effect is idempotent, and as long as the marker stands the
+tail is run again."""
 
-from mailtide.contracts import Done, Latest, OpenMarker, PlanMessage
+from mailtide.contracts import DELIVERED_NAMES, Done, Latest, OpenMarker, PlanMessage
 from mailtide.runs import keys, lock, store
 from mailtide.runs.launch import ROLE
 from mailtide.runs.services import Services, StepReport
@@ -9,12 +10,14 @@ from mailtide.runs.webhook import finished, queue_webhook
 
 
 def run_tail(services: Services, done: Done) -> None:
-    """Everything after done.json: announce, free the lock and the machines, see to the next source, close the marker."""
+    """Everything after done.json: announce, free the lock and the machines, delete what was delivered, see to the next
+    source, close the marker."""
     services.announcer.run_finished(finished(done))
     queue_webhook(services, done)
     lock.release(services, done.org, done.run)
     if done.tries != 1 or done.status != "published":
         _destroy_machines(services, done)
+    _delete_deliveries(services, done)
     queue_next_plan(services, done.org)
     services.bucket.delete(keys.marker(done.org, done.run))
 
@@ -25,6 +28,13 @@ def _destroy_machines(services: Services, done: Done) -> None:
         return
     for machine in services.machines.find({"role": ROLE, "run": done.run}):
         services.machines.destroy(machine.id)
+
+
+def _delete_deliveries(services: Services, done: Done) -> None:
+    """What the machines delivered is published by now, or never will be; it is people's data. The manifests stay."""
+    for info in list(services.bucket.list(keys.tasks(done.org, done.run))):
+        if info.key.rpartition("/")[2] in DELIVERED_NAMES:
+            services.bucket.delete(info.key)
 
 
 def queue_next_plan(services: Services, org: str) -> bool:
