@@ -163,6 +163,19 @@ def test_lanes_and_hosts_bound_what_is_open_at_once(server: RecordingServer, wor
     assert max(server.record.message_ids().values()) == 1
 
 
+def test_a_mailbox_writes_its_mails_over_one_connection(
+    server: RecordingServer, world_at: Callable[..., World]
+) -> None:
+    world = world_at(server.port, max_concurrent=1, mailbox_cooldown_min_ms=0, mailbox_cooldown_max_ms=0)
+    one, other, recipient = (world.mailbox(name) for name in ("alpha", "beta", "target"))
+    messages = [world.message(each, recipient, number) for number in range(3) for each in (one, other)]
+    assert world.send(*messages).counts() == {"sent": 6}
+    assert (server.record.connections, server.record.logins) == (2, 2)
+    # A batch leaves no connection open.
+    assert world.send(world.message(one, recipient, 3)).counts() == {"sent": 1}
+    assert (server.record.connections, server.record.logins) == (3, 3)
+
+
 def test_starts_in_a_lane_are_staggered(server: RecordingServer, world_at: Callable[..., World]) -> None:
     world = world_at(server.port, max_concurrent=2, stagger_min_ms=400, stagger_max_ms=600)
     recipient = world.mailbox("target")
