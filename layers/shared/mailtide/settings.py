@@ -15,8 +15,8 @@ from pydantic_settings import SettingsError as UnreadableError
 from mailtide.errors import SettingsError
 from mailtide.machines import MachineSize
 
-type Step = Literal["read", "decide", "settle", "compare", "write"]
-"""A part of the pass. A merge settles what chunks decided; one machine's decide has that in it."""
+type Step = Literal["read", "decide", "parts", "settle", "compare", "write"]
+"""Of the pass. A merge reads the parts of chunks and settles what they decided; one machine's decide has that in it."""
 
 WHERE_TO_FIND = "the outputs of the deployed stack name it"
 
@@ -57,7 +57,8 @@ MERGE_SIZE = MachineSize(cpu_kind="performance", cpus=4, memory_mb=8_192)
 STEPS_CONTACTS_PER_S: dict[Step, float] = {
     "read": 800_000,
     "decide": 800_000,
-    "settle": 1_600_000,
+    "parts": 10_000_000,
+    "settle": 1_000_000,
     "compare": 2_000_000,
     "write": 210_000,
 }
@@ -154,7 +155,7 @@ class Settings(BaseSettings):
     schedule_bytes_per_contact: int = Field(
         default=780, ge=0, description="What its schedule adds to the database for each contact"
     )
-    candidate_bytes_per_contact: int = Field(default=32, ge=0, description="What a chunk delivers for each contact")
+    candidate_bytes_per_contact: int = Field(default=6, ge=0, description="What a chunk delivers for each contact")
     egress_usd_per_gb: float = Field(default=0.09, ge=0, description="S3 to Fly over the internet; 0 for Tigris")
     usd_per_1000_requests: float = Field(default=0.005, ge=0, description="S3 PUT, COPY, POST and LIST requests")
 

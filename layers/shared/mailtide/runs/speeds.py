@@ -10,7 +10,7 @@ from mailtide.settings import Settings, Step
 STEPS: Mapping[TaskKind, tuple[Step, ...]] = {
     "whole": ("read", "decide", "compare", "write"),
     "chunk": ("read", "decide"),
-    "merge": ("read", "settle", "compare", "write"),
+    "merge": ("parts", "settle", "compare", "write"),
 }
 """Steps of each kind of task, for machines that were never measured."""
 
