@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +11,12 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from tests.support import forkserver
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-MAILTIDE = Path(sys.executable).with_name("mailtide")
 BUCKET = "mailtide-cli"
 
 
@@ -42,8 +41,7 @@ class Shell:
 
     def run(self, *arguments: object, without: tuple[str, ...] = (), **changes: str) -> Done:
         environment = {name: value for name, value in (self.environment | changes).items() if name not in without}
-        command = [str(MAILTIDE), *map(str, arguments)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+        done = forkserver.command(*arguments, env=environment, timeout_s=90)
         return Done(done.returncode, done.stdout, done.stderr)
 
 
