@@ -10,10 +10,10 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup cloud test fuzz fuzz-files bench bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files bench bench-runs bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with mailtide in it, and the local cloud's tools
 	@$(MAKE) -s -j3 $(PARTS)
@@ -24,12 +24,19 @@ demo: setup  ## the whole job on a cloud of your own: upload a database, watch i
 demo-warmup: setup  ## a day of the warm-up in a few minutes, over real SMTP; MAILBOXES=400 MINUTES=6 for more
 	@.venv/bin/python -m localstack.warmup_demo $(if $(PORT),--port $(PORT)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(MINUTES),--minutes $(MINUTES))
 
+up: setup  ## the same cloud with the page, two organisations and a token, kept up until Ctrl-C for a look around
+	@.venv/bin/python -m localstack --look $(if $(PORT),--port $(PORT))
+
 cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 	@.venv/bin/python -m localstack $(if $(PORT),--port $(PORT))
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
 test: lint  ## every check and every test
 	@.venv/bin/pytest -q -n 4
+
+e2e-web: setup .tools/web/.stamp  ## the page in a real browser against the deployed template; PICTURES=1 renews those of the documentation
+	@command -v chromium >/dev/null || { echo 'mailtide: the page is tested in Chromium, which is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
+	@MAILTIDE_DOC_PICTURES=$(PICTURES) .tools/web/bin/pytest -q tests/web
 
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
@@ -45,6 +52,9 @@ bench-threads: setup  ## the pass by 1, 2, 4, 8 and 16 threads, in memory and on
 
 bench-lines: setup  ## where the time of the pass goes, line by line; CONTACTS as above
 	@.venv/bin/python -m tests.bench.lines $(if $(CONTACTS),--contacts $(CONTACTS))
+
+bench-runs: setup  ## whole runs on the local cloud: a million contacts on one machine and on three, 100 organisations at once; CONTACTS ORGS
+	@.venv/bin/python -m tests.bench.runs_main $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(ORGS),--orgs $(ORGS))
 
 bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write units, dispatch; MINUTES=10, SIMULATE=1000 for a day of 100,000 too
 	@.venv/bin/python -m tests.bench.warmup_main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(SENDERS),--senders $(SENDERS)) $(if $(SIMULATE),--simulate $(SIMULATE))
@@ -85,6 +95,11 @@ clean:  ## remove everything that the other targets made
 .venv/.stamp: uv.lock pyproject.toml .tools/python313
 	@echo 'setup: .venv, from uv.lock'
 	@$(SETUP) venv && touch $@
+
+# Beside .venv, which holds all that the other targets need: browser drivers are large.
+.tools/web/.stamp: uv.lock pyproject.toml .tools/python313 .venv/.stamp
+	@echo 'setup: web'
+	@$(SETUP) web && touch $@
 
 .tools/sam/.stamp .tools/ministack/.stamp: .tools/%/.stamp: localstack/tools/%.txt .tools/python313
 	@echo 'setup: $*'

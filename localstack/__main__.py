@@ -7,6 +7,7 @@ import sys
 import threading
 
 from localstack.cloud import LocalCloud
+from localstack.page import make_token, sign_in_lines, upload_invented
 from localstack.processes import LocalCloudError
 
 
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Start, print what a shell needs, wait for Ctrl-C or SIGTERM, stop. 1 with one line when it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m localstack", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port of the AWS side; 0, the default, takes a free one")
+    parser.add_argument("--look", action="store_true", help="with an invented organisation and a token for the page")
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of template.yaml; may be repeated"
     )
@@ -25,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
             print("# The local cloud is up until Ctrl-C. In another shell of this folder:", flush=True)
             for name, value in cloud.environment.items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)
+            print(f"# The page: {cloud.page_url} (mailtide tokens add NAME --operator makes a token)", flush=True)
+            if given.look:
+                _have_something_to_see(cloud)
             threading.Event().wait()
     except LocalCloudError as error:
         print(f"mailtide: {error}", file=sys.stderr)
@@ -32,6 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _have_something_to_see(cloud: LocalCloud) -> None:
+    """A token, and two organisations whose first runs begin."""
+    print(f"\n{sign_in_lines(cloud, make_token(cloud, 'look-around', '--operator'))}\n", flush=True)
+    for seed, (org, contacts) in enumerate({"acme": 20_000, "harbor-benefits": 3_000}.items()):
+        upload_invented(cloud, org, contacts, seed)
+    print("The databases of two invented organisations are uploaded: their runs begin. Ctrl-C ends it all.", flush=True)
 
 
 def stop_on_sigterm() -> None:

@@ -145,6 +145,11 @@ class LocalCloud:
         return f"{self.endpoint_url}/_aws/lambda-url/{url_id}"
 
     @property
+    def page_url(self) -> str:
+        """Where the page is, for a browser on this computer; its addresses are relative, so the slash counts."""
+        return f"{self.api_url}/"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What a process needs to use this cloud: the SDK's variables, and mailtide's settings for its command line."""
         return {

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from localstack.__main__ import stop_on_sigterm
 from localstack.cloud import ROOT, STATE, LocalCloud
+from localstack.page import make_token, sign_in_lines
 from localstack.processes import Child, LocalCloudError
 from localstack.story import tell
 from localstack.watching import RunWatcher, describe
@@ -65,6 +66,8 @@ def _demonstrate(console: Console, contacts: int, seed: int, port: int) -> int:
             with cloud:
                 seconds = ", ".join(f"{name} {taken:.1f} s" for name, taken in cloud.phases.items())
                 console.print(f"The local cloud is up ({seconds}), on {cloud.endpoint_url} and {cloud.fly_api_url}.")
+                status.update("making a token for the page …")
+                console.print(sign_in_lines(cloud, make_token(cloud, "demo", "--operator")), soft_wrap=True)
                 status.update(f"inventing {contacts:,} contacts …")
                 if generated.wait(120) != 0:
                     raise LocalCloudError(f"cannot make the contacts: {generated.last_words()}")
@@ -129,7 +132,8 @@ def _what_next(console: Console, done: Done, published: Path) -> None:
   .venv/bin/mailtide schedule {here} --as-of {done.as_of}    the same day again: nothing to write
   .venv/bin/mailtide schedule {here} --as-of {_tomorrow(done)}    the next day: a few differences
   make demo-warmup                  the other half: a day of the warm-up in a few minutes
-  make cloud                        the same cloud, kept up for your own uploads
+  make up                           the same cloud, kept up, with the page to look around
+  make cloud                        the same, for your own uploads
   less README.md docs/
 """)
 

@@ -33,8 +33,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_that_pages_show_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    for target in re.findall(r"`make ([a-z-]+)", text):
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for target in re.findall(r"`make ([a-z][a-z0-9-]*)", text):
         assert target in targets, f"make {target}"
     for command in re.findall(r"(?:`|^\$ |\.venv/bin/)mailtide ([a-z][a-z-]+)", text, re.MULTILINE):
         assert command in COMMANDS, f"mailtide {command}"
