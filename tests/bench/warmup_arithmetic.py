@@ -26,7 +26,7 @@ def worker_modes() -> dict[str, Any]:
         facts = _ask("capacity", *mode)
         computed = (facts["worker_mode_mails_a_day"], facts["worker_mode_mailboxes"])
         day = _ask("simulate", *mode, "--users", 1, "--mailboxes", expected[1])
-        beyond = _ask("simulate", *mode, "--users", 1, "--mailboxes", expected[1] + 1)
+        beyond = _ask("simulate", *mode, "--users", 1, "--mailboxes", expected[1] + 1, quiet=True)
         found[name] = {
             "mails_a_day": day["sent"],
             "mailboxes": day["quotas_met"],
@@ -55,13 +55,16 @@ def simulate(users: int) -> dict[str, Any]:
     return facts
 
 
-def _ask(command: str, *options: object, environment: dict[str, str] | None = None) -> dict[str, Any]:
-    """The command's JSON. Exit code 1 of `simulate` (it names faults) is an answer too."""
+def _ask(
+    command: str, *options: object, environment: dict[str, str] | None = None, quiet: bool = False
+) -> dict[str, Any]:
+    """The command's JSON. Exit code 1 of `simulate` (it names faults, unless it is to be quiet) is an answer too."""
     names = {name: value for name, value in os.environ.items() if not name.startswith("WARMUP_")}
     done = subprocess.run(
         [MAILTIDE, "warmup", command, "--json", *map(str, options)],
         env=names | (environment or {}),
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if quiet else None,
         text=True,
         check=False,
     )

@@ -117,8 +117,13 @@ def test_a_bad_query_is_one_sentence(api: Api, query: str) -> None:
 def test_metrics_for_operators_and_users(planned: Api) -> None:
     found = planned.get("/api/warmup/metrics")
     assert (found["total_mailboxes"], found["planned_today"]) == (MAILBOXES, MAILBOXES * 30)
+    assert (found["warnings"], found["shards_stale"], found["size_threshold_crossed"]) == ([], 0, 0)
+    assert 0 <= found["figures_age_seconds"] < 600
+    page = planned.get("/api/warmup/quota")
+    assert abs(page["as_of_ms"] - found["at_ms"]) < 600_000
     own = planned.get("/api/warmup/metrics", "one")
     assert (own["user_id"], own["mailboxes"], own["planned_today"]) == ("user-1", 3, 90)
+    assert page["as_of_ms"] <= own["as_of_ms"] <= found["at_ms"] + 60_000
     planned.get("/api/warmup/metrics", "one", 403, format="prometheus")
     planned.get("/api/warmup/metrics", "hook", 403)
 
