@@ -1,5 +1,6 @@
 """A run that is cut into chunks, laid out in a bucket as plan_run and launch_machine lay it out."""
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Sequence
@@ -32,8 +33,10 @@ class CutRun:
     def prefix(self, task: str) -> str:
         return f"runs/acme/{RUN}/tasks/{task}/1"
 
-    def lay_out(self, kind: TaskKind, number: int = 0, threads: int = 1) -> str:
-        """Store a task's document; returns its URL."""
+    def lay_out(
+        self, kind: TaskKind, number: int = 0, threads: int = 1, inputs: tuple[PartInput, ...] | None = None
+    ) -> str:
+        """Store a task's document; returns its URL. inputs: of a merge, in place of what the chunks delivered."""
         rules = load_rules(self.rules_yaml)
         made = document(kind, rules, AS_OF, number, self.ranges[number] if kind == "chunk" else None)
         task = made.task.task
@@ -43,7 +46,7 @@ class CutRun:
                 "rules_yaml": self.rules_yaml,
                 "source": made.source.model_copy(update={"etag": self.etag, "size_bytes": self.size_bytes}),
                 "urls": made.urls.model_copy(update=self._urls(task, kind)),
-                "parts": self.inputs() if kind == "merge" else (),
+                "parts": (self.inputs() if inputs is None else inputs) if kind == "merge" else (),
             }
         )
         self.bucket.put(f"{self.prefix(task)}/task.json", TaskDocument.model_validate(made.model_dump()).to_bytes())
@@ -63,17 +66,19 @@ class CutRun:
         }
 
     def inputs(self) -> tuple[PartInput, ...]:
-        """What the chunks delivered, as their manifests say."""
+        """The candidates of the chunks as they stand."""
         found = []
         for task in self.chunks:
-            (part,) = self.manifest(task).delivered
-            get = self.bucket.url(f"{self.prefix(task)}/{part.name}")
-            found.append(PartInput(task=task, get=get, size_bytes=part.size_bytes, sha256=part.sha256))
+            name, body = f"{self.prefix(task)}/candidates.bin", self.body(task, "candidates.bin")
+            sha256 = hashlib.sha256(body).hexdigest()
+            found.append(PartInput(task=task, get=self.bucket.url(name), size_bytes=len(body), sha256=sha256))
         return tuple(found)
 
-    def do(self, kind: TaskKind, number: int = 0, threads: int = 1) -> Ended:
+    def do(
+        self, kind: TaskKind, number: int = 0, threads: int = 1, inputs: tuple[PartInput, ...] | None = None
+    ) -> Ended:
         """A task, in this process."""
-        return work(self.lay_out(kind, number, threads), machine_id=None, say=lambda _: None)
+        return work(self.lay_out(kind, number, threads, inputs), machine_id=None, say=lambda _: None)
 
     def do_chunks(self, threads: int = 1) -> None:
         for number in range(len(self.chunks)):

@@ -1,15 +1,25 @@
 """Chunk machines and the merge machine against a bucket: the same schedule as one machine makes, or one clear failure."""
 
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
 import pytest
 
 from mailtide.machine.chunks.report import ChunkReport
+from mailtide.machine.report import PassReport
+from mailtide.machine.work import Ended
 from tests.integration.machine.cut_run import CutRun
-from tests.integration.machine.fault_bucket import FaultBucket
-from tests.integration.machine.tasks import database
+from tests.integration.machine.fault_bucket import FaultBucket, Kind, running_bucket
+from tests.integration.machine.tasks import SOURCE, database
 from tests.support.chunks import even_borders
 
-CONTACTS = 3_000
+CONTACTS = 2_000
+FEW = 300
 RULES = "daily_cap_fraction: 0.01\n"
+DELIVERED = Ended(ok=True, sentence="Delivered.")
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +27,231 @@ def contacts(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return database(tmp_path_factory.mktemp("invented"), CONTACTS)
 
 
-@pytest.mark.parametrize("chunks", [1, 2, 3, 8, 17])
-def test_a_merge_delivers_what_one_machine_delivers(bucket: FaultBucket, contacts: bytes, chunks: int) -> None:
-    run = CutRun(bucket, contacts, even_borders(range(1, CONTACTS + 1), chunks), RULES)
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return database(tmp_path_factory.mktemp("few"), FEW)
+
+
+@pytest.fixture(scope="module")
+def parts(few: bytes) -> dict[str, bytes]:
+    """What the chunks of `few` deliver."""
+    with running_bucket() as bucket:
+        run = of_few(bucket, few)
+        run.do_chunks()
+        return {task: run.body(task, "candidates.bin") for task in run.chunks}
+
+
+def of_few(bucket: FaultBucket, few: bytes, parts: dict[str, bytes] | None = None) -> CutRun:
+    """A run of three chunks, with what they delivered."""
+    run = CutRun(bucket, few, even_borders(range(1, FEW + 1), 3))
+    for task, body in (parts or {}).items():
+        bucket.put(f"{run.prefix(task)}/candidates.bin", body)
+    return run
+
+
+def test_any_number_of_chunks_makes_the_schedule_of_one_machine(bucket: FaultBucket, contacts: bytes) -> None:
+    alone = CutRun(bucket, contacts, rules_yaml=RULES)
+    assert alone.do("whole", threads=2) == DELIVERED
+    for chunks in (1, 2, 3, 8, 17):
+        run = CutRun(bucket, contacts, even_borders(range(1, CONTACTS + 1), chunks), RULES)
+        run.do_chunks()
+        assert run.do("merge", threads=2) == DELIVERED
+        assert run.outcome("merge") == alone.outcome("whole"), chunks
+        for task in (*run.chunks, "merge"):
+            run.forget(task)
+
+
+def test_a_chunk_reads_its_part_of_the_file_and_says_so(bucket: FaultBucket, contacts: bytes) -> None:
+    run = CutRun(bucket, contacts, even_borders(range(1, CONTACTS + 1), 8))
+    assert run.do("chunk", 4) == DELIVERED
+    manifest = run.manifest("chunk-0004")
+    report = ChunkReport.model_validate(manifest.report)
+    asked = bucket.of("GET", SOURCE)
+    assert (report.source_requests, report.source_bytes_read) == (len(asked), sum(seen.sent_bytes for seen in asked))
+    assert all(seen.status == 206 for seen in asked)
+    assert report.source_bytes == len(contacts)
+    # The least that is fetched at once counts for much in so small a file.
+    assert report.source_bytes_read < 0.6 * len(contacts)
+    assert (report.first_id, report.last_id, report.contacts) == (1002, 1251, 250)
+    assert [part.name for part in manifest.delivered] == ["candidates.bin"]
+    assert report.delivered_bytes == len(run.body("chunk-0004", "candidates.bin")) < 1_000 + 10 * report.contacts
+
+
+def with_history(schedule: bytes, folder: Path) -> bytes:
+    """Some days later: mails were sent, cancelled, clicked and moved by hand."""
+    path = folder / "later.db"
+    path.write_bytes(schedule)
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "UPDATE email_schedules SET status = 'sent' WHERE id % 3 = 0;"
+        "UPDATE email_schedules SET status = 'sent', scheduled_send_date = date('2026-11-15') WHERE id % 37 = 0;"
+        "UPDATE email_schedules SET status = 'cancelled' WHERE id % 7 = 0;"
+        "UPDATE email_schedules SET scheduled_send_date = date(scheduled_send_date, '+3 days') WHERE id % 11 = 0;"
+        "DELETE FROM email_schedules WHERE id % 13 = 0;"
+        "CREATE TABLE campaign_types (name, days_before_event, target_all_contacts);"
+        "CREATE TABLE campaign_instances (id, campaign_type, instance_name, active_start_date, active_end_date);"
+        "CREATE TABLE contact_campaigns (contact_id, campaign_instance_id, trigger_date) ;"
+        "INSERT INTO campaign_types VALUES ('rate', 5, 0), ('news', 0, 1);"
+        "INSERT INTO campaign_instances VALUES (4, 'rate', 'x', NULL, '2027-02-01'), (9, 'news', 'y', '2026-11-20', NULL);"
+        "INSERT INTO contact_campaigns SELECT id, 4, date('2026-11-01', (id % 60) || ' days') FROM contacts WHERE id % 2;"
+        "INSERT INTO contact_campaigns SELECT id, 4, 'someday' FROM contacts WHERE id % 50 = 0;"
+        "CREATE TABLE tracking_clicks (contact_id, clicked_at);"
+        "INSERT INTO tracking_clicks SELECT id, '2026-11-18' FROM contacts WHERE id % 4 = 0"
+    )
+    connection.close()
+    return path.read_bytes()
+
+
+def test_history_campaigns_and_follow_ups(bucket: FaultBucket, contacts: bytes, tmp_path: Path) -> None:
+    first = CutRun(bucket, contacts)
+    first.do("whole")
+    later = with_history(first.body("whole", "contacts.db"), tmp_path)
+    first.forget("whole")
+    run = CutRun(bucket, later, even_borders(range(1, CONTACTS + 1), 3), RULES)
     run.do_chunks()
-    assert run.do("merge").sentence == "Delivered."
-    assert run.do("whole").sentence == "Delivered."
+    assert run.do("merge") == run.do("whole") == DELIVERED
     assert run.outcome("merge") == run.outcome("whole")
-    reports = [ChunkReport.model_validate(run.manifest(task).report) for task in run.chunks]
-    assert sum(report.contacts for report in reports) == CONTACTS
+    report = PassReport.model_validate(run.manifest("merge").report)
+    assert min(report.inserted, report.updated, report.deleted, report.unchanged) > 0
+    assert {"followup_2_clicked_no_hq", "campaign_rate", "campaign_news", "post_window"} <= report.rows.keys()
+    assert report.notes["invalid_contact_campaigns_trigger_date"] == CONTACTS // 50
+
+    done = CutRun(bucket, run.body("merge", "contacts.db"), [700, 1500], RULES)
+    for task in (*run.chunks, "merge"):
+        run.forget(task)
+    done.do_chunks()
+    assert done.do("merge") == Ended(ok=True, sentence="Nothing to change.")
+
+
+def signed(body: bytes) -> bytes:
+    return body[:-32] + hashlib.sha256(body[:-32]).digest()
+
+
+def with_header(body: bytes, **changed: object) -> bytes:
+    """A part whose header says something else, with the right checksum."""
+    length = int.from_bytes(body[10:14], "little")
+    header = json.dumps({**json.loads(body[14 : 14 + length]), **changed}).encode()
+    return signed(body[:10] + len(header).to_bytes(4, "little") + header + body[14 + length :])
+
+
+def without_blocks(body: bytes) -> bytes:
+    return signed(body[: 14 + int.from_bytes(body[10:14], "little")] + bytes(32))
+
+
+SPOILED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "garbage": (lambda body: b"\x93" * len(body), "they are no candidates of mailtide"),
+    "nothing": (lambda _: b"", "they are cut short"),
+    "cut": (lambda body: body[: len(body) // 2], "they do not have their checksum"),
+    "flipped": (lambda body: body[:900] + bytes([body[900] ^ 4]) + body[901:], "they do not have their checksum"),
+    "version": (lambda body: signed(body[:8] + b"\7\0" + body[10:]), "they are of version 7"),
+    "run": (lambda body: with_header(body, run="f" * 20), "they are of another run"),
+    "chunk": (lambda body: with_header(body, task="chunk-0002"), "they are of another chunk"),
+    "day": (lambda body: with_header(body, as_of="2026-11-20"), "they are of another day"),
+    "source": (lambda body: with_header(body, source_etag="f" * 32), "they are of another version of the database"),
+    "rules": (lambda body: with_header(body, rules_sha256="f" * 64), "they are of other rules"),
+    "campaigns": (lambda body: with_header(body, sources_sha256="f" * 64), "they are of other campaigns"),
+    "gap": (lambda body: with_header(body, first_id=103), "they do not begin where the chunk before them ends"),
+    "counts": (lambda body: with_header(body, rows=10**12), "their counts are impossible"),
+    "fewer": (lambda body: with_header(body, eligible=1), "their counts are impossible"),
+    "unknown": (lambda body: with_header(body, more=1), "their header is not readable"),
+    "blocks": (lambda body: with_header(body, blocks=[]), "their lengths contradict one another"),
+}
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_a_part_that_is_not_as_it_should_be_is_refused(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes], spoiled: str
+) -> None:
+    change, sentence = SPOILED[spoiled]
+    run = of_few(bucket, few, parts | {"chunk-0001": change(parts["chunk-0001"])})
+    assert not run.do("merge").ok
+    kind, message = run.failure("merge")
+    assert kind == "bad_delivery"
+    assert message.startswith("The candidates of chunk-0001 cannot be used: ")
+    assert sentence in message
+    assert f"{run.prefix('merge')}/contacts.db" not in bucket.objects
+
+
+def test_ids_of_another_chunk_are_refused(bucket: FaultBucket, few: bytes, parts: dict[str, bytes]) -> None:
+    shifted = {
+        "chunk-0001": with_header(parts["chunk-0001"], last_id=150),
+        "chunk-0002": with_header(parts["chunk-0002"], first_id=151),
+    }
+    run = of_few(bucket, few, parts | shifted)
+    assert not run.do("merge").ok
+    expected = "The candidates of chunk-0001 cannot be used: an id is not of this chunk."
+    assert run.failure("merge") == ("bad_delivery", expected)
+
+
+def test_a_part_that_its_manifest_does_not_describe_is_refused(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes]
+) -> None:
+    run = of_few(bucket, few, parts)
+    inputs = run.inputs()
+    bucket.put(f"{run.prefix('chunk-0002')}/candidates.bin", parts["chunk-0002"] + b"\0")
+    assert not run.do("merge", inputs=inputs).ok
+    expected = "The candidates of chunk-0002 cannot be used: they are not what their manifest says."
+    assert run.failure("merge") == ("bad_delivery", expected)
+
+
+@pytest.mark.parametrize("kept", [[1, 2], [0, 1], [0, 2], [1, 0, 2], []])
+def test_parts_that_do_not_hold_every_contact_are_refused(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes], kept: list[int]
+) -> None:
+    run = of_few(bucket, few, parts)
+    inputs = run.inputs()
+    assert not run.do("merge", inputs=tuple(inputs[index] for index in kept)).ok
+    assert run.failure("merge")[0] == "bad_delivery"
+
+
+def test_parts_of_fewer_contacts_than_the_database_has_are_refused(bucket: FaultBucket, few: bytes) -> None:
+    run = CutRun(bucket, few)
+    run.do_chunks()
+    short = with_header(
+        run.body("chunk-0000", "candidates.bin"), rows=0, contacts=0, eligible=0, skipped_contacts={}, blocks=[]
+    )
+    bucket.put(f"{run.prefix('chunk-0000')}/candidates.bin", without_blocks(short))
+    assert not run.do("merge").ok
+    expected = "The chunks hold 0 rows of contacts, and the database 300."
+    assert run.failure("merge") == ("bad_delivery", expected)
+
+
+def test_a_source_that_was_replaced_is_told_by_chunk_and_merge(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes]
+) -> None:
+    run = of_few(bucket, few, parts)
+    bucket.put(SOURCE, few[:-1] + b"\0")
+    assert not run.do("chunk", 0).ok
+    assert run.failure("chunk-0000")[0] == "source_changed"
+    assert not run.do("merge").ok
+    assert run.failure("merge")[0] == "source_changed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "at"),
+    [("drop", 500, 1000), ("status", 503, 0), ("status", 500, 0), ("wrong_range", 200, 0), ("ignore_range", 200, 0)],
+)
+def test_a_line_that_fails_for_a_moment_is_resumed(
+    bucket: FaultBucket, few: bytes, kind: Kind, status: int, at: int
+) -> None:
+    run = of_few(bucket, few)
+    bucket.fail("GET", SOURCE, kind, status=status, at=at)
+    run.do_chunks()
+    assert run.do("merge") == run.do("whole") == DELIVERED
+    assert run.outcome("merge") == run.outcome("whole")
+
+
+def test_a_line_that_stays_broken_is_told(bucket: FaultBucket, few: bytes) -> None:
+    run = of_few(bucket, few)
+    bucket.fail("GET", SOURCE, "status", times=100, status=503)
+    assert not run.do("chunk", 1).ok
+    assert run.failure("chunk-0001") == (
+        "internal",
+        "The machine failed: fetching the database: the bucket answered 503.",
+    )
+
+
+def test_a_database_that_cannot_be_used_is_told_by_the_chunk(bucket: FaultBucket) -> None:
+    run = CutRun(bucket, b"no database at all" * 100, [5])
+    assert not run.do("chunk", 0).ok
+    assert run.failure("chunk-0000")[0] == "bad_input"

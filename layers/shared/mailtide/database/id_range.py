@@ -14,6 +14,10 @@ class IdRange:
     first: int | None = None
     last: int | None = None
 
+    def __post_init__(self) -> None:
+        if not SMALLEST_ID <= self.low <= self.high <= LARGEST_ID:
+            raise ValueError(f"{self.first} to {self.last} is no range of ids")
+
     @property
     def low(self) -> int:
         """The smallest id."""

@@ -19,10 +19,11 @@ import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.header import HEADER_BYTES, read_header
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile, UnusualPagesError
-from mailtide.database.pages.tree import leaf_pages
+from mailtide.database.pages.tree import leaf_pages, leaves_between
 from mailtide.database.ranged import RangedVFS, RangeReader
-from mailtide.database.schema import Schema
+from mailtide.database.schema import Table
 from mailtide.database.untrusted import clear_errors, harden
 from mailtide.errors import MailtideError
 from mailtide.rules.columns import Bool, Int64
@@ -162,18 +163,24 @@ class PartialSource(Source):
             harden(connection)
         return connection
 
-    def fetch_tables(self, schema: Schema, names: tuple[str, ...]) -> None:
-        """Fetch all pages of tables at once, where their trees are as usual; what is left out is fetched when it is read."""
+    def fetch_table(self, table: Table | None, within: IdRange = EVERY_ID) -> None:
+        """Fetch the pages of a table at once; what is left out, as its tree is unusual, is fetched when it is read.
+
+        within: a range of rowids. Raises DatabaseError for a range of a tree that is none.
+        """
+        if table is None or table.rowid is None:
+            return
         pages = self._all_pages()
-        for name in names:
-            table = schema.get(name)
-            if table is None or table.rowid is None:
-                continue
-            try:
-                leaves = leaf_pages(pages, table.root_page)
-            except UnusualPagesError:
-                continue
-            self.file.fetch_pages(leaves, self.header.page_size)
+        try:
+            everything = within.is_everything
+            leaves = (
+                leaf_pages(pages, table.root_page)
+                if everything
+                else leaves_between(pages, table.root_page, within).page
+            )
+        except UnusualPagesError:
+            return
+        self.file.fetch_pages(leaves, self.header.page_size)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, fields
 
 from mailtide.database.bulk import Source
-from mailtide.database.id_range import IdRange
+from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.partial_file import PartialSource
 from mailtide.database.read import read_campaigns
 from mailtide.database.read_campaigns import read_targets
@@ -36,7 +36,9 @@ def read_chunk(source: PartialSource, within: IdRange, threads: int) -> ChunkRea
     shared: Counter[str] = Counter()
     with clear_errors(), closing(source.open()) as connection:
         schema = read_schema(connection)
-        source.fetch_tables(schema, _SHARED)
+        for name in _SHARED:
+            source.fetch_table(schema.get(name))
+        source.fetch_table(schema.contacts, within if schema.contacts.rowid_alias == "id" else EVERY_ID)
         suppressions = read_suppressions(source, connection, schema)
         read = read_contacts(source, schema, suppressions, threads, within)
         campaigns = read_campaigns(source, schema)
