@@ -24,11 +24,13 @@ ALLOWED: dict[str, frozenset[str]] = {
     "rules": BASICS,
     "database": BASICS | {"rules", "contracts"},
     "runs": BASICS | {"contracts", "ports", "settings", "rules", "database"},
+    "sync": BASICS | {"contracts", "ports", "settings", "database", "runs"},
     # Of the runs it uses how objects are read and created once (mailtide.runs.store); never the other way round.
     "warmup": BASICS | {"contracts", "ports", "settings", "runs"},
     "machine": BASICS | {"contracts", "rules", "database", "feedback"},
     "access": BASICS | {"contracts"},
     "importing": BASICS | {"rules", "database"},
+    "privacy": BASICS | {"contracts", "ports", "runs", "database"},
     "feedback": BASICS | {"contracts", "rules", "database", "importing"},
     "reporting": BASICS | {"rules", "database"},
     "polling": BASICS,

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailtide.database.changeset_apply import Applied, apply_file, read_note
+from mailtide.database.changeset_apply import apply_file, read_note
+from mailtide.database.changeset_merge import Applied
 from mailtide.errors import DatabaseError
 from mailtide.rules.config import load_rules
 from tests.integration.pass_.files import FileMaker

@@ -64,7 +64,7 @@ def multipart_etag(part_etags: tuple[str, ...]) -> str:
     return f"{digest.hexdigest()}-{len(part_etags)}"
 
 
-def _raise(error: Exception, what: str) -> NoReturn:
+def raise_translated(error: Exception, what: str) -> NoReturn:
     """Translate a failure of the SDK by its code; what has no meaning here passes through."""
     if isinstance(error, ClientError):
         code = str(error.response.get("Error", {}).get("Code", ""))
@@ -96,7 +96,7 @@ class S3Bucket:
         try:
             return getattr(self._s3, operation)(Bucket=self.name, Key=key, **arguments)
         except (ClientError, BotoCoreError) as error:
-            _raise(error, f"{operation} {key}")
+            raise_translated(error, f"{operation} {key}")
 
     def head(self, key: str) -> ObjectInfo | None:
         """See mailtide.ports.Bucket."""
@@ -116,10 +116,10 @@ class S3Bucket:
         try:
             self._s3.upload_file(str(path), self.name, key, Callback=progress)
         except (ClientError, BotoCoreError) as error:
-            _raise(error, f"upload {key}")
+            raise_translated(error, f"upload {key}")
         except S3UploadFailedError as error:
             # The SDK wraps the refusal in a text of its own; what it stands for is the context.
-            _raise(error.__context__ if isinstance(error.__context__, ClientError) else error, f"upload {key}")
+            raise_translated(error.__context__ if isinstance(error.__context__, ClientError) else error, f"upload {key}")
 
     def first_part_size(self, key: str, *, etag: str) -> int | None:
         """See mailtide.ports.Bucket."""
@@ -196,7 +196,7 @@ class S3Bucket:
             paginator = self._s3.get_paginator("list_objects_v2")
             yield from paginator.paginate(Bucket=self.name, Prefix=prefix, **arguments)
         except (ClientError, BotoCoreError) as error:
-            _raise(error, f"list {prefix}")
+            raise_translated(error, f"list {prefix}")
 
     def presign_get(self, key: str, *, expires_s: int, download_as: str | None = None) -> str:
         """See mailtide.ports.Bucket."""

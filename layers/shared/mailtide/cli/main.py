@@ -20,8 +20,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("mailtide.cli.imports:imports", "Put contacts or suppressions from CSV or Parquet into a database."),
     "feedback": ("mailtide.cli.feedback:feedback", "Fold what became of the mails into a database, each file once."),
     "rules": ("mailtide.cli.rules:rules", "Show the rules: every value, and the windows of the states."),
-    "plan": ("mailtide.cli.plan:plan", "Say which machine a run would get, and what it would take."),
+    "plan": ("mailtide.cli.plan:plan", "Say which machines a run would get, and what it would take."),
+    "calibrate": (
+        "mailtide.cli.calibrate:calibrate",
+        "Measure how fast this machine does a run; planning counts with it.",
+    ),
     "upload": ("mailtide.cli.upload:upload", "Put an organisation's database into the bucket, which starts a run."),
+    "sync": ("mailtide.cli.sync:sync", "Bring a local file to the published schedule, and back."),
     "orgs": ("mailtide.cli.orgs:orgs", "Add organisations and list them."),
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
     "runs": (

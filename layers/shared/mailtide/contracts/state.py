@@ -78,6 +78,8 @@ class Latest(Contract):
     """How the last published schedule was published."""
     file: PublishedFile | None = None
     """Where the published schedule stands as long as `source` is the organisation's database, when that is not replaced."""
+    written_by: RunId | None = None
+    """The last run that changed the published database; None when it is an upload that needed no change."""
     chain: tuple[ChangesetLink, ...] = ()
 
 

@@ -11,7 +11,7 @@ from mailtide.runs.publish import confirm_unchanged
 from mailtide.runs.publish_part import publish_part
 from mailtide.runs.record import fence, record_handled
 from mailtide.runs.services import Services, StepReport
-from mailtide.runs.share import kept_file, lengthened, remove_older, withdraw
+from mailtide.runs.share import kept_file, lengthened, remove_older, withdraw, writer
 from mailtide.runs.story import done_of
 
 REPLACED = "The database was replaced while this run was at work; the new one has a run of its own."
@@ -70,6 +70,7 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
         baseline=baseline_of(plan, part),
         sync=plan.sync,
         file=file,
+        written_by=writer(before, plan, part),
         chain=lengthened(before, plan, part),
     )
     record_handled(services, plan, handled, over=publication.seen)
@@ -99,6 +100,7 @@ def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
             baseline=standing.seen.value.baseline,
             sync=standing.seen.value.sync,
             file=kept_file(standing.seen.value, plan),
+            written_by=standing.seen.value.written_by,
             chain=standing.seen.value.chain,
         )
         record_handled(services, plan, handled, over=standing.seen)

@@ -161,6 +161,7 @@ def settle_intent(services: Services, org: str, current: store.Versioned[Latest]
         published_etag=intent.expected_etag,
         baseline=baseline_of(plan, result.part) if plan and result and result.part else None,
         sync=plan.sync if plan else "replace",
+        written_by=intent.run,
         chain=lengthened(current.value, plan, result.part) if plan and result else current.value.chain,
     )
     try:

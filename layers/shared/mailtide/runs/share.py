@@ -84,6 +84,14 @@ def lengthened(before: Latest, plan: Plan, part: Part | None) -> tuple[Changeset
     return (*before.chain, link)[-CHAIN_LENGTH:]
 
 
+def writer(before: Latest, plan: Plan, part: Part) -> str | None:
+    """The run whose changes stand last in the published database, once this one is published."""
+    if part.manifest.delivered or before.run == plan.run:
+        return plan.run if part.manifest.delivered else before.written_by
+    stood = plan.source.etag == before.published_etag or kept_file(before, plan) is not None
+    return before.written_by if stood else None
+
+
 def kept_file(before: Latest, plan: Plan) -> PublishedFile | None:
     """The file of the published schedule, as long as the organisation's database is the one that it was made for."""
     return before.file if before.source is not None and same_source(before.source, plan.source) else None
