@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import apsw
@@ -221,7 +222,8 @@ class _Comparison:
             return MatchedRows(row_id, match, np.zeros(len(match), np.bool_))
         reason = desired.skip_reason[at] + 1
         equal = (
-            (columns["send"] == desired.send[at])
+            (match >= 0)
+            & (columns["send"] == desired.send[at])
             & (columns["time"] == 1)
             & (columns["status"] == (reason > 0))
             & (columns["reason"] == reason)
@@ -268,10 +270,10 @@ def compare(
     if table is None:
         nothing = np.empty(0, np.int64)
         return Differences(np.arange(len(desired), dtype=np.int32), nothing, nothing.astype(np.int32), nothing, 0)
-    keys = Keys(desired, ids)
-    parts = [] if standing is None else match_standing(standing, keys, desired, send_time, threads)
+    keys = cache(partial(Keys, desired, ids))
+    parts = [] if standing is None else match_standing(standing, keys, desired, len(ids), send_time, threads)
     if standing is None or len(standing.slow):
-        comparison = _Comparison(source, table, keys, desired, send_time)
+        comparison = _Comparison(source, table, keys(), desired, send_time)
         if standing is None:
             parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
         else:
@@ -288,6 +290,30 @@ def compare(
 
 def _differences(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
     """row_id: ascending; of several rows that match one desired row the first stays."""
+    there = np.zeros(wanted, np.bool_)
+    there[match[equal]] = True
+    unequal = np.flatnonzero(~equal)
+    unchanged = len(match) - len(unequal)
+    update = unequal[match[unequal] >= 0]
+    if np.count_nonzero(there) < unchanged or there[match[update]].any() or _repeat(match[update]):
+        return _differences_of_twins(row_id, match, equal, wanted)
+    there[match[update]] = True
+    return Differences(
+        insert=np.flatnonzero(~there).astype(np.int32),
+        update_row=row_id[update],
+        update_to=match[update],
+        delete=row_id[unequal[match[unequal] < 0]],
+        unchanged=unchanged,
+    )
+
+
+def _repeat(values: Int32) -> bool:
+    ordered = np.sort(values)
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
+def _differences_of_twins(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
+    """`_differences` where several rows may match one desired row."""
     owner = np.full(wanted, -1, np.int32)
     positions = np.flatnonzero(match >= 0)[::-1].astype(np.int32)
     owner[match[positions]] = positions

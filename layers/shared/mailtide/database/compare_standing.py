@@ -1,11 +1,13 @@
 """Planned rows that were read in runs, against the rows that should stand: most is judged once a run (spec §9)."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from mailtide.database.desired_keys import Keys
+from mailtide.database.desired_words import RowColumns, Words, words_of
 from mailtide.database.read_history import PLANNED_STATUSES
 from mailtide.database.standing import Standing
 from mailtide.database.values import read_status
@@ -24,52 +26,99 @@ class MatchedRows:
     equal: Bool
 
 
-def match_standing(standing: Standing, keys: Keys, desired: Desired, send_time: str, threads: int) -> list[MatchedRows]:
-    """The planned rows among those that stand, ascending by row id."""
-    matcher = _Matcher(standing, keys, desired, send_time)
+def match_standing(
+    standing: Standing, keys: Callable[[], Keys], desired: Desired, contacts: int, send_time: str, threads: int
+) -> list[MatchedRows]:
+    """The planned rows among those that stand, ascending by row id. contacts: how many; keys: asked only where words fail."""
+    words = words_of(desired, contacts, threads)
+    runs = _Runs(standing, desired, send_time)
+    match = _ByWord(standing, runs, words).match if words else _ByKey(standing, runs, keys(), desired).match
     starts = range(0, len(standing.row_id), _CHUNK_ROWS)
     if threads == 1 or len(starts) == 1:
-        return [matcher.match(start) for start in starts]
+        return [match(start) for start in starts]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(matcher.match, starts))
+        return list(pool.map(match, starts))
 
 
-class _Matcher:
-    """Brings the runs into the codes of the desired rows, then judges rows in chunks."""
+class _Runs:
+    """The runs in the codes of the desired rows."""
 
-    def __init__(self, standing: Standing, keys: Keys, desired: Desired, send_time: str) -> None:
-        self._standing, self._keys, self._desired = standing, keys, desired
+    def __init__(self, standing: Standing, desired: Desired, send_time: str) -> None:
         runs, texts = standing.runs, standing.texts
-        self._tail = keys.tails(_codes(texts, desired.types)[runs.email_type], runs.event, runs.campaign)
+        self.columns = RowColumns(
+            email_type=_codes(texts, desired.types)[runs.email_type],
+            campaign=runs.campaign,
+            event=runs.event,
+            send=runs.send,
+            reason=_codes(texts, desired.reasons)[runs.reason],
+            priority=runs.priority,
+            email_template=_codes(texts, desired.templates)[runs.email_template],
+            sms_template=_codes(texts, desired.templates)[runs.sms_template],
+        )
         statuses = [read_status(text) or "" for text in texts]
-        self._status = _codes(statuses, list(PLANNED_STATUSES))[runs.status]
-        self._reason = _codes(texts, desired.reasons)[runs.reason]
-        self._email = _codes(texts, desired.templates)[runs.email_template]
-        self._sms = _codes(texts, desired.templates)[runs.sms_template]
+        status = _codes(statuses, list(PLANNED_STATUSES))[runs.status]
+        self.is_planned = status >= 0
         # What no desired row can be equal to, whatever its key.
-        self._possible = (_codes(texts, [send_time])[runs.time] == 0) & ~runs.no_priority
+        self.is_possible = (
+            (_codes(texts, [send_time])[runs.time] == 0)
+            & ~runs.no_priority
+            & (status == (self.columns.reason != NO_CODE))
+        )
+
+    def planned(self, standing: Standing, start: int) -> tuple[Int64, Int32, Int32]:
+        """Row id, contact and run of the planned rows among those from `start` on."""
+        rows = slice(start, start + _CHUNK_ROWS)
+        row_id, contact, run = standing.row_id[rows], standing.contact[rows], standing.run[rows]
+        planned = self.is_planned[run]
+        return (row_id, contact, run) if planned.all() else (row_id[planned], contact[planned], run[planned])
+
+
+class _ByWord:
+    """Judges rows in chunks by one look at the word of the desired row in their place."""
+
+    def __init__(self, standing: Standing, runs: _Runs, words: Words) -> None:
+        self._standing, self._runs, self._words = standing, runs, words
+        self._first = words.first_place(runs.columns)
+        self._word = words.words(runs.columns, runs.is_possible)
 
     def match(self, start: int) -> MatchedRows:
         """The planned rows among those from `start` on."""
-        standing, desired = self._standing, self._desired
-        rows = slice(start, start + _CHUNK_ROWS)
-        row_id, contact, run = standing.row_id[rows], standing.contact[rows], standing.run[rows]
-        planned = self._status[run] >= 0
-        if not planned.all():
-            row_id, contact, run = row_id[planned], contact[planned], run[planned]
+        words = self._words
+        row_id, contact, run = self._runs.planned(self._standing, start)
+        first = self._first[run]
+        known = (first >= 0) & (contact >= 0)
+        place = first + contact
+        match = words.place.take(place if known.all() else np.where(known, place, 0))
+        known &= match >= 0
+        differs = words.word.take(match, mode="wrap") ^ self._word[run]
+        known &= differs >> words.detail_bits == 0
+        return MatchedRows(row_id, np.where(known, match, np.int32(-1)), known & (differs == 0))
+
+
+class _ByKey:
+    """Judges rows in chunks: each finds its key among the desired rows of its contact."""
+
+    def __init__(self, standing: Standing, runs: _Runs, keys: Keys, desired: Desired) -> None:
+        self._standing, self._runs, self._keys, self._desired = standing, runs, keys, desired
+        columns = runs.columns
+        self._tail = keys.tails(columns.email_type, columns.event, columns.campaign)
+
+    def match(self, start: int) -> MatchedRows:
+        """The planned rows among those from `start` on."""
+        columns, desired = self._runs.columns, self._desired
+        row_id, contact, run = self._runs.planned(self._standing, start)
         match = self._keys.find_tails(contact, self._tail[run])
         if not len(desired):
             return MatchedRows(row_id, match, np.zeros(len(match), np.bool_))
-        at, runs = np.maximum(match, 0), standing.runs
-        reason = desired.skip_reason[at]
+        at = np.maximum(match, 0)
         equal = (
-            self._possible[run]
-            & (runs.send[run] == desired.send[at])
-            & (self._status[run] == (reason != NO_CODE))
-            & (self._reason[run] == reason)
-            & (runs.priority[run] == desired.priority[at])
-            & (self._email[run] == desired.email_template[at])
-            & (self._sms[run] == desired.sms_template[at])
+            self._runs.is_possible[run]
+            & (match >= 0)
+            & (columns.send[run] == desired.send[at])
+            & (columns.reason[run] == desired.skip_reason[at])
+            & (columns.priority[run] == desired.priority[at])
+            & (columns.email_template[run] == desired.email_template[at])
+            & (columns.sms_template[run] == desired.sms_template[at])
         )
         return MatchedRows(row_id, match, equal)
 
