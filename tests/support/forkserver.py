@@ -44,6 +44,7 @@ IMPORTS = (
     "mailtide.warmup.verdict",
 )
 """No handler of a function: they read the environment when they are imported."""
+APPENDED = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 SERVICES = ("dynamodb", "s3", "sqs", "kms", "secretsmanager")
 
 
@@ -74,14 +75,56 @@ class ForkServer:
                 "files": {name: str(path) for name, path in files.items()},
                 "timeout_s": timeout_s,
             }
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            code = int(self._process.stdout.readline())
+            code = self._ask(order)
+            assert code is not None
             return subprocess.CompletedProcess(
                 [call, *map(str, arguments)], code, files["out"].read_text(), files["err"].read_text()
             )
+
+    def start(self, arguments: Sequence[object], *, env: Mapping[str, str], log: Path) -> int:
+        """The process id of a command that runs by itself; both its streams go to `log`."""
+        files = {"in": os.devnull, "out": str(log), "err": str(log)}
+        order = {"call": COMMAND, "arguments": [str(argument) for argument in arguments], "env": dict(env)}
+        with self._lock:
+            pid = self._ask(order | {"files": files})
+        assert pid is not None
+        return pid
+
+    def code_of(self, pid: int) -> int | None:
+        """How a command that was started has ended; None while it runs."""
+        with self._lock:
+            return self._ask({"ended": pid})
+
+    def _ask(self, order: dict[str, Any]) -> int | None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        answer: int | None = json.loads(self._process.stdout.readline())
+        return answer
+
+
+class Started:
+    """A command that runs by itself, as subprocess.Popen would show it."""
+
+    def __init__(self, *arguments: object, env: Mapping[str, str], log: Path) -> None:
+        self.pid = _server().start(arguments, env=env, log=log)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        if self._code is None:
+            self._code = _server().code_of(self.pid)
+        return self._code
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit code, once there is one. TimeoutError."""
+        ends_at_s = time.monotonic() + timeout_s
+        while (code := self.poll()) is None:
+            if time.monotonic() > ends_at_s:
+                raise TimeoutError(f"process {self.pid} runs on")
+            time.sleep(0.02)
+        return code
 
 
 @cache
@@ -103,21 +146,23 @@ def command(*arguments: object, env: Mapping[str, str], timeout_s: float = 120) 
 
 def _serve() -> None:
     for line in sys.stdin:
-        order = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _become(order)
-            _carry_out(order["call"])
-        code = _wait(child, time.monotonic() + order["timeout_s"])
-        sys.stdout.write(f"{code}\n")
-        sys.stdout.flush()
+        print(json.dumps(_answer(json.loads(line))), flush=True)
+
+
+def _answer(order: dict[str, Any]) -> int | None:
+    if "ended" in order:
+        ended, status = os.waitpid(order["ended"], os.WNOHANG)
+        return os.waitstatus_to_exitcode(status) if ended else None
+    child = os.fork()
+    if child == 0:
+        _become(order)
+        _carry_out(order["call"])
+    return _wait(child, time.monotonic() + order["timeout_s"]) if "timeout_s" in order else child
 
 
 def _become(order: dict[str, Any]) -> None:
     files = order["files"]
-    for number, (name, flags) in enumerate(
-        (("in", os.O_RDONLY), ("out", os.O_WRONLY | os.O_CREAT), ("err", os.O_WRONLY | os.O_CREAT))
-    ):
+    for number, (name, flags) in enumerate((("in", os.O_RDONLY), ("out", APPENDED), ("err", APPENDED))):
         opened = os.open(files[name], flags, 0o600)
         os.dup2(opened, number)
         os.close(opened)

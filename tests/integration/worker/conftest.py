@@ -2,15 +2,13 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -26,11 +24,9 @@ from mailtide.adapters.kms import KmsSecrets
 from mailtide.warmup.contracts import Auth, Mailbox, MailServer, SendMessage, day_of
 from mailtide.warmup.mail_ports import Credentials
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed
-from tests.support import dynamodb
+from tests.support import dynamodb, forkserver
 from tests.support.mail_servers import PASSWORD, USERNAME, LoopThread, RecordingServer, loop_thread
 from tests.support.warmup_pools import LONG_AGO
-
-MAILTIDE = Path(sys.executable).with_name("mailtide")
 
 
 @dataclass
@@ -38,13 +34,13 @@ class Worker:
     """One process of a role."""
 
     role: str
-    process: "subprocess.Popen[bytes]"
+    process: forkserver.Started
     log: Path
     health_port: int
     told: signal.Signals | None = None
 
     def text(self) -> str:
-        return self.log.read_text()
+        return self.log.read_text() if self.log.exists() else ""
 
     def is_healthy(self) -> bool:
         try:
@@ -73,18 +69,12 @@ class Site:
     key_id: str
     environment: dict[str, str]
     workers: list[Worker] = field(default_factory=list)
-    _logs: list[IO[bytes]] = field(default_factory=list)
 
     def start(self, role: str, **environment: str) -> Worker:
         port = free_port()
         log = self.folder / f"{role}-{uuid4().hex[:6]}.log"
-        output = log.open("wb")
-        self._logs.append(output)
-        process = subprocess.Popen(
-            [str(MAILTIDE), "warmup", "worker", role, "--health-port", str(port)],
-            env=self.environment | {"PYTHONUNBUFFERED": "1"} | environment,
-            stdout=output,
-            stderr=output,
+        process = forkserver.Started(
+            "warmup", "worker", role, "--health-port", port, env=self.environment | environment, log=log
         )
         worker = Worker(role, process, log, port)
         self.workers.append(worker)
@@ -151,8 +141,6 @@ class Site:
     def close(self) -> None:
         for worker in self.workers:
             worker.end(signal.SIGKILL)
-        for log in self._logs:
-            log.close()
 
 
 @pytest.fixture(scope="module")
