@@ -63,7 +63,6 @@ CASES = [
     "orgs list more",
     "run",
     "run ../acme",
-    "plan",
     "plan good.db --contacts 5",
     "plan --contacts -1",
     "plan --contacts many",

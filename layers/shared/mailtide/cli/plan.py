@@ -1,16 +1,24 @@
-"""`mailtide plan`: which machine a run would get, how long it would take and what it would cost."""
+"""`mailtide plan`: which machines a run would get, how long it would take and what it would cost."""
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mailtide.cli.cloud import cloud_command
 from mailtide.cli.files import counted, naming, size_in_words
+from mailtide.cli.old_figures import BYTES_A_CONTACT
 from mailtide.errors import InputError
 
-BYTES_A_CONTACT = 100
-"""Size of a database per contact before it has a schedule, for `--contacts` alone."""
+if TYPE_CHECKING:
+    from mailtide.cli.old_figures import Claim
+    from mailtide.runs.sizing import Sizing
+    from mailtide.runs.speeds import Speeds
+    from mailtide.settings import Settings
+
+ROWS = (1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 3_000_000, 5_000_000, 10_000_000)
+"""Contacts of the whole table."""
 
 
 @click.command()
@@ -18,28 +26,72 @@ BYTES_A_CONTACT = 100
 @click.option(
     "--contacts", type=click.IntRange(0, 100_000_000), help="Plan for this many contacts, without a database."
 )
+@click.option("--table", "whole_table", is_flag=True, help="Print the whole table, as without DB and --contacts.")
+@click.option(
+    "--measured",
+    is_flag=True,
+    help="Count with what machines were measured to do; needs MAILTIDE_BUCKET and credentials.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-def plan(db: Path | None, contacts: int | None, as_json: bool) -> None:
-    """Say which machine a run of the database DB (or of --contacts N) would get, and what time and money it would take.
+@cloud_command
+def plan(db: Path | None, contacts: int | None, *, whole_table: bool, measured: bool, as_json: bool) -> None:
+    """Say which machines a run of the database DB (or of --contacts N) would get, and what time and money it would take.
 
     DB is not read whole: like the function in the cloud this reads its header, its schema and a sample of its pages. Only a
     DB with a -wal file beside it is copied whole, so that what stands in the -wal counts.
-    """
-    from mailtide.runs.sizing import size_run
-    from mailtide.settings import load_estimate_settings
 
-    if (db is None) == (contacts is None):
+    Without DB and --contacts: the table from 1,000 to 10,000,000 contacts, and which figures of the older system's documents
+    it bears out.
+    """
+    settings, speeds = _speeds(measured=measured)
+    if whole_table or (db is None and contacts is None):
+        if db is not None or contacts is not None:
+            raise InputError("--table is the whole table; leave out DB and --contacts.")
+        _print_table(settings, speeds, as_json=as_json)
+        return
+    if db is not None and contacts is not None:
         raise InputError("Name a database or give --contacts, one of the two.")
     facts: dict[str, Any] = {}
     if db is not None:
         contacts, size_bytes, facts = _inspect(db)
     else:
         size_bytes = (contacts or 0) * BYTES_A_CONTACT
-    sizing = size_run(load_estimate_settings(), contacts=contacts or 0, size_bytes=size_bytes)
+    sizing = _size(settings, speeds, contacts or 0, size_bytes)
     facts = {"contacts": contacts, "size_bytes": size_bytes} | facts
-    facts |= {"machine": str(sizing.sizes[0]), "threads": sizing.threads}
-    facts |= {"expected_s": sizing.expected_s, "expected_usd": sizing.expected_usd}
-    _print(facts, as_json)
+    _print(facts | _facts(sizing), as_json)
+
+
+def _speeds(*, measured: bool) -> "tuple[Settings, Speeds]":
+    from mailtide.runs.speeds import Speeds
+    from mailtide.settings import load_estimate_settings, load_settings
+
+    if not measured:
+        settings = load_estimate_settings()
+        return settings, Speeds(settings)
+    from mailtide.bootstrap import bucket
+    from mailtide.runs.calibration import read_calibration
+
+    settings = load_settings()
+    return settings, Speeds(settings, read_calibration(bucket()))
+
+
+def _size(settings: "Settings", speeds: "Speeds", contacts: int, size_bytes: int) -> "Sizing":
+    from mailtide.runs.sizing import size_run
+
+    return size_run(settings, contacts=contacts, size_bytes=size_bytes, speeds=speeds)
+
+
+def _facts(sizing: "Sizing") -> dict[str, Any]:
+    return {
+        "machine": str(sizing.sizes[0]),
+        "threads": sizing.threads,
+        "chunks": sizing.chunks,
+        "chunk_machine": str(sizing.chunk_sizes[0]) if sizing.chunks else None,
+        "expected_s": sizing.expected_s,
+        "expected_usd": sizing.expected_usd,
+        "machine_usd": sizing.machine_usd,
+        "meets_deadline": sizing.meets_deadline,
+    }
 
 
 def _inspect(db: Path) -> tuple[int, int, dict[str, object]]:
@@ -59,7 +111,84 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     if "contacts_are" in facts:
         read = f"{facts['inspection_bytes']:,} bytes in {counted(facts['inspection_requests'], 'read')}"
         contacts = f"about {contacts}, estimated from {read}"
+    machine = f"{facts['machine']}, {counted(facts['threads'], 'thread')}"
+    if facts["chunks"]:
+        machine = f"{facts['chunks']} × {facts['chunk_machine']} for chunks, then {machine}"
     click.echo(f"contacts: {contacts}")
     click.echo(f"database: {size_in_words(facts['size_bytes'])}")
-    click.echo(f"machine:  {facts['machine']}, {counted(facts['threads'], 'thread')}")
+    click.echo(f"machine:  {machine}")
     click.echo(f"expected: {facts['expected_s']:.1f} s and ${facts['expected_usd']:.4f}")
+
+
+def _print_table(settings: "Settings", speeds: "Speeds", *, as_json: bool) -> None:
+    from mailtide.cli.old_figures import claims
+
+    sizings = {contacts: _size(settings, speeds, contacts, contacts * BYTES_A_CONTACT) for contacts in ROWS}
+    found = list(claims(settings, speeds))
+    if as_json:
+        rows = [{"contacts": contacts, **_facts(sizing)} for contacts, sizing in sizings.items()]
+        told = [_claim_facts(claim) for claim in found]
+        click.echo(json.dumps({"deadline_s": settings.deadline_s, "runs": rows, "older_figures": told}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="Runs by size", title_justify="left")
+    for name in ("contacts", "machines", "chunks", "seconds", "dollars", "of them machines", ""):
+        table.add_column(name, justify="left" if name in {"machines", ""} else "right")
+    for contacts, sizing in sizings.items():
+        table.add_row(f"{contacts:,}", *_cells(sizing, settings.deadline_s))
+    console.print(table)
+    _print_claims(console, found)
+
+
+def _cells(sizing: "Sizing", deadline_s: int) -> list[str]:
+    machines = _short(str(sizing.sizes[0]))
+    if sizing.chunks:
+        machines = f"{sizing.chunks} × {_short(str(sizing.chunk_sizes[0]))} + {machines}"
+    late = "" if sizing.meets_deadline else f"over {deadline_s} s"
+    dollars = (f"{sizing.expected_usd:.5f}", f"{sizing.machine_usd:.6f}")
+    return [machines, str(sizing.chunks or "–"), f"{sizing.expected_s:.1f}", *dollars, late]
+
+
+def _print_claims(console: Any, found: "list[Claim]") -> None:  # noqa: ANN401 - rich's console, which is imported late
+    from rich.table import Table
+
+    for document in dict.fromkeys(claim.document for claim in found):
+        title = f"Figures of {document} and what is counted here"
+        table = Table("figure", "theirs", "here", "", title=title, title_justify="left")
+        for claim in (claim for claim in found if claim.document == document):
+            table.add_row(claim.what, _range(claim.theirs, claim.unit), _range(claim.ours, claim.unit), claim.verdict)
+        console.print(table)
+    reproduced = sum(claim.is_reproduced for claim in found)
+    console.print(
+        f"{reproduced} of {len(found)} figures are reproduced, {len(found) - reproduced} corrected.", highlight=False
+    )
+
+
+def _claim_facts(claim: "Claim") -> dict[str, object]:
+    return {
+        "document": claim.document,
+        "figure": claim.what,
+        "unit": claim.unit,
+        "theirs": list(claim.theirs),
+        "here": list(claim.ours),
+        "verdict": claim.verdict,
+    }
+
+
+def _range(ends: tuple[float, float], unit: str) -> str:
+    low, high = (_number(end) for end in ends)
+    text = low if low == high else f"{low} to {high}"
+    return f"${text}" if unit == "$" else f"{text} {unit}".rstrip()
+
+
+def _number(value: float) -> str:
+    if value >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.001 or not value else f"{value:.6f}".rstrip("0")
+
+
+def _short(size: str) -> str:
+    return size.partition(",")[0]

@@ -35,6 +35,8 @@ class Sizing:
     expected_s: float
     """From planned to result.json."""
     expected_usd: float
+    machine_usd: float
+    """Of expected_usd what the machines cost; the rest is egress and requests."""
     meets_deadline: bool
 
     @property
@@ -127,8 +129,9 @@ class _Count:
             + speeds.pass_s("whole", size, self.contacts)
             + speeds.transfer_s(size, self._delivered_bytes)
         )
-        usd = machine_usd(settings, size, machine_s) + egress_usd(settings, self.size_bytes) + requests_usd(settings)
-        return self._sizing(0, sizes, (), 2 * settings.handover_s + machine_s, usd)
+        machines = machine_usd(settings, size, machine_s)
+        usd = machines + egress_usd(settings, self.size_bytes) + requests_usd(settings)
+        return self._sizing(0, sizes, (), 2 * settings.handover_s + machine_s, (machines, usd))
 
     def _several(self, chunks: int, sizes: tuple[MachineSize, ...]) -> Sizing:
         settings, speeds, merge = self.settings, self.speeds, sizes[0]
@@ -147,14 +150,10 @@ class _Count:
             + speeds.pass_s("merge", merge, self.contacts)
             + speeds.transfer_s(merge, self._delivered_bytes)
         )
-        usd = (
-            chunks * machine_usd(settings, chunk_sizes[0], chunk_s)
-            + machine_usd(settings, merge, merge_s)
-            + egress_usd(settings, 2 * self.size_bytes + part_bytes)
-            + requests_usd(settings, chunks)
-        )
+        machines = chunks * machine_usd(settings, chunk_sizes[0], chunk_s) + machine_usd(settings, merge, merge_s)
+        usd = machines + egress_usd(settings, 2 * self.size_bytes + part_bytes) + requests_usd(settings, chunks)
         wait_s = launch_delay_s(settings, chunks - 1) + 4 * settings.handover_s
-        return self._sizing(chunks, sizes, chunk_sizes, wait_s + chunk_s + merge_s, usd)
+        return self._sizing(chunks, sizes, chunk_sizes, wait_s + chunk_s + merge_s, (machines, usd))
 
     def _sizing(
         self,
@@ -162,14 +161,15 @@ class _Count:
         sizes: tuple[MachineSize, ...],
         chunk_sizes: tuple[MachineSize, ...],
         seconds: float,
-        usd: float,
+        usd: tuple[float, float],
     ) -> Sizing:
         return Sizing(
             chunks=chunks,
             sizes=sizes,
             chunk_sizes=chunk_sizes,
             expected_s=round(seconds, 2),
-            expected_usd=round(usd, 6),
+            expected_usd=round(usd[1], 6),
+            machine_usd=round(usd[0], 6),
             meets_deadline=seconds <= self.settings.deadline_s,
         )
 

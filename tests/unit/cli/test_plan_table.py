@@ -1,0 +1,49 @@
+"""`mailtide plan` without a database: the whole table, and what it makes of the older documents' figures."""
+
+import json
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+
+
+def test_the_whole_table(run: Run) -> None:
+    done = run("plan", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    rows = told["runs"]
+    assert [row["contacts"] for row in rows][::5] == [1_000, 500_000, 10_000_000]
+    assert [row["expected_usd"] for row in rows] == sorted(row["expected_usd"] for row in rows)
+    assert all(row["meets_deadline"] == (row["expected_s"] <= told["deadline_s"]) for row in rows)
+    figures = told["older_figures"]
+    assert {figure["verdict"] for figure in figures} == {"reproduced", "corrected"}
+    assert {figure["document"][:3] for figure in figures} == {"000", "001", "002"}
+    hour = [figure for figure in figures if figure["figure"] == "an hour of performance-8x"]
+    assert [(figure["theirs"][0], round(figure["here"][0], 4)) for figure in hour] == [(1.5, 0.3445), (0.5, 0.3445)]
+
+
+def test_the_table_for_people(run: Run) -> None:
+    done = run("plan", "--table", COLUMNS="160")
+    assert done.code == 0, done.err
+    assert "10,000,000" in done.out
+    assert "over 60 s" in done.out
+    assert "figures are reproduced" in done.out
+
+
+@pytest.mark.parametrize("line", ["plan --table --contacts 5", "plan --table some.db", "plan some.db --contacts 5"])
+def test_one_thing_at_a_time(run: Run, line: str) -> None:
+    done = run(*line.split())
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1
+
+
+def test_chunks_in_words(run: Run) -> None:
+    done = run("plan", "--contacts", "1000000", MAILTIDE_CHUNKING="always")
+    assert "8 × performance-2x, 4096 MB for chunks, then performance-4x, 8192 MB, 4 threads" in done.out
+    assert json.loads(run("plan", "--contacts", "1000000", "--json", MAILTIDE_CHUNKING="always").out)["chunks"] == 8
+
+
+@pytest.mark.parametrize("name", ["CHUNK_SIZE", "STEPS_CONTACTS_PER_S", "MERGE_SIZE"])
+def test_a_setting_that_is_no_json_is_named(run: Run, name: str) -> None:
+    done = run("plan", "--contacts", "5", **{f"MAILTIDE_{name}": "{"})
+    assert (done.code, done.err) == (2, f"mailtide: The setting MAILTIDE_{name} is not usable: it is not JSON.\n")
