@@ -103,7 +103,7 @@ def settings_of(pool: list[Box], minutes: int) -> dict[str, str]:
         "WarmupGlobalMinuteLimit": str(round(a_minute)),
         # A tick of a minute gets a sixtieth of it.
         "WarmupGlobalHourlyLimit": str(60 * round(a_minute)),
-        "WarmupUserHourlyLimit": str(round(of_a_user * 1.1)),
+        "WarmupUserHourlyLimit": str(round(of_a_user * 1.5)),
     }
 
 
