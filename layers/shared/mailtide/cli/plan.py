@@ -33,7 +33,6 @@ ROWS = (1_000, 10_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_000_000, 
     help="Count with what machines were measured to do; needs MAILTIDE_BUCKET and credentials.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
-@cloud_command
 def plan(db: Path | None, contacts: int | None, *, whole_table: bool, measured: bool, as_json: bool) -> None:
     """Say which machines a run of the database DB (or of --contacts N) would get, and what time and money it would take.
 
@@ -63,13 +62,20 @@ def plan(db: Path | None, contacts: int | None, *, whole_table: bool, measured: 
 
 def _speeds(*, measured: bool) -> "tuple[Settings, Speeds]":
     from mailtide.runs.speeds import Speeds
-    from mailtide.settings import load_estimate_settings, load_settings
+    from mailtide.settings import load_estimate_settings
 
-    if not measured:
-        settings = load_estimate_settings()
-        return settings, Speeds(settings)
+    if measured:
+        return _measured_speeds()
+    settings = load_estimate_settings()
+    return settings, Speeds(settings)
+
+
+@cloud_command
+def _measured_speeds() -> "tuple[Settings, Speeds]":
     from mailtide.bootstrap import bucket
     from mailtide.runs.calibration import read_calibration
+    from mailtide.runs.speeds import Speeds
+    from mailtide.settings import load_settings
 
     settings = load_settings()
     return settings, Speeds(settings, read_calibration(bucket()))

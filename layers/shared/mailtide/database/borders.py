@@ -45,15 +45,17 @@ class _Node:
         return float(self.page.cells + (not self.page.is_leaf)) if self.page is not None else 0.0
 
 
-def chunk_borders(reader: RangeReader, facts: DatabaseFacts, chunks: int) -> list[int]:
+def chunk_borders(
+    reader: RangeReader, facts: DatabaseFacts, chunks: int, *, max_requests: int = MAX_REQUESTS
+) -> list[int]:
     """The last ids of all chunks but the last, strictly ascending; fewer when there are not so many rows.
 
     The chunks hold equal counts within a few per cent. Raises DatabaseError, SourceChangedError, and BudgetExceededError
-    after MAX_REQUESTS requests or MAX_BYTES bytes.
+    after `max_requests` requests or MAX_BYTES bytes.
     """
     if chunks < 2 or not facts.ids_are_rowids:
         return []
-    cache = BlockCache(reader, MAX_REQUESTS, MAX_BYTES)
+    cache = BlockCache(reader, max_requests, MAX_BYTES)
     header = read_header(cache.read(0, HEADER_BYTES), cache.size_bytes)
     tree = _Tree(cache, TreeReader(cache, header), facts.contacts_root)
     found = [tree.border(part / chunks) for part in range(1, chunks)]
