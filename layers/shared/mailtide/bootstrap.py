@@ -18,6 +18,7 @@ from mailtide.settings import Settings, load_settings
 if TYPE_CHECKING:
     from mailtide.adapters.fly.host import FlyMachineHost
     from mailtide.adapters.hooks import WebHooks
+    from mailtide.adapters.s3_versions import VersionedS3Bucket
 
 
 class _LazyMachineHost:
@@ -62,6 +63,14 @@ def bucket() -> S3Bucket:
     settings = load_settings()
     public = make_client(settings.machine_s3_endpoint_url) if settings.machine_s3_endpoint_url else None
     return S3Bucket(settings.bucket, make_client(), public_client=public)
+
+
+@cache
+def versioned_bucket() -> "VersionedS3Bucket":
+    """The bucket with its kept versions, for people's commands."""
+    from mailtide.adapters.s3_versions import VersionedS3Bucket
+
+    return VersionedS3Bucket(load_settings().bucket, make_client())
 
 
 @cache

@@ -6,6 +6,7 @@ Every method may also raise TransientError when the other side is out of order f
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from mailtide.contracts import Message, RunFinished
@@ -95,6 +96,39 @@ class Bucket(Protocol):
 
     def abort_copy(self, target_key: str, upload_id: str) -> None:
         """After this the upload can never be completed; it need not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionInfo:
+    """One kept version of an object, or the marker of its deletion."""
+
+    key: str
+    version_id: str
+    etag: str
+    last_modified: datetime
+    size_bytes: int
+    is_latest: bool
+    is_marker: bool
+
+
+class VersionedBucket(Bucket, Protocol):
+    """What people's commands need beside: kept versions, and whole files on condition."""
+
+    def versions(self, prefix: str) -> Iterator[VersionInfo]:
+        """Every version below the prefix, by key; none where the bucket keeps none."""
+
+    def delete_version(self, key: str, version_id: str) -> None:
+        """Gone for good afterwards."""
+
+    def fetch(self, key: str, path: Path, *, etag: str) -> None:
+        """Write an object of any size to a file. StaleWriteError when it has another ETag or is gone."""
+
+    def put_whole(self, key: str, path: Path, *, expected_etag: str) -> str:
+        """Replace an object of any size by a file; the new ETag. StaleWriteError when it has another ETag or is gone."""
+
+    def restore_version(self, version: VersionInfo, *, expected_etag: str | None) -> str:
+        """Copy an older version over the present object (None: there is none); the new ETag. StaleWriteError when that has
+        changed; NotFoundError when the version is gone."""
 
 
 class Queues(Protocol):

@@ -9,6 +9,8 @@ from rich.table import Table
 
 from mailtide.cli.cloud import check_org, cloud_command
 from mailtide.cli.files import parsed_rules, rules_text
+from mailtide.cli.org_erase import erase
+from mailtide.cli.org_versions import restore, versions
 from mailtide.cli.org_webhook import webhook
 from mailtide.errors import InputError, StaleWriteError
 
@@ -18,7 +20,8 @@ def orgs() -> None:
     """Add organisations, list them, and see to what belongs to one: its webhook, its versions, its people."""
 
 
-orgs.add_command(webhook)
+for command in (versions, restore, webhook, erase):
+    orgs.add_command(command)
 
 
 @orgs.command()

@@ -1,0 +1,1 @@
+"""Removing a person from everything that an organisation has in the bucket."""
