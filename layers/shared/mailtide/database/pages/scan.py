@@ -98,11 +98,8 @@ def _scan_range[T](
     def read(reader: PageReader, batch: Leaves) -> T:
         buffer = reader.read(batch.page)
         records = Records.of(buffer, leaf_cells(file, buffer, len(batch)))
-        rowid = records.rowid
-        if (rowid[1:] <= rowid[:-1]).any():
-            raise UnusualPagesError
-        check_leaves(file, buffer, batch, rowid)
-        return parse(records[np.flatnonzero(within.holds_each(rowid))])
+        check_leaves(file, buffer, batch, records.rowid)
+        return parse(records[np.flatnonzero(within.holds_each(records.rowid))])
 
     leaves = leaves_between(file, table.root_page, within)
     step = max(1, BATCH_BYTES // file.header.page_size)

@@ -121,14 +121,14 @@ def _children_between(file: PageFile, buffer: UInt8, parents: Leaves, within: Id
 def check_leaves(file: PageFile, buffer: UInt8, leaves: Leaves, rowid: Int64) -> None:
     """Whether the rowids of the leaf pages in a buffer lie where their parents say; DatabaseError where not.
 
-    rowid: of all cells, in the order of the pages, ascending.
+    rowid: of all cells, in the order of the pages.
     """
     pages = buffer[: len(leaves) * file.header.page_size].reshape(len(leaves), -1)
     cells = pages[:, 3].astype(np.int64) << 8 | pages[:, 4]
     end = np.cumsum(cells)
     filled = np.flatnonzero(cells)
     first, last = rowid[(end - cells)[filled]], rowid[end[filled] - 1]
-    if ((first < leaves.low[filled]) | (last > leaves.high[filled])).any():
+    if ((first < leaves.low[filled]) | (last > leaves.high[filled])).any() or (rowid[1:] <= rowid[:-1]).any():
         raise _damaged("has ids out of order")
 
 
