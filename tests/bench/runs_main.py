@@ -136,7 +136,10 @@ def main() -> int:
     given = parser.parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
     try:
-        with TemporaryDirectory(prefix="mailtide-bench-") as folder, LocalCloud(parameters=PARAMETERS, logs=STATE / "logs" / "bench") as cloud:
+        with (
+            TemporaryDirectory(prefix="mailtide-bench-") as folder,
+            LocalCloud(parameters=PARAMETERS, logs=STATE / "logs" / "bench") as cloud,
+        ):
             results = measure(Site(cloud, Path(folder)), given, console)
     except LocalCloudError as error:
         print(f"bench-runs: {error}", file=sys.stderr)
