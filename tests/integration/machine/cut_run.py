@@ -9,12 +9,12 @@ from typing import Any
 
 import apsw
 
-from mailtide.contracts import DELIVERIES, Manifest, PartInput, TaskDocument, TaskKind, TryError
+from mailtide.contracts import DELIVERIES, FeedbackInput, Manifest, PartInput, TaskDocument, TaskKind, TryError
 from mailtide.machine.work import Ended, work
 from mailtide.rules.config import load_rules
 from tests.integration.machine.fault_bucket import FaultBucket
 from tests.integration.machine.tasks import AS_OF, SOURCE
-from tests.support.chunks import RUN, document, ranges
+from tests.support.chunks import PLANNED_AT, RUN, document, ranges
 
 _SILENT = ("seconds", "finished_at")
 
@@ -28,6 +28,7 @@ class CutRun:
         self.bucket, self.rules_yaml, self.size_bytes = bucket, rules_yaml, len(source)
         self.etag = bucket.put(SOURCE, source)
         self.ranges = ranges(borders)
+        self.feedback: dict[str, bytes] = {}
         self.chunks = [f"chunk-{number:04d}" for number in range(len(self.ranges))]
 
     def prefix(self, task: str) -> str:
@@ -46,6 +47,7 @@ class CutRun:
                 "rules_yaml": self.rules_yaml,
                 "source": made.source.model_copy(update={"etag": self.etag, "size_bytes": self.size_bytes}),
                 "urls": made.urls.model_copy(update=self._urls(task, kind)),
+                "feedback": tuple(self._dropped(name, body) for name, body in self.feedback.items() if kind != "chunk"),
                 "parts": (self.inputs() if inputs is None else inputs) if kind == "merge" else (),
             }
         )
@@ -64,6 +66,13 @@ class CutRun:
             "error_put": url("error.json"),
             "deliver_put": {name: url(name) for name in DELIVERIES[kind]},
         }
+
+    def _dropped(self, name: str, body: bytes) -> FeedbackInput:
+        key = f"orgs/acme/feedback/{name}"
+        etag = self.bucket.put(key, body)
+        return FeedbackInput(
+            name=name, etag=etag, size_bytes=len(body), dropped_at=PLANNED_AT, get=self.bucket.url(key)
+        )
 
     def inputs(self) -> tuple[PartInput, ...]:
         """The candidates of the chunks as they stand."""

@@ -228,6 +228,25 @@ def test_a_source_that_was_replaced_is_told_by_chunk_and_merge(
 
 
 @pytest.mark.parametrize(
+    ("line", "step"),
+    [
+        (b'{"state":"unsubscribed","contact_id":123}\n', "decide"),
+        (b'{"state":"clicked","contact_id":123,"at":"2026-11-20"}\n', "settle"),
+    ],
+)
+def test_feedback_that_suppresses_an_address_makes_the_merge_read_all_contacts(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes], line: bytes, step: str
+) -> None:
+    run = of_few(bucket, few, parts)
+    run.feedback = {"a.jsonl": line}
+    assert run.do("merge") == run.do("whole") == DELIVERED
+    assert run.outcome("merge") == run.outcome("whole")
+    seconds = run.manifest("merge").report["seconds"]
+    assert isinstance(seconds, dict)
+    assert step in seconds
+
+
+@pytest.mark.parametrize(
     ("kind", "status", "at"),
     [("drop", 500, 1000), ("status", 503, 0), ("status", 500, 0), ("wrong_range", 200, 0), ("ignore_range", 200, 0)],
 )

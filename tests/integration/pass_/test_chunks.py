@@ -3,13 +3,16 @@
 import datetime
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import apsw
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailtide.database.invented import invent_database
 from mailtide.database.local_reader import LocalReader
 from mailtide.database.partial_file import USUAL, Manner, open_partial
 from mailtide.database.read_chunk import read_chunk
@@ -90,3 +93,43 @@ def test_files_of_every_shape(
         path = Path(folder) / "organisation.db"
         FileMaker(path, random, spoiling).write(drawn)
         assert_same(path, load_rules(text), as_of, borders, random.choice([1, 2]), random.choice([USUAL, BITTEN]))
+
+
+@cache
+def scheduled_file() -> bytes:
+    """Contacts on small pages, and a schedule of which some mails were sent."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.db"
+        invent_database(path, 130, 5, 0.1)
+        connection = apsw.Connection(str(path))
+        connection.execute("PRAGMA page_size = 512; VACUUM")
+        connection.close()
+        run(path, load_rules(), datetime.date(2026, 11, 18), 1, prepare_whole)
+        connection = apsw.Connection(str(path))
+        connection.execute("UPDATE email_schedules SET status = 'sent' WHERE id % 5 = 0")
+        connection.close()
+        return path.read_bytes()
+
+
+@FEWER
+@given(st.integers(0, 2**32))
+def test_damaged_files_make_the_same_schedule_or_none(seed: int) -> None:
+    random = Random(seed)
+    as_of, rules = datetime.date(2026, 11, 21), load_rules()
+    with tempfile.TemporaryDirectory() as folder:
+        path, alone = Path(folder) / "a.db", Path(folder) / "alone.db"
+        content = bytearray(scheduled_file())
+        for _ in range(random.choice([1, 1, 3, 10])):
+            page = random.randrange(len(content) // 512) * 512
+            content[page + random.choice([random.randrange(16), random.randrange(512)])] = random.choice(
+                [0, 5, 13, 128, 255]
+            )
+        path.write_bytes(content)
+        alone.write_bytes(content)
+        refused, whole = attempt(lambda: run(alone, rules, as_of, 1, prepare_whole))
+        refused_too, merged = attempt(lambda: run(path, rules, as_of, 1, chunk_parts(path, rules, as_of, [40, 90], 1)))
+        assert (refused is None) == (refused_too is None)
+        if whole is not None and merged is not None:
+            assert outcome(path, merged) == outcome(alone, whole)
+        else:
+            assert path.read_bytes() == content
