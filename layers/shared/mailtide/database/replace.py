@@ -52,6 +52,9 @@ class CopyBeside:
         descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
         self._made.append((Path(name), descriptor))
         _copy_bytes(locked.content_descriptor, descriptor, self._stop)
+        if not self._stop.is_set():
+            # The disk has nothing else to do meanwhile, and little is left for the end.
+            os.fdatasync(descriptor)
         _keep_owner(locked.descriptor, descriptor)
         os.pwrite(descriptor, _ROLLBACK_VERSIONS, _VERSIONS_AT)
 

@@ -1,7 +1,10 @@
 """What the tables hold beside the columns of the rules: past runs, and the names of campaigns. No numpy."""
 
 from dataclasses import dataclass
+from datetime import date
 from math import isfinite
+
+import apsw
 
 from mailtide.database.bulk import Source, slow_rows
 from mailtide.database.schema import Schema
@@ -56,6 +59,17 @@ def read_runs(source: Source, schema: Schema) -> Runs:
         finally:
             connection.close()
     return Runs(shown, read_integer(total) or 0 if isinstance(total, int) else 0, table_exists=True)
+
+
+def stands_for(connection: apsw.Connection, schema: Schema, as_of: date) -> bool:
+    """Whether the latest run that changed anything was for this day. Raises DatabaseError."""
+    table = schema.get("scheduler_runs")
+    day = table.column("as_of") if table else None
+    if table is None or day is None or table.rowid is None:
+        return False
+    with clear_errors():
+        latest = connection.execute(f"SELECT {day} FROM {table.sql_name} ORDER BY {table.rowid} DESC LIMIT 1").get
+    return latest == as_of.isoformat()
 
 
 def _run(cells: list[Cell]) -> Run:

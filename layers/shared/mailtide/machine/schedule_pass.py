@@ -18,6 +18,7 @@ from mailtide.database.first_schedule import first_schedule
 from mailtide.database.leave import Leave
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
+from mailtide.database.run_history import stands_for
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
 from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
@@ -73,13 +74,14 @@ def run_pass(
         replaces = profile == "highperf" and locked.link_count == 1
         checked = replace(locked.schema, tables=locked.schema.tables if check else {})
         with checked_beside(source, checked, threads) as verdict, ExitStack() as copies:
+            # A new day nearly always changes something, and the disk has time to spare until then.
+            is_new_day = not stands_for(locked.connection, locked.schema, as_of)
+            copy = copies.enter_context(copy_beside(locked)) if replaces and is_new_day else None
             with watch.step("read"):
                 read = prepare(source, locked.schema, rules, days_since_epoch(as_of), threads)
             verdict.go_on()
             with watch.step(read.step):
                 outcome = read.decide()
-            # Nearly every run changes something, and copying takes a core's time that the rest has to spare.
-            copy = copies.enter_context(copy_beside(locked)) if replaces else None
             with watch.step("compare"):
                 ids = read.ids
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
@@ -105,8 +107,9 @@ def run_pass(
                 with watch.step("check"):
                     verdict.wait()
 
-            if copy is not None and not found.is_empty:
+            if replaces and not found.is_empty:
                 with watch.step("write"):
+                    copy = copy or copies.enter_context(copy_beside(locked))
                     # Only the private copy is written before the verdict.
                     load = first_schedule(locked, ids, outcome.desired, rules.send_time, run().stamp, threads)
                     if load is None:
