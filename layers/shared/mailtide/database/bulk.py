@@ -255,7 +255,7 @@ def _first_days() -> Int32:
     return (start.astype("datetime64[D]").astype(np.int64) - 1).astype(np.int32)
 
 
-_BEFORE_MONTH = _first_days()
+BEFORE_MONTH = _first_days()
 
 
 def parse_dates(field: UInt8) -> tuple[Int32, Bool]:
@@ -274,8 +274,8 @@ def parse_dates(field: UInt8) -> tuple[Int32, Bool]:
     month, day = wide[5] * 10 + wide[6], wide[8] * 10 + wide[9]
     valid = numeric & (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (day >= 1)
     at = np.where(valid, (year - FIRST_YEAR) * 12 + month - 1, 0)
-    days = _BEFORE_MONTH[at] + day
-    valid &= days < _BEFORE_MONTH[at + 1] + 1
+    days = BEFORE_MONTH[at] + day
+    valid &= days < BEFORE_MONTH[at + 1] + 1
     return np.where(valid, days, np.int32(NO_DATE)).astype(np.int32), ~valid & ~blank
 
 

@@ -4,18 +4,19 @@ from collections import Counter
 
 import numpy as np
 
-from mailtide.database.bulk import MAX_LINE, parse_small
-from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart, judge_emails
+from mailtide.database.bulk import parse_small
+from mailtide.database.contact_part import SLOW_STATE, STATE_BY_BYTES, ContactPart
 from mailtide.database.id_range import EVERY_ID, IdRange
 from mailtide.database.pages.file import PageFile, UnusualPagesError
 from mailtide.database.pages.proof import TableProof
 from mailtide.database.pages.records import Records, Values
 from mailtide.database.pages.scan import positions, scan_pages
-from mailtide.database.pages.texts import days, plain, width_of
+from mailtide.database.pages.texts import MAX_BITS, bits, days, inside, plain, unprinted, width_of
 from mailtide.database.schema import Table
 from mailtide.rules.columns import NO_STATE, Bool, Int32, Int64, UInt8
 
-_NEWLINE, _SPACE = ord("\n"), ord(" ")
+_SPACE, _FIRST_PRINTED, _AT, _DOT = ord(" "), ord("!"), ord("@"), ord(".")
+_ONE = np.uint64(1)
 _LETTERS = np.array([chr(byte).isascii() and chr(byte).isalpha() for byte in range(256)], np.bool_)
 _MAX_STATE, _MAX_ZIP, _ZIP_DIGITS, _MAX_PHONE = 60, 10, 5, 60
 _MAX_SLOW = 10_000
@@ -53,7 +54,7 @@ class _Reader:
         """Raises UnusualPagesError."""
         self._wanted, self._columns = positions(table, names), len(table.columns)
         self._suppressions = suppressions
-        stored = [email.encode() for email in suppressions if email.isascii() and len(email) <= MAX_LINE]
+        stored = [email.encode() for email in suppressions if email.isascii() and len(email) <= MAX_BITS]
         self._mask = (1 << (_SLOTS_A_TEXT * len(stored)).bit_length()) - 1
         self._slots = np.zeros(self._mask + 1, np.bool_)
         for start in range(0, len(stored), _TEXTS_AT_ONCE):
@@ -88,27 +89,33 @@ class _Reader:
         return part, records.rowid[bad]
 
     def _emails(self, values: Values) -> tuple[Bool, Bool, Bool]:
-        """Which must be read slowly, which are valid, and which are suppressed."""
-        usual = values.is_text & (values.length <= MAX_LINE)
+        """Which must be read slowly, which are valid (`is_email`), and which are suppressed."""
+        usual = values.is_text & (values.length <= MAX_BITS)
         length = np.where(usual, values.length, np.int32(0))
-        width = width_of(int(length.max(initial=0)) + 1)
-        seen = values.window(width)
-        seen[seen == _NEWLINE] = _SPACE
-        seen[np.arange(len(seen)), length] = _NEWLINE
-        inside = np.arange(width, dtype=np.int32) <= length[:, None]
-        bad, valid = judge_emails(seen[inside][:-1], len(seen)) if len(seen) else (usual, usual)
+        seen = values.window(width_of(int(length.max(initial=0))))
+        all_of_it = inside(length)
+        odd = bits(unprinted(seen, _FIRST_PRINTED)) & all_of_it != 0
+        at = bits(seen == _AT) & all_of_it
+        is_single = (at != 0) & (at & at - _ONE == 0) & (at & _ONE == 0)
+        # With a character on either side, within the domain.
+        dots = bits(seen == _DOT) & all_of_it >> _ONE & ~((at << np.uint64(2)) - _ONE)
+        valid = is_single & (dots != 0) & ~odd
+        return odd | ~(usual | values.is_null), valid, self._suppressed(seen, length)
+
+    def _suppressed(self, seen: UInt8, length: Int32) -> Bool:
+        """Which of the texts are suppressed. seen: is changed."""
         suppressed = np.zeros(len(seen), np.bool_)
         if self._suppressions:
-            seen[~inside] = 0
+            seen *= np.arange(seen.shape[1], dtype=np.uint8) < length.astype(np.uint8)[:, None]
             # The bit that sets a small letter apart.
-            lowered = seen | (seen - np.uint8(ord("A")) < _ALPHABET).view(np.uint8) << np.uint8(5)
-            for row in np.flatnonzero(self._slots.take(_sums(lowered) & self._mask)).tolist():
-                suppressed[row] = lowered[row, : length[row]].tobytes().decode("latin-1") in self._suppressions
-        return bad | ~(usual | values.is_null), valid, suppressed
+            seen |= (seen - np.uint8(ord("A")) < _ALPHABET).view(np.uint8) << np.uint8(5)
+            for row in np.flatnonzero(self._slots.take(_sums(seen) & self._mask)).tolist():
+                suppressed[row] = seen[row, : length[row]].tobytes().decode("latin-1") in self._suppressions
+        return suppressed
 
 
 def _sums(lowered: UInt8) -> Int64:
-    """A number of each row of text, by which few texts are alike; the bytes behind a text are a line feed and zeros."""
+    """A number of each row of text, by which few texts are alike; the bytes behind a text are zeros."""
     total = np.zeros(len(lowered), np.uint64)
     for index, word in enumerate(lowered.view(np.uint64).T):
         mixed = (word ^ np.uint64(index + 1)) * np.uint64(0x9E3779B97F4A7C15)
@@ -118,8 +125,8 @@ def _sums(lowered: UInt8) -> Int64:
 
 def _sums_of(stored: list[bytes]) -> Int64:
     """`_sums` of the given texts; it does not depend on the width of the window that they are in."""
-    width = width_of(max(map(len, stored)) + 1)
-    joined = b"".join((text + b"\n").ljust(width, b"\0") for text in stored)
+    width = width_of(max(map(len, stored)))
+    joined = b"".join(text.ljust(width, b"\0") for text in stored)
     return _sums(np.frombuffer(joined, np.uint8).reshape(len(stored), width))
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mailtide.database.bulk import DATE_WIDTH, parse_dates
+from mailtide.database.bulk import BEFORE_MONTH, DATE_WIDTH
 from mailtide.database.pages.file import UnusualPagesError
 from mailtide.database.pages.records import Values
+from mailtide.database.values import FIRST_YEAR, LAST_YEAR
 from mailtide.rules.columns import NO_DATE, Bool, Int32, UInt8
 
 NULL_TEXT, OTHER_TEXT = -1, -2
@@ -16,6 +17,13 @@ _MAX_DATE_BYTES = 40
 _MAX_TEXTS = 4_096
 _FIRST_PRINTED, _LAST_PRINTED = 0x20, 0x7E
 _MULTIPLIER = 0x9E3779B97F4A7C15
+MAX_BITS = 63
+_YEAR_MONTH, _DAY = np.uint64(int.from_bytes(b"0000-00-", "little")), np.uint64(int.from_bytes(b"00", "little"))
+_BYTE, _HIGH_BITS = np.uint64(0xFF), np.uint64(0x8080_8080_8080_8080)
+_DIGIT, _EXACT = 0x7F - 9, 0x7F
+_MOST_DAY = np.uint64(_DIGIT << 8 | _DIGIT)
+_MOST_YEAR_MONTH = np.uint64(int.from_bytes(bytes([_DIGIT] * 4 + [_EXACT] + [_DIGIT] * 2 + [_EXACT]), "little"))
+"""Added to what is left of a byte, these reach the high bit where it is more than a digit, or not the dash."""
 
 type UInt64 = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
 
@@ -25,30 +33,60 @@ def width_of(longest: int) -> int:
     return max(8, -(-longest // 8) * 8)
 
 
+def bits(flags: Bool) -> UInt64:
+    """The flags of each row as one number, the first in the lowest bit; flags: shape (n, w), w a multiple of 8 up to 64."""
+    rows, width = flags.shape
+    packed = np.zeros((rows, 8), np.uint8)
+    packed[:, : width // 8] = np.packbits(flags.reshape(-1), bitorder="little").reshape(rows, width // 8)
+    return packed.view("<u8")[:, 0]
+
+
+def inside(length: Int32) -> UInt64:
+    """`bits` of the first bytes of each row; length: 0 to MAX_BITS, shape (n,)."""
+    return (np.uint64(1) << length.astype(np.uint64)) - np.uint64(1)
+
+
+def unprinted(bytes_: UInt8, first: int) -> Bool:
+    """Which bytes are no ASCII characters from `first` to the last that is printed."""
+    return bytes_ - np.uint8(first) > np.uint8(_LAST_PRINTED - first)
+
+
 def plain(bytes_: UInt8, length: Int32) -> Bool:
-    """Whether the first `length` bytes of each row are printable ASCII; bytes_: shape (n, w) -> (n,)."""
-    printable = (bytes_ >= _FIRST_PRINTED) & (bytes_ <= _LAST_PRINTED)
-    printable |= np.arange(bytes_.shape[1], dtype=np.int32) >= length[:, None]
-    return printable.all(axis=1)
+    """Whether the first `length` bytes of each row are printable ASCII; bytes_: shape (n, w) -> (n,). length: up to MAX_BITS."""
+    odd: Bool = bits(unprinted(bytes_, _FIRST_PRINTED)) & inside(length) == 0
+    return odd
 
 
 def days(values: Values) -> tuple[Int32, Bool]:
     """Days of dates, NO_DATE for NULL; and which rows must be read exactly and slowly (what `read_date` may see otherwise)."""
-    day = np.full(len(values.kind), NO_DATE, np.int32)
     length = values.length
-    bad = ~values.is_null
-    rows = np.flatnonzero(values.is_text & (length >= DATE_WIDTH) & (length <= _MAX_DATE_BYTES))
-    if len(rows):
-        chosen, length = values[rows], length[rows]
-        seen = chosen.window(width_of(int(length.max())))
-        day[rows], wrong = parse_dates(seen[:, :DATE_WIDTH])
-        wrong |= day[rows] == NO_DATE
-        longer = np.flatnonzero(length > DATE_WIDTH)
+    known = values.is_text & (length >= DATE_WIDTH) & (length <= _MAX_DATE_BYTES)
+    day = np.full(len(known), NO_DATE, np.int32)
+    if known.any():
+        found, valid = _days(values.window(16).view("<u8"))
+        known &= valid
+        longer = np.flatnonzero(known & (length > DATE_WIDTH))
         if len(longer):
-            wrong[longer] |= ~plain(seen[longer], length[longer])
-        bad[rows] = wrong
-        day[bad] = NO_DATE
-    return day, bad
+            known[longer] = plain(values[longer].window(width_of(_MAX_DATE_BYTES)), length[longer])
+        np.copyto(day, found, where=known)
+    return day, ~(known | values.is_null)
+
+
+def _days(words: UInt64) -> tuple[Int32, Bool]:
+    """The days of texts `dddd-dd-dd`, and which are dates of the years that count; words: the first 16 bytes, shape (n, 2)."""
+    # What is left of a digit is its value, and of a dash nothing.
+    year_month, day = words[:, 0] ^ _YEAR_MONTH, words[:, 1] & np.uint64(0xFFFF) ^ _DAY
+    odd = ((year_month + _MOST_YEAR_MONTH) | year_month) & _HIGH_BITS
+    odd |= ((day + _MOST_DAY) | day) & _HIGH_BITS
+    pairs = year_month * np.uint64(10) + (year_month >> np.uint64(8))
+    year = (pairs & _BYTE).astype(np.int32) * 100 + (pairs >> np.uint64(16) & _BYTE).astype(np.int32)
+    month = (pairs >> np.uint64(40) & _BYTE).astype(np.int32)
+    of_month = (day & _BYTE).astype(np.int32) * 10 + (day >> np.uint64(8)).astype(np.int32)
+    valid = (odd == 0) & (year >= FIRST_YEAR) & (year <= LAST_YEAR) & (month >= 1) & (month <= 12) & (of_month >= 1)
+    at = np.where(valid, (year - FIRST_YEAR) * 12 + month - 1, 0)
+    found = BEFORE_MONTH.take(at) + of_month
+    valid &= found <= BEFORE_MONTH.take(at + 1)
+    return found, valid
 
 
 class Texts:
