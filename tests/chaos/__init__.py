@@ -1,0 +1,1 @@
+"""Seeded scenarios of several organisations under faults on the deployed template: `make chaos SEEDS=1-200`."""
