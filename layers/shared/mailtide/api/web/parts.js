@@ -32,7 +32,7 @@ export const alarm = (text) => h("p", { class: "alarm" }, text);
 
 // columns: [heading, cell of a row, class]
 export function table(caption, columns, rows, keyOf) {
-  const head = columns.map(([name, , kind]) => h("th", { scope: "col", class: kind }, name));
+  const head = columns.map(([name, , kind]) => h("th", { scope: "col", class: kind }, name || h("span", { class: "unseen" }, "Orders")));
   const body = rows.map((row) =>
     h("tr", { "data-key": keyOf(row) }, columns.map(([, cell, kind], place) =>
       place === 0 ? h("th", { scope: "row", class: kind }, cell(row)) : h("td", { class: kind }, cell(row)))));

@@ -10,13 +10,21 @@ export const load = (_args, signal) => get("v1/settings", signal);
 
 export const everyMs = () => 60000;
 
+const LONG = 100;
+
+// A table of prices, say, is folded away.
+const value = (text) =>
+  text.length > LONG
+    ? h("details", null, h("summary", null, `${text.length} characters`), h("span", { class: "code value" }, text))
+    : h("span", { class: "code value" }, text || "empty");
+
 const PARTS = { runs: "Runs", "warm-up": "Warm-up", api: "API" };
 
 export function render(found) {
   const columns = [
     ["Setting", (one) => [h("span", { class: "code" }, one.name), h("span", { class: "reason plain" }, one.description)], "name"],
-    ["Value", (one) => [h("span", { class: "code value" }, one.value || "empty"), one.changed && one.default !== null ? [" ", chip("changed")] : null]],
-    ["Default", (one) => (one.default === null ? "none" : one.changed ? h("span", { class: "code value" }, one.default || "empty") : "the same"), "wide"],
+    ["Value", (one) => [value(one.value), one.changed && one.default !== null ? [" ", chip("changed")] : null]],
+    ["Default", (one) => (one.default === null ? "none" : one.changed ? value(one.default) : "the same"), "wide"],
   ];
   return [
     title("Settings in force"),

@@ -1,0 +1,154 @@
+"""Every button: what it asks first, what it does, and what it says. Last, since orders change what the others look at."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.web.conftest import Open, World, look, shown
+
+LONG_MS = 90_000
+
+
+def confirm(page: Page, button: str, title: str | re.Pattern[str]) -> None:
+    """Press it, and say yes."""
+    page.get_by_role("button", name=button, exact=True).first.click()
+    dialog = page.get_by_role("dialog", name=title)
+    expect(dialog).to_be_visible()
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+    dialog.locator("[value=yes]").click()
+    expect(dialog).to_be_hidden()
+
+
+def noted(page: Page, sentence: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("status")).to_contain_text(sentence)
+
+
+def test_run_now_is_asked_first_and_ends_published(open_page: Open) -> None:
+    """The whole way: the function, a machine, a published schedule, seen without a reload."""
+    page = open_page("morning-look", "#/orgs/acme")
+    rows = page.get_by_role("region", name="Runs of acme").locator("tbody tr")
+    expect(rows).to_have_count(1, timeout=LONG_MS)
+    page.get_by_role("button", name="Run now").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("button", name="Run now")).to_be_focused()
+    confirm(page, "Run now", "Run acme now?")
+    noted(page, "A run of acme is queued.")
+    expect(page.get_by_role("heading", name="Under way")).to_be_visible(timeout=LONG_MS)
+    expect(rows).to_have_count(2, timeout=LONG_MS)
+    expect(rows.first).to_contain_text("published")
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("img", name="Planned mails by day: ").first).to_be_visible()
+
+
+def test_retry(world: World, open_page: Open) -> None:
+    done = world.runs["failed"]
+    page = open_page(view=f"#/runs/lakeside/{done.run}")
+    confirm(page, "Retry", "Retry this run?")
+    noted(page, f"A run of lakeside in the place of {done.run} is queued.")
+    # What is in the bucket there is no database, so the new one fails as well, in words.
+    look(page, "#/orgs/lakeside")
+    rows = page.get_by_role("region", name="Runs of lakeside").locator("tbody tr")
+    expect(rows).to_have_count(2, timeout=LONG_MS)
+    expect(rows.first).to_contain_text("failed")
+
+
+def test_reject_and_approve(world: World, open_page: Open) -> None:
+    rejected, approved = world.runs["other held"], world.runs["held"]
+    page = open_page("harbor", f"#/runs/harbor-benefits/{rejected.run}")
+    confirm(page, "Reject", "Reject this run?")
+    noted(page, f"Run {rejected.run} is rejected; nothing was published.")
+    expect(page.locator(".title .chip")).to_have_text(["held", "rejected"])
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    look(page, f"#/runs/harbor-benefits/{approved.run}")
+    confirm(page, "Approve", "Approve this run?")
+    noted(page, f"Run {approved.run} is approved")
+    expect(page.locator(".title .chip")).to_have_text(["held", "approved"])
+
+
+def test_an_order_that_is_refused_says_why(world: World, open_page: Open) -> None:
+    done = world.runs["evil"]
+    page = open_page(view=f"#/runs/evil/{done.run}")
+    page.route("**/retry", lambda route: route.fulfill(status=409, json={"error": "Somebody was <b>first</b>."}))
+    confirm(page, "Retry", "Retry this run?")
+    noted(page, "Somebody was <b>first</b>.")
+
+
+def test_pause_resume_and_offer(open_page: Open) -> None:
+    page = open_page(view="#/warmup")
+    confirm(page, "Pause", "Pause all mails?")
+    noted(page, "Nothing is sent from now on.")
+    expect(page.locator(".title .chip")).to_have_text("paused")
+    expect(page.locator(".alarm").first).to_contain_text("Everything is paused")
+    confirm(page, "Resume", "Resume all mails?")
+    noted(page, "Sending goes on.")
+    expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+    confirm(page, "Offer what is due", "Offer all mails now?")
+    noted(page, "A tick is queued.")
+
+
+def test_a_user_pauses_and_resumes_the_own_mails(open_page: Open) -> None:
+    page = open_page("company", "#/warmup")
+    confirm(page, "Pause", "Pause the mails of company-01?")
+    expect(page.locator(".title .chip")).to_have_text("paused")
+    confirm(page, "Resume", "Resume the mails of company-01?")
+    expect(page.locator(".title .chip")).to_have_count(0)
+
+
+def test_one_mailbox_is_paused(open_page: Open) -> None:
+    page = open_page("company", "#/warmup")
+    row = page.get_by_role("row", name="mine-1")
+    row.get_by_role("button", name="Pause").click()
+    page.get_by_role("dialog", name="Pause mailbox mine-1?").locator("[value=yes]").click()
+    noted(page, "The mailbox is paused.")
+
+
+def test_by_keyboard_alone(open_page: Open) -> None:
+    page = open_page("morning-look", "#/orgs/northwind")
+    page.locator("body").press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    skip.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    expect(page.get_by_role("heading", level=1)).to_have_text("northwind")
+    page.get_by_role("button", name="Run now").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert page.get_by_role("status").inner_text() == ""
+
+
+def test_refreshing_keeps_focus_scrolling_and_what_was_opened(open_page: Open) -> None:
+    page = shown(open_page("morning-look", "#/orgs/harbor-benefits", viewport={"width": 900, "height": 420}))
+    page.get_by_text("Rules in force").first.click()
+    link = page.get_by_role("region", name="Runs of harbor-benefits").get_by_role("link").nth(5)
+    link.focus()
+    page.evaluate("scrollTo(0, 700)")
+    before = page.evaluate("[scrollY, document.activeElement.getAttribute('href')]")
+    said = page.locator(".fresh").inner_text()
+    expect(page.locator(".fresh")).not_to_have_text(said, timeout=40_000)
+    assert page.evaluate("[scrollY, document.activeElement.getAttribute('href')]") == before
+    assert page.locator("details[open]").count() == 1
+
+
+def test_it_rests_while_nobody_looks_and_tries_again_after_failures(open_page: Open) -> None:
+    page = open_page("morning-look", "#/runs")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/v1/runs" in request.url else None)
+    hide = """hidden => {
+      Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+    page.wait_for_timeout(500)
+    asked.clear()
+    page.wait_for_timeout(12_000)
+    assert asked == []
+    page.route("**/v1/runs*", lambda route: route.abort())
+    page.evaluate(hide, False)
+    expect(page.locator(".fresh")).to_contain_text("Trying again in 4 s.")
+    expect(page.locator(".fresh")).to_contain_text("Trying again in 8 s.", timeout=10_000)
+    expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
+    page.unroute("**/v1/runs*")
+    expect(page.locator(".fresh")).to_contain_text("As of", timeout=15_000)
