@@ -26,7 +26,7 @@ LATER = datetime.timedelta(days=9)
 
 
 @given(st.data(), days_of_run, rules_texts(), st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.6]))
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_a_changeset_makes_the_same_of_any_database(
     data: st.DataObject, day: datetime.date, text: str, seed: int, spoiling: float
 ) -> None:

@@ -72,7 +72,7 @@ def differing(old: Blocks, new: Blocks) -> Iterator[int]:
 
 def ranges(indexes: Iterable[int], block_bytes: int, size_bytes: int, most_bytes: int) -> Iterator[tuple[int, int]]:
     """Neighbouring blocks as (offset, length), none longer than `most_bytes`. indexes: ascending."""
-    first = last = -1
+    first, last = -1, -2
     most = max(1, most_bytes // block_bytes)
     for index in indexes:
         if index != last + 1 or index - first >= most:
