@@ -10,6 +10,7 @@ from mailtide.adapters.clock import SystemClock
 from mailtide.adapters.events import EventBridgeAnnouncer, make_events_client
 from mailtide.adapters.queues import SqsQueues, make_sqs_client
 from mailtide.adapters.s3 import S3Bucket, make_client
+from mailtide.adapters.s3_parts import S3Parts
 from mailtide.adapters.secrets import read_secret
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs.services import Services
@@ -71,6 +72,12 @@ def versioned_bucket() -> "VersionedS3Bucket":
     from mailtide.adapters.s3_versions import VersionedS3Bucket
 
     return VersionedS3Bucket(load_settings().bucket, make_client())
+
+
+@cache
+def parts() -> S3Parts:
+    """Multipart uploads to the bucket."""
+    return S3Parts(load_settings().bucket, make_client())
 
 
 @cache
