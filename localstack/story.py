@@ -46,7 +46,11 @@ def _steps(console: Console, done: Done) -> None:
 
 def _machine(console: Console, done: Done) -> None:
     table = make_table("Machine and cost", "what", "value")
-    if done.machine is not None:
+    if len(done.machines) > 1:
+        for use in done.machines:
+            what = f"{use.launch.machine_id} ({use.launch.size}), {use.seconds:.1f} s, ${use.usd:.6f}"
+            table.add_row(f"{use.task}, try {use.attempt}", what)
+    elif done.machine is not None:
         table.add_row("machine", f"{done.machine.machine_id} ({done.machine.size}), {done.tries} try")
     if done.cost is not None:
         table.add_row("machine time", f"{done.cost.machine_s:.1f} s, ${done.cost.machine_usd:.6f}")

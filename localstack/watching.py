@@ -68,24 +68,50 @@ def _planned(watcher: RunWatcher, key: str) -> str:
     read = plan.inspection
     return (
         f"planned: about {read.contacts_estimate:,} contacts, estimated from {read.bytes_read / 1024:,.0f} kB in "
-        f"{read.requests} ranged reads; one {plan.tasks[0].sizes[0]}, {plan.expected_s:.0f} s and "
-        f"${plan.expected_usd:.4f} expected"
+        f"{read.requests} ranged reads; {_machines(plan)}, {plan.expected_s:.0f} s and ${plan.expected_usd:.4f} expected"
     )
+
+
+def _machines(plan: Plan) -> str:
+    chunks = [task for task in plan.tasks if task.kind == "chunk"]
+    last = plan.tasks[-1].sizes[0]
+    return f"{len(chunks)} × {chunks[0].sizes[0]}, then a merge on {last}" if chunks else f"one {last}"
 
 
 def _launched(watcher: RunWatcher, key: str) -> str:
     launch = watcher.read(key, Launch)
-    return f"machine {launch.machine_id} created in {launch.region or 'a region of its choice'}, for this run alone"
+    return (
+        f"machine {launch.machine_id} created in {launch.region or 'a region of its choice'}, for {_whose(key)} alone"
+    )
+
+
+def _whose(key: str) -> str:
+    """The task of an object, in words."""
+    found = keys.parse_try(key)
+    task = found[0].task if found else key.rpartition("/")[2].removesuffix(".json")
+    return "this run" if task == "whole" else task.replace("chunk-", "chunk ").replace("merge", "the merge")
 
 
 def _delivered(watcher: RunWatcher, key: str) -> str:
     times = watcher.read(key, Part).manifest.timings
-    return f"delivered: fetched in {times.fetch_s:.2f} s, scheduled in {times.pass_s:.2f} s, sent in {times.deliver_s:.2f} s"
+    whose = "" if key.endswith("/whole.json") else f"{_whose(key)} "
+    steps = f"fetched in {times.fetch_s:.2f} s, scheduled in {times.pass_s:.2f} s, sent in {times.deliver_s:.2f} s"
+    return f"{whose}delivered: {steps}"
 
 
 def _finished(watcher: RunWatcher, key: str) -> str:
     done = watcher.read(key, Done)
     return f"{done.status}: {done.reason}" if done.reason else done.status
+
+
+def _of_task(text: str) -> Callable[[RunWatcher, str], str]:
+    """Whose it is stands before it where a run has several machines."""
+
+    def tell(_watcher: RunWatcher, key: str) -> str:
+        whose = _whose(key)
+        return text if whose == "this run" else f"{whose}: {text}"
+
+    return tell
 
 
 def _constant(text: str) -> Callable[[RunWatcher, str], str]:
@@ -95,8 +121,8 @@ def _constant(text: str) -> Callable[[RunWatcher, str], str]:
 _MEANINGS: dict[str, Callable[[RunWatcher, str], str]] = {
     "plan.json": _planned,
     "launch.json": _launched,
-    "claim.json": _constant("the machine is up and has claimed its task"),
-    "error.json": _constant("the try failed"),
+    "claim.json": _of_task("the machine is up and has claimed its task"),
+    "error.json": _of_task("the try failed"),
     "result.json": _constant("the outcome is decided; finish_run publishes it"),
     "done.json": _finished,
 }

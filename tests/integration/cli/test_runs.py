@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailtide.contracts import MESSAGE, Cost, Done, Plan, PlanMessage, SourceRef, Step, Verdict
+from mailtide.contracts import (
+    MESSAGE, Cost, Done, Launch, MachineUse, Plan, PlanMessage, SourceRef, Step, Verdict,
+)  # fmt: skip
+from mailtide.machines import MachineSize
 from mailtide.runs import keys
 from tests.integration.cli.conftest import BUCKET, Shell
 
@@ -109,3 +112,23 @@ def test_a_replaced_database_is_not_approved(shell: Shell, held: Plan, s3: "S3Cl
     done = shell.run("runs", "approve", "acme", RUN)
     assert done.code == 2
     assert "was replaced after run" in done.err
+
+
+def test_all_machines_of_a_run_are_shown(shell: Shell, s3: "S3Client") -> None:
+    size = MachineSize(cpu_kind="performance", cpus=2, memory_mb=4096)
+    uses = [
+        MachineUse(
+            task=task,
+            attempt=attempt,
+            launch=Launch(machine_id=f"m-{task}-{attempt}", machine_name="m", region=None, size=size, launched_at=THEN),
+            seconds=12.5,
+            usd=0.0003107,
+        )
+        for task, attempt in (("chunk-0001", 1), ("chunk-0001", 2), ("merge", 1))
+    ]
+    done = Done(org="acme", run=OTHER, status="published", machines=tuple(uses), tries=2, finished_at=THEN)
+    s3.put_object(Bucket=BUCKET, Key=keys.done("acme", OTHER), Body=done.to_bytes())
+    shown = shell.run("runs", "show", "acme", OTHER, COLUMNS="200").out
+    rows = [line for line in shown.splitlines() if "m-" in line]
+    assert len(rows) == 3
+    assert all("performance-2x, 4096 MB" in row and "12.5" in row and "0.000311" in row for row in rows)

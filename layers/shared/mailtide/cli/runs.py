@@ -155,11 +155,24 @@ def _print(done: "Done") -> None:
             table.add_row(name, f"{count:,}")
         console.print(table)
     _print_feedback(console, (done.report or {}).get("feedback"))
+    if len(done.machines) > 1:
+        console.print(_machines_table(done))
     if done.cost is not None:
         console.print(
             f"Tries: {done.tries}; machine {done.cost.machine_s:g} s; about ${done.cost.total_usd:.6f}.",
             highlight=False,
         )
+
+
+def _machines_table(done: "Done") -> Table:
+    table = Table("task", "try", "machine", "size", title="Machines", title_justify="left")
+    for name in ("seconds", "dollars"):
+        table.add_column(name, justify="right")
+    for use in done.machines:
+        launch = use.launch
+        cells = (launch.machine_id, str(launch.size), f"{use.seconds:.1f}", f"{use.usd:.6f}")
+        table.add_row(use.task, str(use.attempt), *cells)
+    return table
 
 
 def _print_feedback(console: Console, told: object) -> None:

@@ -23,8 +23,8 @@ def done_of(
 ) -> Done:
     """The end of a planned run, told from its objects."""
     part = result.part
-    machines = _machines(services, plan, result)
-    parts = _chunk_parts(services, plan)
+    parts = _parts(services, plan, result)
+    machines = _machines(services, plan, result, parts)
     deciding = [use for use in machines if part and (use.task, use.attempt) == (part.task, part.attempt)]
     manifest = part.manifest if part else None
     return Done(
@@ -47,7 +47,7 @@ def done_of(
     )
 
 
-def _machines(services: Services, plan: Plan, result: Result) -> tuple[MachineUse, ...]:
+def _machines(services: Services, plan: Plan, result: Result, parts: dict[str, Part]) -> tuple[MachineUse, ...]:
     """Every machine that was launched, in the order of the tasks and their tries."""
     tries = list_tries(services, plan)
     found = []
@@ -56,7 +56,8 @@ def _machines(services: Services, plan: Plan, result: Result) -> tuple[MachineUs
             paths = keys.TryKeys(plan.org, plan.run, task.task, attempt)
             launch = store.read(services.bucket, paths.launch, Launch) if "launch.json" in objects else None
             if launch is not None:
-                found.append(_use(services, paths, launch, _end(result, paths, objects)))
+                end = _end(parts.get(task.task), attempt, objects) or result.decided_at
+                found.append(_use(services, paths, launch, end))
     return tuple(found)
 
 
@@ -66,19 +67,18 @@ def _use(services: Services, paths: keys.TryKeys, launch: Launch, end: datetime)
     return MachineUse(task=paths.task, attempt=paths.attempt, launch=launch, seconds=round(seconds, 3), usd=usd)
 
 
-def _end(result: Result, paths: keys.TryKeys, objects: dict[str, ObjectInfo]) -> datetime:
-    """When a machine wrote its last object; the outcome's moment for one that wrote none."""
-    part = result.part
-    if part is not None and (part.task, part.attempt) == (paths.task, paths.attempt):
+def _end(part: Part | None, attempt: int, objects: dict[str, ObjectInfo]) -> datetime | None:
+    """When a machine wrote its last object; None for one that wrote none."""
+    if part is not None and part.attempt == attempt:
         return part.manifest.finished_at
     last = objects.get("manifest.json") or objects.get("error.json")
-    return last.last_modified if last is not None else result.decided_at
+    return last.last_modified if last is not None else None
 
 
-def _chunk_parts(services: Services, plan: Plan) -> dict[str, Part]:
-    """The parts of chunks that stand."""
-    read = (store.read(services.bucket, keys.part(plan.org, plan.run, name), Part) for name in chunks(plan))
-    return {part.task: part for part in read if part is not None}
+def _parts(services: Services, plan: Plan, result: Result) -> dict[str, Part]:
+    """The parts that stand, by task: those of chunks, and the one that decided."""
+    read = [store.read(services.bucket, keys.part(plan.org, plan.run, name), Part) for name in chunks(plan)]
+    return {part.task: part for part in (*read, result.part) if part is not None}
 
 
 def _steps(
@@ -113,7 +113,7 @@ def _chunk_steps(
     launches = [use.launch.launched_at for use in machines if use.task in names]
     if not launches:
         return []
-    ended = [part.manifest.finished_at for part in parts.values()]
+    ended = [part.manifest.finished_at for name, part in parts.items() if name in names]
     chunked = max(ended) if len(ended) == len(names) else None
     return [
         ("first chunk launched", min(launches)),
@@ -138,8 +138,7 @@ def _fetched_bytes(plan: Plan, use: MachineUse, parts: dict[str, Part]) -> int:
     """What a machine fetches: the database, with the parts for a merge; of it what a chunk's machine says, or its share."""
     task, size_bytes = task_of(plan, use.task), plan.source.size_bytes
     if task is None or task.kind != "chunk":
-        return size_bytes + sum(
-            delivered.size_bytes for part in parts.values() for delivered in part.manifest.delivered
-        )
+        inputs = (parts[name].manifest.delivered for name in chunks(plan) if name in parts)
+        return size_bytes + sum(delivered.size_bytes for found in inputs for delivered in found)
     told = parts[use.task].manifest.report.get("source_bytes_read") if use.task in parts else None
     return told if isinstance(told, int) else size_bytes // len(chunks(plan))
