@@ -159,7 +159,7 @@ def main() -> int:
 
 
 def _play(seeds: list[int]) -> int:
-    parameters = {"RetryAfterS": str(RETRY_AFTER_S), "LogLevel": "DEBUG"}
+    parameters = {"RetryAfterS": str(RETRY_AFTER_S), "LogLevel": "INFO"}
     logs = STATE / "logs" / "chaos"
     print(f"the template is being deployed; logs: {os.path.relpath(logs, ROOT)}", flush=True)
     with (

@@ -17,8 +17,8 @@ from tests.chaos.rules import FUNCTIONS
 from tests.chaos.stage import AS_DEPLOYED, RETRY_AFTER_S, SHORT, Stage
 
 REST_WITHIN_S = 150.0
-WAKE_EVERY_S = 1.2
-LOOK_EVERY_S = 0.3
+WAKE_EVERY_S = 1.8
+LOOK_EVERY_S = 0.4
 STORM_EVERY_S = 2.0
 _LOST: dict[str, tuple[str, ...]] = {
     "TryEnded": ("/manifest.json", "/error.json"),
