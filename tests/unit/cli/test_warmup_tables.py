@@ -35,6 +35,7 @@ STATUS = WarmupMetrics(
     limit_per_hour=150_000,
     tick_seconds=600,
     limit_share=0.01,
+    as_of_ms=1_795_316_463_000,
     figures_age_seconds=1_800.0,
     shards_stale=1,
     size_threshold_crossed=1_000,

@@ -45,6 +45,7 @@ GOOD = WarmupMetrics(
     limit_per_hour=150_000,
     tick_seconds=600,
     limit_share=0.8,
+    as_of_ms=0,
     figures_age_seconds=1_200.0,
     shards_stale=0,
     size_threshold_crossed=0,

@@ -146,6 +146,7 @@ def test_figures_of_dispatchers_that_have_died_are_not_those_of_now(
     found = measured(half_a_day, last_ms + int(ticks_later * TICK_MS))
     assert found.system_health == word
     assert found.figures_age_seconds == pytest.approx(ticks_later * 600, abs=1)
+    assert found.as_of_ms == last_ms
     if ticks_later <= 2:
         assert (found.shards_stale, found.warnings) == (0, ())
         assert found.throughput_per_hour > 80

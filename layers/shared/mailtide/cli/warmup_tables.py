@@ -42,7 +42,7 @@ def span(seconds: float) -> str:
 
 def status_lines(found: WarmupMetrics) -> Iterator[Line]:
     """Of `mailtide warmup status`."""
-    taken = datetime.fromtimestamp(found.at_ms / 1000 - found.figures_age_seconds, UTC)
+    taken = datetime.fromtimestamp(found.as_of_ms / 1000, UTC)
     quota, yesterday = found.quota, found.quota_completion_rate_yesterday
     yield "day", f"{found.day} (UTC)"
     yield (

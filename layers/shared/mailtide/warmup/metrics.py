@@ -50,6 +50,8 @@ class WarmupMetrics(Contract):
     """Length of the day's ticks."""
     limit_share: float
     """Planned mails of the day, of what the global limits carry in one; the alarm is at 0.8."""
+    as_of_ms: int
+    """When the oldest of the shards' figures were taken (Unix time)."""
     figures_age_seconds: float
     """How long ago the oldest of the shards' figures were taken; a shard that has left none yet counts from the roster on. The
     alarm is at two ticks."""
@@ -134,6 +136,7 @@ def measure(
         limit_per_hour=min(settings.global_minute_limit * 60, settings.global_hourly_limit),
         tick_seconds=header.tick_minutes * 60,
         limit_share=_rate(header.planned, carried_a_day(settings)),
+        as_of_ms=now_ms - oldest_ms,
         figures_age_seconds=oldest_ms / 1000,
         shards_stale=stale,
         size_threshold_crossed=_crossed(yesterday, header),
