@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from datetime import datetime
 
-from mailtide.contracts import Done, Latest, Lock, Plan, PlanMessage
+from mailtide.contracts import Done, Latest, Lock, Plan, PlanMessage, PublishedFile
 from mailtide.runs import keys, store
 from tests.model.simulation.databases import computed_from
 from tests.model.simulation.world import World
@@ -79,6 +79,7 @@ class Monitor:
         if latest.intent is not None and not self._exists(keys.result(org, latest.intent.run)):
             raise Violation("an intent of a run without a result")
         before = Latest.model_validate_json(written.before.body) if written.before else Latest()
+        self._check_shared(org, latest, before)
         if self._number(org, latest) < self._number(org, before):
             raise Violation("latest.json went back to an older version of the database")
         if latest.published_etag is not None and latest.status == "published" and latest.run != before.run:
@@ -88,6 +89,31 @@ class Monitor:
         known = {etag for etag, _ in self.versions[org]}
         if latest.published_etag not in known:
             raise Violation("latest.json names a publication that never was")
+
+    def _check_shared(self, org: str, latest: Latest, before: Latest) -> None:
+        """What latest.json names is there, and made from what its run was to read; sync mode `changeset` replaces nothing."""
+        objects = self.world.bucket.objects
+        if latest.intent is not None:
+            plan = store.read_plan(self.world.bucket, org, latest.intent.run)
+            if plan is None or plan.sync == "changeset":
+                raise Violation("an intent to replace a database that is to stay")
+        if latest.run == before.run or latest.status != "published":
+            return
+        if any(link.key not in objects for link in latest.chain if link.run == latest.run):
+            raise Violation("latest.json names a changeset that is not there")
+        if latest.file is not None and latest.file.run == latest.run:
+            self._check_file(org, latest.file, before)
+
+    def _check_file(self, org: str, file: PublishedFile, before: Latest) -> None:
+        stored, plan = self.world.bucket.objects.get(file.key), store.read_plan(self.world.bucket, org, file.run)
+        if plan is None:
+            raise Violation("published without a plan")
+        if stored is None or stored.etag != file.etag:
+            raise Violation("latest.json names a file that is not there")
+        if "-" not in plan.read.etag and computed_from(stored.body) != plan.read.etag:
+            raise Violation("published a schedule that was not computed from what its run was to read")
+        if plan.file is not None and before.file != plan.file:
+            raise Violation("the chain of published schedules has a fork")
 
     def _number(self, org: str, latest: Latest) -> int:
         if latest.source is None:

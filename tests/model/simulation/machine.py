@@ -162,6 +162,8 @@ class Program:
                 etag = md5(b"something else")
             digest = sha256(output).hexdigest()
             delivered = (Delivered(name=name, size_bytes=len(output), sha256=digest, etag=etag),)
+            if name == "contacts.db":
+                delivered += (self._changeset(document, source, output),)
         now = self.bucket.clock.now()
         manifest = Manifest(
             token=claim.token,
@@ -178,6 +180,13 @@ class Program:
         if self.behaviour is Behaviour.ERROR_AFTER_MANIFEST:
             self._fail(document, "internal")
         self.machine.end(exit_code=0)
+
+    def _changeset(self, document: TaskDocument, source: bytes, output: bytes) -> Delivered:
+        """It says what it leads from and to."""
+        body = f"{md5(source)} {md5(output)}".encode()
+        etag = self._put("schedule.changeset", document.urls.deliver_put["schedule.changeset"], body)
+        digest = sha256(body).hexdigest()
+        return Delivered(name="schedule.changeset", size_bytes=len(body), sha256=digest, etag=etag)
 
     def _fail(self, document: TaskDocument, kind: str, message: str = "") -> None:
         failure = Failure.model_validate({"kind": kind, "message": message or f"The machine says: {kind}."})

@@ -82,6 +82,8 @@ class Walk:
 
     def run(self) -> None:
         """Raises Violation when a promise is broken."""
+        if self._chance(0.4):
+            self.world.bucket.put(keys.rules(ORGS[0]), b"sync: changeset\n")
         self._upload(ORGS[0])
         for _ in range(self.temper.steps):
             self._act()
@@ -211,7 +213,8 @@ class Walk:
         if self._chance(0.1):
             self.world.bucket.objects.pop(keys.rules(org), None)
             self.world.bucket.put(
-                keys.rules(org), self.random.choice((b"cadence: daily\n", b"cadense: daily\n", b"\xff\xfe"))
+                keys.rules(org),
+                self.random.choice((b"sync: changeset\n", b"sync: both\n", b"cadense: daily\n", b"\xff\xfe")),
             )
 
     def _last_effects(self) -> None:
