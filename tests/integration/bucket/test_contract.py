@@ -288,3 +288,22 @@ def test_a_copy_of_nothing_is_stale(bucket: Bucket, others: Others) -> None:
     others.put(SOURCE, b"source")
     with pytest.raises(StaleWriteError):
         bucket.stage_copy(DELIVERED, SOURCE, source_etag=md5(b"gone"), size_bytes=4)
+
+
+def test_a_copy_takes_the_place_of_whatever_stands_there(bucket: Bucket, others: Others) -> None:
+    others.put(DELIVERED, b"changes")
+    for _ in range(2):
+        etag = bucket.copy(
+            DELIVERED, "changes/acme/0123456789abcdef0123.changeset", source_etag=md5(b"changes"), size_bytes=7
+        )
+        assert etag == md5(b"changes")
+    assert (found := bucket.get("changes/acme/0123456789abcdef0123.changeset")) is not None
+    assert (found.body, found.etag) == (b"changes", etag)
+
+
+@pytest.mark.parametrize("stands", [b"written over", None])
+def test_only_the_version_that_was_delivered_is_shared(bucket: Bucket, others: Others, stands: bytes | None) -> None:
+    if stands is not None:
+        others.put(DELIVERED, stands)
+    with pytest.raises(StaleWriteError):
+        bucket.copy(DELIVERED, "changes/acme/0123456789abcdef0123.changeset", source_etag=md5(b"changes"), size_bytes=7)
