@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mailtide.contracts import (
-    MESSAGE, Cost, Done, Launch, MachineUse, Plan, PlanMessage, SourceRef, Step, Verdict,
+    MESSAGE,
+    Cost,
+    Done,
+    Launch,
+    MachineUse,
+    Plan,
+    PlanMessage,
+    SourceRef,
+    Step,
+    Verdict,
 )  # fmt: skip
 from mailtide.machines import MachineSize
 from mailtide.runs import keys
@@ -82,6 +91,19 @@ def test_an_approval_is_one_request_however_often_it_is_given(shell: Shell, held
     refused = shell.run("runs", "reject", "acme", RUN)
     assert refused.code == 2
     assert refused.err.startswith(f"mailtide: Run {RUN} of 'acme' was approved at ")
+
+
+def test_a_retry_is_of_what_failed(shell: Shell, held: Plan, sqs: "SQSClient", s3: "S3Client") -> None:
+    refused = shell.run("runs", "retry", held.org, RUN)
+    assert (refused.code, refused.err) == (2, f"mailtide: Run {RUN} of 'acme' did not fail; it ended as held.\n")
+    failed = Done(org="acme", run="a" * 20, status="failed", reason="It failed.", finished_at=THEN)
+    s3.put_object(Bucket=BUCKET, Key=keys.done("acme", failed.run), Body=failed.to_bytes())
+    assert shell.run("runs", "retry", "acme", failed.run, "--json").facts()["request_id"] == f"retry-{failed.run}"
+    url = shell.environment["MAILTIDE_PLAN_QUEUE_URL"]
+    (message,) = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    wanted = PlanMessage(org="acme", trigger="demand", request_id=f"retry-{failed.run}")
+    assert MESSAGE.validate_json(message["Body"]) == wanted
 
 
 def test_a_rejection_is_kept(shell: Shell, held: Plan, s3: "S3Client") -> None:

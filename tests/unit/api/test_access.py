@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from mailtide.access import MAX_BOOK_BYTES, PREFIX, Principal, TokenBook, TokenRow, day_number, digest_of
 from mailtide.errors import InputError
@@ -33,6 +34,25 @@ def test_scopes() -> None:
     webhook = book.find(hook, TODAY)
     assert webhook == Principal("b", "webhook")
     assert not webhook.may_see("acme")
+
+
+def test_an_organisation_and_a_user_of_the_same_name_are_two() -> None:
+    book, token = TokenBook().add("a", "org:acme", today=TODAY)
+    found = book.find(token, TODAY)
+    assert found == Principal("a", "org", org="acme")
+    assert (found.may_see_org("acme"), found.may_see_org("acme2"), found.is_operator) == (True, False, False)
+    assert not found.may_see("acme")
+    book, token = book.add("b", "user:acme", today=TODAY)
+    user = book.find(token, TODAY)
+    assert user is not None
+    assert not user.may_see_org("acme")
+    assert Principal("c", "operator").may_see_org("acme")
+
+
+@pytest.mark.parametrize("subject", ["org:", "org:../x", "org:a b", "nobody", "user:", "operator:x"])
+def test_what_is_no_scope(subject: str) -> None:
+    with pytest.raises(ValidationError):
+        TokenBook().add("a", subject, today=TODAY)
 
 
 @given(st.integers(1, 400), st.integers(0, 800))

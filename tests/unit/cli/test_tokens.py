@@ -12,6 +12,8 @@ from tests.unit.cli.conftest import Run
         (("x", "--operator", "--webhook"), "Say what the token is for"),
         (("a@b.example", "--operator"), "cannot name a token"),
         (("x", "--user", "a b"), "is no user's id"),
+        (("x", "--org", "a b"), "cannot name an organisation"),
+        (("x", "--org", "acme", "--user", "acme"), "Say what the token is for"),
     ],
 )
 def test_bad_input_is_one_sentence(run: Run, arguments: tuple[str, ...], sentence: str) -> None:

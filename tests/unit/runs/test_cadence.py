@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtide.runs.cadence import Cadence, due_date, local_date
+from mailtide.runs.cadence import Cadence, due_date, local_date, next_due
 
 CHICAGO = "America/Chicago"
 ZONES = (CHICAGO, "America/New_York", "Pacific/Honolulu", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Auckland", "UTC")
@@ -140,3 +140,23 @@ def test_whatever_is_due_is_the_local_day_and_then_no_longer_due(
     if day is not None:
         assert day == local_date(now, zone)
         assert due(now, zone=zone, hour=hour, cadence=cadence, last=day) is None
+
+
+@given(
+    now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 12, 31)),
+    zone=st.sampled_from(ZONES),
+    cadence=st.sampled_from(("daily", "weekly", "monthly")),
+    hour=st.integers(0, 23),
+    days=st.none() | st.integers(-40, 3),
+)
+def test_the_next_run_is_the_first_moment_at_which_one_is_due(
+    now: datetime, zone: str, cadence: Cadence, hour: int, days: int | None
+) -> None:
+    now = now.replace(tzinfo=UTC, microsecond=0)
+    last = None if days is None else local_date(now, zone) + timedelta(days=days)
+    at = next_due(now, timezone=zone, cadence=cadence, run_at_hour=hour, last_as_of=last)
+    assert at >= now
+    assert due(at + timedelta(hours=2), hour=hour, cadence=cadence, last=last, zone=zone) is not None
+    earlier = at - timedelta(hours=2)
+    if at > now and earlier > now:
+        assert due(earlier, hour=hour, cadence=cadence, last=last, zone=zone) is None

@@ -10,9 +10,10 @@ from mailtide.api.gate import OPEN
 from mailtide.api.handler import make_app
 
 DESCRIPTION = (
-    "Status and control of the warm-up, and the webhook of buckets on Tigris. Every request but the one for health carries a "
-    "bearer token (`mailtide tokens add`); a user's token sees and controls only that user's mailboxes. Refusals are "
-    'one sentence: {"error": "…"}.'
+    "Runs and organisations, status and control of the warm-up, and the webhook of buckets on Tigris. Every request but the one "
+    "for health carries a bearer token (`mailtide tokens add`); an organisation's token sees and controls only its own runs, a "
+    "user's only that user's mailboxes. The page at / uses a session in a cookie instead, and sends `X-Mailtide: page` with each "
+    'order. Refusals are one sentence: {"error": "…"}.'
 )
 
 

@@ -25,7 +25,6 @@ class StoredObject(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     key: str = Field(max_length=1_024)
-    size: int = 0
     etag: str = Field(default="", alias="eTag", max_length=256)
 
 

@@ -51,7 +51,7 @@ const barSvg = (box, width, at) =>
   s("svg", box,
     s("rect", { class: "back", width: 1000, height: 10 }),
     s("rect", { class: "fore", width: 1000 * width, height: 10 }),
-    at === null ? null : s("rect", { class: "mark", x: Math.min(996, 1000 * at), width: 4, height: 10 }));
+    at === null ? null : s("rect", { class: "due", x: Math.min(996, 1000 * at), width: 4, height: 10 }));
 
 export const orgLink = (org) => h("a", { href: `#/orgs/${path(org)}` }, org);
 

@@ -38,7 +38,7 @@ function facts(run, open) {
   return tiles(
     tile("As of", date(run.as_of)),
     tile(open ? "So far" : "Took", took(run), plan && plan.expected_s ? `${span(plan.expected_s)} expected` : null),
-    tile("Contacts", number(run.contacts), open || !run.report ? "estimated" : null),
+    tile("Contacts", number(run.contacts), run.contacts !== null && (open || !run.report) ? "estimated" : null),
     tile("Database", plan ? bytes(plan.size_bytes) : NONE),
     tile("Woken by", trigger),
     tile("Cost", run.usd === null && plan ? usd(plan.expected_usd) : usd(run.usd), run.usd === null ? "expected" : "about"));
