@@ -3,10 +3,15 @@
 from datetime import datetime
 from typing import Literal
 
-from mailtide.contracts import Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step
+from pydantic import ValidationError
+
+from mailtide.contracts import Claim, Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step, TaskPlan
+from mailtide.errors import MailtideError
+from mailtide.machines import MachineInfo
 from mailtide.ports import ObjectInfo
 from mailtide.runs import keys, store
 from mailtide.runs.feedback import told
+from mailtide.runs.launch import machine_name
 from mailtide.runs.parts import chunks, list_tries, task_of
 from mailtide.runs.services import Services
 from mailtide.runs.share import shared_by
@@ -54,11 +59,45 @@ def _machines(services: Services, plan: Plan, result: Result, parts: dict[str, P
     for task in plan.tasks:
         for attempt, objects in sorted(tries.get(task.task, {}).items()):
             paths = keys.TryKeys(plan.org, plan.run, task.task, attempt)
-            launch = store.read(services.bucket, paths.launch, Launch) if "launch.json" in objects else None
+            launch = _launch(services, task, paths, objects)
             if launch is not None:
                 end = _end(parts.get(task.task), attempt, objects) or result.decided_at
                 found.append(_use(services, paths, launch, end))
     return tuple(found)
+
+
+def _launch(services: Services, task: TaskPlan, paths: keys.TryKeys, objects: dict[str, ObjectInfo]) -> Launch | None:
+    """launch.json; where launch_machine ended between the creation and that, what the machine's own claim and Fly tell."""
+    if "launch.json" in objects:
+        return store.read(services.bucket, paths.launch, Launch)
+    document = objects.get("task.json")
+    if document is None or "claim.json" not in objects:
+        return None
+    claim = _claim(services, paths)
+    machine = _look_up(services, claim.machine_id) if claim and claim.machine_id else None
+    return Launch(
+        machine_id=(claim.machine_id if claim else None) or "unknown",
+        machine_name=machine_name(paths),
+        region=machine.region if machine else "unknown",
+        size=(machine.size if machine else None) or task.sizes[0],
+        launched_at=(machine.created_at if machine else None) or document.last_modified,
+    )
+
+
+def _claim(services: Services, paths: keys.TryKeys) -> Claim | None:
+    """A machine may have written anything there."""
+    try:
+        return store.read(services.bucket, paths.claim, Claim)
+    except ValidationError:
+        return None
+
+
+def _look_up(services: Services, machine_id: str) -> MachineInfo | None:
+    """What Fly still knows of a machine that has done its work: a run does not wait for that."""
+    try:
+        return services.machines.get(machine_id)
+    except MailtideError:
+        return None
 
 
 def _use(services: Services, paths: keys.TryKeys, launch: Launch, end: datetime) -> MachineUse:
