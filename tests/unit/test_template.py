@@ -324,6 +324,15 @@ def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> Non
     assert policy[0]["Condition"] == PLAIN_HTTP
 
 
+def test_what_plan_run_alone_is_told_are_settings_with_the_same_defaults() -> None:
+    variables = FUNCTIONS["PlanRun"]["Environment"]["Variables"]
+    own = {name: value["Ref"] for name, value in variables.items() if not name.endswith("_QUEUE_URL")}
+    assert len(own) == 4
+    for name, parameter in own.items():
+        setting = Settings.model_fields[name.removeprefix("MAILTIDE_").lower()]
+        assert str(TEMPLATE["Parameters"][parameter]["Default"]) == str(setting.default)
+
+
 def test_variables_are_settings_and_defaults_agree() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     own = {name: value for name, value in variables.items() if name.startswith("MAILTIDE_")}
@@ -332,6 +341,9 @@ def test_variables_are_settings_and_defaults_agree() -> None:
         parameter = TEMPLATE["Parameters"].get(value["Ref"])
         if parameter is None:
             assert value == {"Ref": "Bucket"}
+            continue
+        if name == "MAILTIDE_SIZE_TABLE":
+            assert parameter["Default"] == "", "empty for the built-in table"
             continue
         default = setting.default if not isinstance(setting.default, tuple) else ",".join(setting.default)
         assert parameter["Default"] == default, name
