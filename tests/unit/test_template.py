@@ -333,15 +333,23 @@ def test_what_plan_run_alone_is_told_are_settings_with_the_same_defaults() -> No
         assert str(TEMPLATE["Parameters"][parameter]["Default"]) == str(setting.default)
 
 
+def test_every_function_may_read_the_keys_of_a_bucket_elsewhere() -> None:
+    policy = TEMPLATE["Resources"]["S3Credentials"]
+    assert policy["Condition"] == "HasS3Credentials"
+    assert {role["Ref"] for role in policy["Properties"]["Roles"]} == set(ROLES)
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+
+
 def test_variables_are_settings_and_defaults_agree() -> None:
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     own = {name: value for name, value in variables.items() if name.startswith("MAILTIDE_")}
     for name, value in own.items():
         setting = Settings.model_fields[name.removeprefix("MAILTIDE_").lower()]
-        parameter = TEMPLATE["Parameters"].get(value["Ref"])
-        if parameter is None:
-            assert value == {"Ref": "Bucket"}
+        if name == "MAILTIDE_BUCKET":
+            assert value == {"Fn::If": ["BucketIsElsewhere", {"Ref": "S3Bucket"}, {"Ref": "Bucket"}]}
             continue
+        parameter = TEMPLATE["Parameters"][value["Ref"]]
         if name == "MAILTIDE_SIZE_TABLE":
             assert parameter["Default"] == "", "empty for the built-in table"
             continue

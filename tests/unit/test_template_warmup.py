@@ -130,7 +130,7 @@ def _longest_bytes(value: Any) -> int:  # noqa: ANN401 - whatever stands in the 
     parameter = PARAMETERS.get(value.get("Ref", ""), {})
     if "AllowedValues" in parameter:
         return max(len(str(choice)) for choice in parameter["AllowedValues"])
-    return 20 if parameter.get("Type") == "Number" else 130
+    return 20 if parameter.get("Type") == "Number" else int(parameter.get("MaxLength", 130))
 
 
 @pytest.mark.parametrize("function", [*FUNCTIONS])

@@ -65,10 +65,23 @@ STEPS_CONTACTS_PER_S: dict[Step, float] = {
 """Measured with one thread on AMD EPYC (`mailtide calibrate --threads 1`): the first schedule of a file."""
 
 
-class Settings(BaseSettings):
-    """What template.yaml hands to the functions, and the CLI reads from the shell."""
+class StorageSettings(BaseSettings):
+    """Where the bucket is, when it is not on AWS: every client of S3 follows these."""
 
     model_config = SettingsConfigDict(env_prefix="MAILTIDE_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    s3_endpoint_url: str = Field(
+        default="", description="S3 endpoint of the bucket, such as https://t3.storage.dev; empty for AWS"
+    )
+    s3_region: str = Field(default="", description="Region for that endpoint, such as auto; empty for the SDK's own")
+    s3_credentials_secret: str = Field(
+        default="",
+        description="Name of the secret with the keys for that endpoint; empty for the SDK's own credentials",
+    )
+
+
+class Settings(StorageSettings):
+    """What template.yaml hands to the functions, and the CLI reads from the shell."""
 
     bucket: str = Field(description="The bucket that holds everything")
     plan_queue_url: str = Field(default="", description="Queue of plan_run")
@@ -176,12 +189,17 @@ def load_settings() -> Settings:
     return _checked(Settings)
 
 
+def load_storage_settings() -> StorageSettings:
+    """Where the bucket is. SettingsError as load_settings."""
+    return _checked(StorageSettings)
+
+
 def load_estimate_settings() -> Settings:
     """The settings where no bucket is needed, for estimates alone. SettingsError as load_settings."""
     return _checked(lambda: Settings(bucket="-"))
 
 
-def _checked(read: Callable[[], Settings]) -> Settings:
+def _checked[T: BaseSettings](read: Callable[[], T]) -> T:
     try:
         return read()
     except UnreadableError as error:

@@ -1,6 +1,7 @@
 """The bucket on S3 or anything that speaks its language, with conditional writes."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,15 +14,18 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtide.adapters.refusals import PASSING, usable_endpoint
+from mailtide.adapters.secrets import read_secret
 from mailtide.errors import (
     BudgetExceededError,
     MailtideError,
     NotFoundError,
+    SettingsError,
     SourceChangedError,
     StaleWriteError,
     TransientError,
 )
 from mailtide.ports import ObjectInfo, StagedCopy, StoredObject
+from mailtide.settings import load_storage_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -40,10 +44,13 @@ class ConflictError(TransientError):
 
 
 def make_client(endpoint_url: str | None = None, *, connections: int = 10) -> "S3Client":
-    """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the SDK's own endpoint.
+    """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the endpoint of the settings, or the SDK's own.
 
-    connections: kept open; a thread beyond them opens one for each request.
+    connections: kept open; a thread beyond them opens one for each request. SettingsError.
     """
+    storage = load_storage_settings()
+    endpoint_url = endpoint_url or storage.s3_endpoint_url or None
+    keys = _credentials(storage.s3_credentials_secret)
     config = Config(
         signature_version="s3v4",
         connect_timeout=5,
@@ -55,7 +62,30 @@ def make_client(endpoint_url: str | None = None, *, connections: int = 10) -> "S
         s3={"addressing_style": "path"} if endpoint_url else {},
     )
     with usable_endpoint():
-        return boto3.client("s3", endpoint_url=endpoint_url, config=config)
+        return boto3.client(
+            "s3",
+            endpoint_url=endpoint_url,
+            region_name=storage.s3_region or None,
+            config=config,
+            aws_access_key_id=keys.get("access_key_id"),
+            aws_secret_access_key=keys.get("secret_access_key"),
+        )
+
+
+def _credentials(secret: str) -> dict[str, str]:
+    """The keys that a secret holds; none without a secret. SettingsError, never with its value."""
+    if not secret:
+        return {}
+    try:
+        keys = json.loads(read_secret(secret).get_secret_value())
+        found = {name: keys[name] for name in ("access_key_id", "secret_access_key")}
+    except (ValueError, KeyError, TypeError):
+        found = {}
+    if not found or not all(isinstance(value, str) and value for value in found.values()):
+        raise SettingsError(
+            f"The secret {secret!r} must be JSON with access_key_id and secret_access_key, both of them text."
+        )
+    return found
 
 
 def multipart_etag(part_etags: tuple[str, ...]) -> str:
