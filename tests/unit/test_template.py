@@ -324,6 +324,14 @@ def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> Non
     assert policy[0]["Condition"] == PLAIN_HTTP
 
 
+def test_every_function_may_read_the_keys_of_a_bucket_elsewhere() -> None:
+    policy = TEMPLATE["Resources"]["S3Credentials"]
+    assert policy["Condition"] == "HasS3Credentials"
+    assert {role["Ref"] for role in policy["Properties"]["Roles"]} == set(ROLES)
+    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+
+
 def test_what_plan_run_alone_is_told_are_settings_with_the_same_defaults() -> None:
     variables = FUNCTIONS["PlanRun"]["Environment"]["Variables"]
     own = {name: value["Ref"] for name, value in variables.items() if not name.endswith("_QUEUE_URL")}
@@ -331,14 +339,6 @@ def test_what_plan_run_alone_is_told_are_settings_with_the_same_defaults() -> No
     for name, parameter in own.items():
         setting = Settings.model_fields[name.removeprefix("MAILTIDE_").lower()]
         assert str(TEMPLATE["Parameters"][parameter]["Default"]) == str(setting.default)
-
-
-def test_every_function_may_read_the_keys_of_a_bucket_elsewhere() -> None:
-    policy = TEMPLATE["Resources"]["S3Credentials"]
-    assert policy["Condition"] == "HasS3Credentials"
-    assert {role["Ref"] for role in policy["Properties"]["Roles"]} == set(ROLES)
-    (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "secretsmanager:GetSecretValue"
 
 
 def test_variables_are_settings_and_defaults_agree() -> None:

@@ -149,7 +149,9 @@ class S3Bucket:
             raise_translated(error, f"upload {key}")
         except S3UploadFailedError as error:
             # The SDK wraps the refusal in a text of its own; what it stands for is the context.
-            raise_translated(error.__context__ if isinstance(error.__context__, ClientError) else error, f"upload {key}")
+            raise_translated(
+                error.__context__ if isinstance(error.__context__, ClientError) else error, f"upload {key}"
+            )
 
     def first_part_size(self, key: str, *, etag: str) -> int | None:
         """See mailtide.ports.Bucket."""
