@@ -55,7 +55,7 @@ def plan(db: Path | None, contacts: int | None, *, whole_table: bool, measured: 
         contacts, size_bytes, facts = _inspect(db)
     else:
         size_bytes = (contacts or 0) * BYTES_A_CONTACT
-    sizing = _size(settings, speeds, contacts or 0, size_bytes)
+    sizing = _size(settings, speeds, contacts or 0, size_bytes, can_be_cut=facts.pop("can_be_cut", True))
     facts = {"contacts": contacts, "size_bytes": size_bytes} | facts
     _print(facts | _facts(sizing), as_json)
 
@@ -81,10 +81,13 @@ def _measured_speeds() -> "tuple[Settings, Speeds]":
     return settings, Speeds(settings, read_calibration(bucket()))
 
 
-def _size(settings: "Settings", speeds: "Speeds", contacts: int, size_bytes: int) -> "Sizing":
+def _size(
+    settings: "Settings", speeds: "Speeds", contacts: int, size_bytes: int, *, can_be_cut: bool = True
+) -> "Sizing":
     from mailtide.runs.sizing import size_run
 
-    return size_run(settings, contacts=contacts, size_bytes=size_bytes, speeds=speeds)
+    most = None if can_be_cut else 0
+    return size_run(settings, contacts=contacts, size_bytes=size_bytes, speeds=speeds, max_chunks=most)
 
 
 def _facts(sizing: "Sizing") -> dict[str, Any]:
@@ -105,7 +108,12 @@ def _inspect(db: Path) -> tuple[int, int, dict[str, object]]:
 
     with naming(db):
         read = inspect_file(db)
-    facts = {"contacts_are": "estimated", "inspection_requests": read.requests, "inspection_bytes": read.bytes_read}
+    facts = {
+        "contacts_are": "estimated",
+        "inspection_requests": read.requests,
+        "inspection_bytes": read.bytes_read,
+        "can_be_cut": read.ids_are_rowids,
+    }
     return read.contacts_estimate, read.size_bytes, {**facts}
 
 

@@ -15,6 +15,8 @@ from mailtide.runs.services import Services
 
 LEAST_CONTACTS = 10_000
 """With fewer, a pass is too short to tell its speed."""
+SHORTEST_STEP_S = 0.001
+"""Machines tell thousandths; what took less is nothing."""
 LEAST_BYTES = 4_000_000
 """Likewise for a transfer."""
 LONGEST_BOOT_S = 120.0
@@ -90,13 +92,13 @@ def speeds_of(report: dict[str, object], contacts: int) -> dict[str, float]:
     if contacts < LEAST_CONTACTS or not isinstance(seconds, dict):
         return {}
     steps = {str(name): taken for name, taken in seconds.items() if name != "total" and isinstance(taken, int | float)}
-    return {name: round(contacts / taken, 1) for name, taken in steps.items() if taken > 0}
+    return {name: round(contacts / taken, 1) for name, taken in steps.items() if taken >= SHORTEST_STEP_S}
 
 
 def _transfer(plan: Plan, kind: TaskKind, manifest: Manifest) -> float | None:
     """Bytes a second, both ways together; a merge fetches its parts too, which are few bytes beside the database."""
     timings, told = manifest.timings, manifest.report.get("source_bytes_read")
-    fetched = told if kind == "chunk" and isinstance(told, int) else plan.source.size_bytes
+    fetched = told if kind == "chunk" and isinstance(told, int) else plan.read.size_bytes
     size_bytes = fetched + sum(delivered.size_bytes for delivered in manifest.delivered)
     seconds = timings.fetch_s + timings.deliver_s
     return round(size_bytes / seconds, 1) if size_bytes >= LEAST_BYTES and seconds > 0 else None

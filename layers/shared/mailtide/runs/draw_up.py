@@ -27,7 +27,7 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
     read = source if file is None else file.ref(source)
     feedback = plan_feedback(services.bucket, marker.org, read)
     # What feedback says counts for the candidates too, and only the machine that writes the database folds it in.
-    sizing, tasks = plan_tasks(services, marker, facts, only_one=bool(feedback.files))
+    sizing, tasks = plan_tasks(services, marker, facts, read_bytes=read.size_bytes, only_one=bool(feedback.files))
     key = keys.source(marker.org) if file is None else file.key
     part_bytes = services.bucket.first_part_size(key, etag=read.etag) if "-" in read.etag else None
     changes = {

@@ -35,16 +35,18 @@ class BucketRanges:
 
 
 def plan_tasks(
-    services: Services, marker: OpenMarker, facts: DatabaseFacts, *, only_one: bool
+    services: Services, marker: OpenMarker, facts: DatabaseFacts, *, read_bytes: int, only_one: bool
 ) -> tuple[Sizing, tuple[TaskPlan, ...]]:
-    """The machines that meet the deadline for least, and their tasks. only_one: whatever it takes. SourceChangedError.
+    """The machines that meet the deadline for least, and their tasks. SourceChangedError.
+
+    read_bytes: size of the file that the machines read. only_one: one machine, whatever it takes.
 
     One machine does all of it where the ids cannot be cut: they are not the table's own order, or its pages are not to be
     understood. Should they be damaged, that machine says so.
     """
     settings = services.settings
     speeds = Speeds(settings, read_calibration(services.bucket))
-    contacts, size_bytes = facts.contacts_estimate, marker.source.size_bytes
+    contacts, size_bytes = facts.contacts_estimate, read_bytes
     sizing = size_run(
         settings, contacts=contacts, size_bytes=size_bytes, speeds=speeds, max_chunks=0 if only_one else None
     )
