@@ -4,7 +4,6 @@ SQLite's session extension is not used: rows that go into the file as whole b-tr
 nothing of the columns that stay, so that one could overwrite a mail that was sent meanwhile (docs/sync.md).
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,11 +17,10 @@ from mailtide.database.changeset_format import (
     DELETE,
     INSERT,
     INTEGER_BYTES,
-    NOTE_FORMAT,
-    NOTE_TABLE,
     RawText,
     Row,
     Value,
+    note_of,
     record,
     table_header,
     update,
@@ -75,7 +73,8 @@ class Recorder:
         """
         with clear_errors(), self.path.open("wb") as sink, closing(self.before.open()) as before:
             columns = columns_of(connection, self.preparation.schedules)
-            sink.write(_note(run, last_run(before, self.preparation.runs), [column.name.lower() for column in columns]))
+            names = [column.name.lower() for column in columns]
+            sink.write(note_of(run.run_id, last_run(before, self.preparation.runs), run.as_of.isoformat(), names))
             _Writer(self, sink, before, connection, columns, run).write()
             _write_run(sink, connection, self.preparation.runs, run)
 
@@ -238,12 +237,6 @@ def _keeps(column: Column) -> bool:
     if name in _INTEGERS:
         return column.affinity in ("INTEGER", "NUMERIC", "BLOB")
     return name in _TEMPORAL or column.affinity in ("TEXT", "BLOB")
-
-
-def _note(run: RunRow, previous_run: str | None, columns: list[str]) -> bytes:
-    """The first change: what this changeset is. Columns: run (key), format, the run before, day, columns of email_schedules."""
-    row = (run.run_id, NOTE_FORMAT, previous_run, run.as_of.isoformat(), json.dumps(columns))
-    return table_header(NOTE_TABLE, [index == 0 for index in range(len(row))]) + INSERT + record(row)
 
 
 def _write_run(sink: IO[bytes], connection: apsw.Connection, table: str, run: RunRow) -> None:

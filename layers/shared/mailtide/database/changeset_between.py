@@ -19,7 +19,7 @@ from mailtide.database.schedules_schema import Preparation
 from mailtide.database.untrusted import clear_errors, quoted
 from mailtide.errors import DatabaseError
 
-_STAGES = {"scheduled": 1, "processing": 2, "sent": 3, "delivered": 4}
+_STAGES = {"scheduled": 1, "processing": 2, "sent": 3, "delivered": 4, "bounced": 5}
 _UNLIKE = "The schedule of the published database has other columns than that of the file."
 
 

@@ -4,6 +4,7 @@ A change is the operation, a zero (not indirect), and one record (insert, delete
 value for each column. No numpy.
 """
 
+import json
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
@@ -50,6 +51,13 @@ def _other(_: type, content: float | str | bytes) -> bytes:
 def record(row: Row) -> bytes:
     """A record with a value for every column."""
     return b"".join(map(value, row))
+
+
+def note_of(run: str, previous_run: str | None, as_of: str, columns: list[str]) -> bytes:
+    """The first change of a file, which says what it is: an insert into NOTE_TABLE of the run (the key), NOTE_FORMAT, the run
+    before it, the day, and the columns of email_schedules as JSON."""
+    row = (run, NOTE_FORMAT, previous_run, as_of, json.dumps(columns))
+    return table_header(NOTE_TABLE, [index == 0 for index in range(len(row))]) + INSERT + record(row)
 
 
 def update(old: Row, new: Row, key: int, guard: int | None) -> bytes:

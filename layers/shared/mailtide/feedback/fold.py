@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from mailtide.contracts import FeedbackReport, FoldedFile
+from mailtide.database.changeset_record import recorded
 from mailtide.database.feedback_rows import FeedbackTables, Ledger, Outcome, RefusedRow, Values, feedback_tables
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.errors import InputError
@@ -34,15 +35,25 @@ class DroppedFile:
         return self.name.lower().endswith(".csv")
 
 
-def fold_in(path: Path, files: Sequence[DroppedFile], rules: Rules, *, run_id: str, moment: datetime) -> FeedbackReport:
+def fold_in(
+    path: Path,
+    files: Sequence[DroppedFile],
+    rules: Rules,
+    *,
+    run_id: str,
+    moment: datetime,
+    changes: Path | None = None,
+) -> FeedbackReport:
     """Fold files, oldest first, into the database at `path` in one transaction. What it has already is passed over.
 
-    moment: now, an aware time; nothing can have happened later. Raises DatabaseError; the database is as it was then.
+    moment: now, an aware time; nothing can have happened later. changes: where what it does to email_schedules is told, as
+    SQLite's changeset. Raises DatabaseError; the database is as it was then.
     """
     clock = Clock.of(rules.timezone, moment)
     with locked_file(path) as locked:
         folding = _Folding(locked, rules, clock, _Problems())
-        with feedback_tables(locked, run_id, moment) as (tables, keep):
+        schedules = locked.preparation.schedules
+        with recorded(locked.connection, schedules, changes), feedback_tables(locked, run_id, moment) as (tables, keep):
             new = [file for file in files if not tables.is_known(file.name, file.etag)]
             if new:
                 folding.prepare(tables, new)

@@ -8,6 +8,7 @@ import httpx
 from mailtide.contracts import Delivered, DeliveredName, TaskDocument
 from mailtide.database.blocks import blocks_of
 from mailtide.database.changeset_apply import read_note
+from mailtide.database.changeset_record import put_before
 from mailtide.database.leave import Leave
 from mailtide.machine.delivery import deliver
 
@@ -19,6 +20,11 @@ def leave_for(document: TaskDocument, folder: Path) -> Leave:
         return folder / name if name in document.urls.deliver_put else None
 
     return Leave(wanted("schedule.changeset"), wanted("schedule.parquet"), always=document.sync != "replace")
+
+
+def earlier_changes(leave: Leave) -> Path | None:
+    """Where what feedback changes is told, for the changeset; None when there is to be none."""
+    return None if leave.changeset is None else leave.changeset.with_name("feedback.changeset")
 
 
 def deliver_all(client: httpx.Client, document: TaskDocument, database: Path, leave: Leave) -> tuple[Delivered, ...]:
@@ -33,6 +39,9 @@ def _deliver_beside(
 ) -> tuple[Delivered, ...]:
     found: list[Delivered] = []
     if leave.changeset is not None and leave.changeset.exists():
+        earlier = earlier_changes(leave)
+        if earlier is not None and earlier.exists():
+            put_before(leave.changeset, earlier)
         previous = read_note(leave.changeset).previous_run
         stored = deliver(client, document, "schedule.changeset", leave.changeset)
         found.append(stored.model_copy(update={"previous_run": previous}))

@@ -9,7 +9,7 @@ import httpx
 from mailtide.contracts import FeedbackReport, PartInput, TaskDocument, Timings
 from mailtide.errors import BadPartError
 from mailtide.machine import transfer
-from mailtide.machine.beside import deliver_all, leave_for
+from mailtide.machine.beside import deliver_all, earlier_changes, leave_for
 from mailtide.machine.chunks.prepare import MergePreparation
 from mailtide.machine.delivery import Delivery, Laps, Say
 from mailtide.machine.feedback import take_feedback
@@ -30,8 +30,8 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     prepare = _fetch(client, document, path)
     fetch_s = laps.seconds()
     say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
-    feedback = take_feedback(client, document, path, rules)
     leave = leave_for(document, folder)
+    feedback = take_feedback(client, document, path, rules, earlier_changes(leave))
     report = run_pass(
         path,
         as_of=document.as_of,

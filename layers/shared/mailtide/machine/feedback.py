@@ -12,8 +12,12 @@ from mailtide.machine import transfer
 from mailtide.rules.config import Rules
 
 
-def take_feedback(client: httpx.Client, document: TaskDocument, database: Path, rules: Rules) -> FeedbackReport | None:
+def take_feedback(
+    client: httpx.Client, document: TaskDocument, database: Path, rules: Rules, changes: Path | None = None
+) -> FeedbackReport | None:
     """Fold the files of a task into its private database; None when it has none. Raises DatabaseError.
+
+    changes: as of `fold_in`.
 
     A file that was replaced or removed since the plan is left for the next run.
     """
@@ -32,5 +36,5 @@ def take_feedback(client: httpx.Client, document: TaskDocument, database: Path, 
         else:
             files.append(DroppedFile(path, wanted.name, wanted.etag))
     moment: datetime = document.planned_at
-    report = fold_in(database, files, rules, run_id=document.run, moment=moment)
+    report = fold_in(database, files, rules, run_id=document.run, moment=moment, changes=changes)
     return report.model_copy(update={"left": tuple(left)})
