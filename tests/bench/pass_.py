@@ -72,9 +72,11 @@ def child(*arguments: object) -> Result:
 
 
 def mailtide(*arguments: object) -> Result:
+    # As installed: Python keeps what it compiles of the modules, from the first start on.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = datetime.now(UTC)
     command = [str(Path(sys.executable).with_name("mailtide")), *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
     return {"seconds": (datetime.now(UTC) - start).total_seconds()}
 
 
@@ -85,6 +87,7 @@ def make_files(work: Path, contacts: int, *, with_floor: bool = True) -> Files:
     child("pass", files.scheduled, "--as-of", DAY)
     if with_floor:
         mailtide("generate", files.few, "--contacts", START_UP_CONTACTS)
+        start_up(files)
         child("prepare", files.scheduled, files.prepared)
     return files
 

@@ -88,8 +88,9 @@ class _Buckets:
 
     def push(self, places: Int32, days: Int32) -> None:
         order = np.argsort(days, kind="stable")
-        distinct, starts = np.unique(days[order], return_index=True)
-        for day, part in zip(distinct.tolist(), np.split(places[order], starts[1:]), strict=False):
+        ordered = days[order]
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[: len(ordered)])
+        for day, part in zip(ordered[starts].tolist(), np.split(places[order], starts[1:]), strict=False):
             self._parts.setdefault(day, []).append(part)
 
     def pop(self, day: int) -> Int32:

@@ -91,6 +91,8 @@ def _kinds(inputs: Related, contact: Int32, since: Int32, as_of: int) -> Int32:
 
 def _key_is_held(inputs: Related, followups: Followups, names: Names) -> Bool:
     """Which follow-ups have their key in a row that the pass does not own."""
+    if not len(followups):
+        return np.zeros(0, np.bool_)
     history, held = inputs.history, inputs.held
     code = np.array(names.followup_types, np.int32)[followups.kind]
     mine: list[Int32 | Int64] = [followups.contact, code, followups.event, followups.campaign]

@@ -27,7 +27,7 @@ def _groups(contact: Int32) -> Iterator[tuple[Int64, Int64]]:
     starts = np.flatnonzero(np.concatenate(([True], contact[1:] != contact[:-1]))[: len(contact)])
     sizes = np.diff(np.append(starts, len(contact)))
     doublings = np.frexp(sizes - 1)[1]
-    for doubling in np.unique(doublings).tolist():
+    for doubling in np.flatnonzero(np.bincount(doublings)).tolist():
         alike = np.flatnonzero(doublings == doubling)
         at_once = max(1, _CELLS >> doubling)
         for first in range(0, len(alike), at_once):

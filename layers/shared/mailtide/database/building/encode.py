@@ -48,15 +48,25 @@ class Place:
         self.serial_type = serial_type
 
 
-def record(values: Sequence[str | int | Place | None]) -> tuple[bytes, list[int]]:
-    """A record with zeros at its places, and where each place stands in it."""
+def record(
+    values: Sequence[str | int | Place | None], shared: tuple[str | int | Place | None, ...] = ()
+) -> tuple[bytes, list[int]]:
+    """A record with zeros at its places, and where each place stands in it. shared: its last values, which many records have."""
     stored = [_place(value.serial_type) if value.__class__ is Place else _stored(value) for value in values]
+    stored.append(_joined(shared))
     header = b"".join([kind for kind, _ in stored])
     bodies = [body for _, body in stored]
     size = varint(len(header) + 1 if len(header) < 0x7F else len(header) + 2)
     start = len(size) + len(header)
     places = [index for index, value in enumerate(values) if value.__class__ is Place]
     return b"".join((size, header, *bodies)), [start + sum(map(len, bodies[:index])) for index in places]
+
+
+@lru_cache(1_024)
+def _joined(values: tuple[str | int | Place | None, ...]) -> tuple[bytes, bytes]:
+    """The serial types and the bytes of some values, none of them a place."""
+    stored = [_stored(value) for value in values if not isinstance(value, Place)]
+    return b"".join([kind for kind, _ in stored]), b"".join([body for _, body in stored])
 
 
 @lru_cache(16)

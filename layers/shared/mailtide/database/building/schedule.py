@@ -12,6 +12,8 @@ from mailtide.rules.columns import Bool, Int32, Int64
 MAX_GROUPS = 1 << 17
 """Of `key_cells`."""
 _TYPES = 10
+_OWN = 3
+"""How many of the columns behind the contact differ from most groups to the next: type, event and send date."""
 
 type Value = str | int | Place | None
 type Constants = Callable[[Int32 | Int64], Iterable[Sequence[Value]]]
@@ -49,7 +51,7 @@ def table_cells(rows: Rows, constants: Constants, max_bytes: int) -> Cells:
     templates, contact_at, id_at = [], [], []
     of_runs = zip(contact_type.tolist(), id_bytes.tolist(), constants(rows.index[first]), strict=True)
     for kind, width, shared in of_runs:
-        bytes_, (place,) = record((None, Place(kind), *shared))
+        bytes_, (place,) = record((None, Place(kind), *shared[:_OWN]), tuple(shared[_OWN:]))
         size = varint(_fitting(len(bytes_), max_bytes))
         templates.append(size + bytes(width) + bytes_)
         id_at.append(len(size))
