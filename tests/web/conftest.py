@@ -64,7 +64,7 @@ def world() -> Iterator[World]:
         # Before the first request: the function learns of a later one only after a minute.
         found = World(cloud, {name: make_token(cloud, name, *scope) for name, scope in scopes.items()})
         upload_invented(cloud, "acme", 5_000)
-        _tell(found, RunObjects(S3Bucket(cloud.stack.bucket, cloud.client("s3")), NOW))
+        _tell(found, objects_of(found))
         yield found
 
 
@@ -86,13 +86,25 @@ def _tell(world: World, objects: RunObjects) -> None:
     north = objects.organisation("northwind", rules="run_at_hour: 23\n", body=b"n" * 4_096)
     world.runs["published"] = objects.published("northwind", 1, north, NOW - timedelta(hours=3))
     objects.latest("northwind", world.runs["published"], north)
-    evil = objects.organisation("evil", rules=f"timezone: {ATTACK!r}\n", body=b"e" * 4_096)
+    _warm_up(world, objects)
+
+
+def objects_of(world: World) -> RunObjects:
+    """Writes what functions and machines would."""
+    return RunObjects(S3Bucket(world.cloud.stack.bucket, world.cloud.client("s3")), datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def evil(world: World) -> Done:
+    """A failed run of an organisation that has markup wherever text can stand, and keys in the bucket that are markup."""
+    objects = objects_of(world)
+    source = objects.organisation("evil", rules=f"timezone: {ATTACK!r}\n", body=b"e" * 4_096)
     reason = f"{ATTACK} cannot be read, nor {EVIL_ADDRESS}."
-    world.runs["evil"] = objects.failed("evil", 1, evil, NOW - timedelta(hours=6), reason, tries=1)
-    objects.latest("evil", world.runs["evil"], evil)
+    done = objects.failed("evil", 1, source, NOW - timedelta(hours=6), reason, tries=1)
+    objects.latest("evil", done, source)
     for key in (f"orgs/{ATTACK}/contacts.db", f"open/{ATTACK}/{'0' * 20}", f"orgs/{EVIL_ADDRESS}/contacts.db"):
         world.cloud.client("s3").put_object(Bucket=world.cloud.stack.bucket, Key=key, Body=b"x")
-    _warm_up(world, objects)
+    return done
 
 
 def _warm_up(world: World, objects: RunObjects) -> None:

@@ -45,7 +45,7 @@ def test_a_session_holds_no_token_and_ends(world: World, open_page: Open) -> Non
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert page.context.cookies() == []
-    page.go_back()
+    page.reload()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 

@@ -13,6 +13,9 @@ import * as settings from "./view-settings.js";
 import * as warmup from "./view-warmup.js";
 
 const LONGEST_MS = 60000;
+// After an order something is about to change.
+const HURRY_MS = 1500;
+const HURRIES_FOR_MS = 45000;
 const NAV = [
   ["runs", "Runs", ["operator", "org"]],
   ["orgs", "Organisations", ["operator", "org"]],
@@ -81,9 +84,11 @@ function keepFresh(view, args, asked, signal) {
   let timer = 0;
   let failures = 0;
   let isAsking = false;
+  let hurriesUntil = 0;
   const next = (waitMs) => {
     clearTimeout(timer);
-    if (!signal.aborted && !document.hidden) timer = setTimeout(ask, waitMs);
+    const soon = Date.now() < hurriesUntil ? Math.min(waitMs, HURRY_MS) : waitMs;
+    if (!signal.aborted && !document.hidden) timer = setTimeout(ask, soon);
   };
   const ask = async () => {
     if (isAsking || signal.aborted) return;
@@ -107,7 +112,10 @@ function keepFresh(view, args, asked, signal) {
   const looked = () => (document.hidden ? clearTimeout(timer) : ask());
   document.addEventListener("visibilitychange", looked, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  refresh = ask;
+  refresh = () => {
+    hurriesUntil = Date.now() + HURRIES_FOR_MS;
+    ask();
+  };
   ask();
 }
 
@@ -176,6 +184,12 @@ async function leave() {
 }
 
 document.addEventListener("click", async (event) => {
+  if (event.target.closest(".skip")) {
+    // Its address would be taken for a view.
+    event.preventDefault();
+    main.focus();
+    return;
+  }
   const pressed = event.target.closest("[data-do]");
   if (!pressed) return;
   const { do: act, ...data } = pressed.dataset;
