@@ -29,7 +29,7 @@ from tests.property.rules.databases import databases, days_of_run, rules_texts
 from tests.support.chunks import PLANNED_AT, RUN, document, ranges
 
 BITTEN = Manner(gap_bytes=0, request_bytes=8192, most_pieces=3, ahead_bytes=0, most_surprises=5)
-FEWER = settings(max_examples=max(1, settings().max_examples // 4))
+FEWER = settings(max_examples=max(1, settings().max_examples // 5))
 BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=7)
 
 

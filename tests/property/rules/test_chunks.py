@@ -17,7 +17,7 @@ from tests.support.chunks import decide_in_chunks, even_borders
 from tests.unit.rules.bridge import to_inputs
 
 COUNTS = st.sampled_from([1, 2, 3, 8, 17])
-FEWER = settings(max_examples=max(1, settings().max_examples // 4))
+FEWER = settings(max_examples=max(1, settings().max_examples // 5))
 BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=16)
 
 

@@ -16,6 +16,7 @@ from mailtide.rules.columns import NO_CODE, Inputs
 from mailtide.rules.config import load_rules
 from mailtide.rules.dates import days_since_epoch
 from tests.support.chunks import document, parts_of
+from tests.support.spoiled_parts import SPOILED, with_header
 from tests.unit.rules.bridge import to_inputs
 from tests.unit.rules.test_sameness import organisation
 
@@ -60,13 +61,13 @@ def merge(inputs: Inputs, part: bytes) -> None:
 
 def spoiled(raw: bytes) -> Iterator[bytes]:
     random = Random(4)
-    for _ in range(400):
+    for _ in range(150):
         at = random.randrange(len(raw))
         yield raw[:at] + bytes([raw[at] ^ 1 << random.randrange(8)]) + raw[at + 1 :]
-    for _ in range(150):
+    for _ in range(60):
         at = random.randrange(len(raw) - 8)
         yield raw[:at] + random.choice([b"\0" * 8, b"\xff" * 8, random.randbytes(8)]) + raw[at + 8 :]
-    for _ in range(50):
+    for _ in range(20):
         at, other = random.randrange(len(raw)), random.randrange(len(raw))
         yield raw[:at] + raw[other:]
     for end in range(0, len(raw), 37):
@@ -81,7 +82,7 @@ def test_spoiled_blocks_are_refused_or_harmless(inputs: Inputs, good: bytes) -> 
             merge(inputs, repacked(good, raw))
         except BadPartError as error:
             sentences.append(str(error))
-    assert len(sentences) > 300
+    assert len(sentences) > 100
     assert all(one.startswith(f"The candidates of {TASK} cannot be used: ") and one.endswith(".") for one in sentences)
 
 
@@ -99,12 +100,11 @@ def test_lengths_are_checked_before_anything_is_allocated(
         merge(inputs, repacked(good, raw_of(good), **changed))
 
 
-def test_a_block_that_swells_ends_at_its_stated_length(good: bytes) -> None:
-    header = read_part(good).header
+def test_a_block_that_swells_ends_at_its_stated_length() -> None:
     bomb = zlib.compress(bytes(1 << 26))
     block = Block(contacts=80, raw_bytes=5000, stored_bytes=len(bomb))
     with pytest.raises(UnreadableError, match="does not have its length"):
-        decompress(header, block, memoryview(bomb), 20)
+        decompress(block, memoryview(bomb))
 
 
 def test_every_cut_and_every_flipped_byte_of_the_file_is_found(good: bytes) -> None:
@@ -114,3 +114,25 @@ def test_every_cut_and_every_flipped_byte_of_the_file_is_found(good: bytes) -> N
     for at in range(0, len(good), 7):
         with pytest.raises(UnreadableError):
             read_part(good[:at] + bytes([good[at] ^ 0x20]) + good[at + 1 :])
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+def test_parts_of_something_else_are_refused(inputs: Inputs, spoiled: str) -> None:
+    change, sentence = SPOILED[spoiled]
+    parts = parts_of(inputs, RULES, AS_OF, [-15, 15])
+    assert [task for task, _ in parts] == ["chunk-0000", "chunk-0001", "chunk-0002"]
+    read_parts(document("merge", RULES, AS_OF), parts, inputs, RULES, 1)
+    parts[1] = ("chunk-0001", change(parts[1][1]))
+    with pytest.raises(BadPartError, match=f"^The candidates of chunk-0001 cannot be used: {sentence}"):
+        read_parts(document("merge", RULES, AS_OF), parts, inputs, RULES, 1)
+
+
+def test_ids_of_another_chunk_are_refused(inputs: Inputs) -> None:
+    parts = parts_of(inputs, RULES, AS_OF, [-15, 15])
+    shifted = [
+        parts[0],
+        ("chunk-0001", with_header(parts[1][1], last_id=10)),
+        ("chunk-0002", with_header(parts[2][1], first_id=11)),
+    ]
+    with pytest.raises(BadPartError, match="The candidates of chunk-0001 cannot be used: an id is not of this chunk"):
+        read_parts(document("merge", RULES, AS_OF), shifted, inputs, RULES, 1)

@@ -9,12 +9,13 @@ import numpy as np
 from mailtide.machine.chunks.columns import Cursor, UnreadableError, pack
 from mailtide.rules.candidates import Rows
 from mailtide.rules.columns import NO_CODE, NO_DATE, NO_STATE, Bool, Int32, Int64
+from mailtide.rules.config import Rules
 from mailtide.rules.dates import FIRST_DAY, LAST_DAY, last_anniversaries, next_anniversaries, plus_days
 from mailtide.rules.dates import pack as pack_days
 from mailtide.rules.ground import Ground
 from mailtide.rules.people import People
 from mailtide.rules.propose import Proposals
-from mailtide.rules.sources import AEP, BIRTHDAY, EFFECTIVE, FIRST_CAMPAIGN, POST_WINDOW
+from mailtide.rules.sources import AEP, BIRTHDAY, EFFECTIVE, FIRST_CAMPAIGN, POST_WINDOW, Source
 from mailtide.rules.states import STATES
 from mailtide.rules.windows import NO_REASON
 
@@ -69,6 +70,11 @@ def _within(values: Int64, low: int, high: int, what: str) -> Int32:
     return values.astype(np.int32)
 
 
+def most_sections(sources: list[Source], rules: Rules) -> int:
+    """How many sections a block has at most: each source now and in the past, each day of an aep mail by itself."""
+    return 2 * (len(sources) + len(rules.aep_dates))
+
+
 class BlockCodec:
     """Writes and reads proposals, on the ground of a chunk or of a whole run."""
 
@@ -80,11 +86,6 @@ class BlockCodec:
             for kind, reason in enumerate(kinds.tolist()):
                 self._kind_of[reason if reason != NO_REASON else NO_CODE] = kind if reason != NO_REASON else 0
         self._anniversaries = (next_anniversaries(ground.as_of), last_anniversaries(ground.as_of))
-
-    @property
-    def most_sections(self) -> int:
-        """How many sections a block has at most."""
-        return 2 * (len(self._ground.table.sources) + len(self._ground.rules.aep_dates))
 
     def write(self, proposals: Proposals, low: int) -> bytes:
         """The proposals of a block whose contacts begin at index `low`."""
@@ -112,7 +113,7 @@ class BlockCodec:
     def read(self, cursor: Cursor, low: int, high: int) -> Proposals:
         """The proposals of the contacts low .. high - 1. Raises UnreadableError."""
         count = cursor.number(4)
-        if count > self.most_sections:
+        if count > most_sections(self._ground.table.sources, self._ground.rules):
             raise UnreadableError("it has too many sections")
         reader = _Reader(self._ground, self._reasons, self._anniversaries, cursor, low, high)
         for _ in range(count):

@@ -10,9 +10,9 @@ import numpy as np
 
 from mailtide.contracts import TaskDocument
 from mailtide.errors import BadPartError
-from mailtide.machine.chunks.blocks import BlockCodec, read_contacts
+from mailtide.machine.chunks.blocks import BlockCodec, most_sections, read_contacts
 from mailtide.machine.chunks.columns import Cursor, UnreadableError
-from mailtide.machine.chunks.part import Part, check_header, decompress, read_part
+from mailtide.machine.chunks.part import Part, check_header, check_lengths, decompress, read_part
 from mailtide.rules.assemble import Chunk
 from mailtide.rules.columns import Outcome, Related
 from mailtide.rules.config import Rules
@@ -74,12 +74,12 @@ def read_parts(
     """
     sources, _ = list_sources(related, rules, days_since_epoch(document.as_of))
     digest = digest_of(sources)
-    most_sections = 2 * (len(sources) + len(rules.aep_dates))
     read: list[tuple[str, Part]] = []
     for task, data in parts:
         with naming(task):
             part = read_part(data)
             check_header(part.header, document, task, rules.sha256, digest)
+            check_lengths(part.header, most_sections(sources, rules))
             _check_follows(read[-1][1] if read else None, part)
         read.append((task, part))
     if not read or read[-1][1].header.last_id is not None:
@@ -89,7 +89,7 @@ def read_parts(
         task, part, index = item
         with naming(task):
             block = part.header.blocks[index]
-            cursor = decompress(part.header, block, part.blocks[index], most_sections)
+            cursor = decompress(block, part.blocks[index])
             return read_contacts(cursor, block.contacts), cursor
 
     items = [(task, part, index) for task, part in read for index in range(len(part.blocks))]

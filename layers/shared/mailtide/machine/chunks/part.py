@@ -151,15 +151,19 @@ def check_header(header: PartHeader, document: TaskDocument, task: str, rules_sh
         raise UnreadableError("their counts are impossible")
 
 
-def decompress(header: PartHeader, block: Block, stored: memoryview, most_sections: int) -> Cursor:
-    """The columns of a block. most_sections: how many sections it has at most. Raises UnreadableError."""
+def check_lengths(header: PartHeader, most_sections: int) -> None:
+    """Whether the blocks can be as long as they say. most_sections: of a block, at most. Raises UnreadableError."""
     most = (
-        block.contacts * (_CONTACT_BYTES + most_sections * _ROW_BYTES)
-        + most_sections * _SECTION_BYTES
+        header.contacts * (_CONTACT_BYTES + most_sections * _ROW_BYTES)
+        + len(header.blocks) * most_sections * _SECTION_BYTES
         + header.source_size_bytes // _MIN_ROW_BYTES * _ROW_BYTES
     )
-    if block.raw_bytes > most:
+    if sum(block.raw_bytes for block in header.blocks) > most:
         raise UnreadableError("a block is longer than it can be")
+
+
+def decompress(block: Block, stored: memoryview) -> Cursor:
+    """The columns of a block. Raises UnreadableError."""
     stream = zlib.decompressobj()
     try:
         raw = stream.decompress(stored, block.raw_bytes + 1)
