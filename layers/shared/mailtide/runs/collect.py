@@ -57,7 +57,7 @@ def _delivery(services: Services, task: TaskPlan, paths: keys.TryKeys) -> Manife
             manifest = Manifest.model_validate_json(stored.body)
         except ValidationError:
             return _bad_delivery(services, paths, "its manifest is not readable")
-        problem = _problem(services, task, paths, manifest)
+        problem = _problem(services, task, paths, manifest) or _stranger(services, paths, manifest)
         return _bad_delivery(services, paths, problem) if problem else manifest
     return store.read_failure(services.bucket, paths)
 
@@ -78,6 +78,13 @@ def _problem(services: Services, task: TaskPlan, paths: keys.TryKeys, manifest: 
         if not _stands(services, paths, delivered):
             return f"{delivered.name} is not what its manifest says"
     return None
+
+
+def _stranger(services: Services, paths: keys.TryKeys, manifest: Manifest) -> str | None:
+    """A manifest that names no files, or none that differ, would pass for another run's or try's by its contents."""
+    claim = store.read_claim(services.bucket, paths)
+    claimed = claim is not None and claim.token == manifest.token
+    return None if claimed else "its manifest is not by the machine that claimed the try"
 
 
 def _stands(services: Services, paths: keys.TryKeys, delivered: Delivered) -> bool:

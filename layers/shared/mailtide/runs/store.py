@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mailtide.contracts import Contract, Done, Failure, Latest, OpenMarker, Plan, Result, SourceRef, TryError
+from mailtide.contracts import Claim, Contract, Done, Failure, Latest, OpenMarker, Plan, Result, SourceRef, TryError
 from mailtide.errors import StaleWriteError
 from mailtide.ports import Bucket
 from mailtide.runs import keys
@@ -99,6 +99,14 @@ def read_failure(bucket: Bucket, paths: keys.TryKeys) -> Failure | None:
         return TryError.model_validate_json(stored.body).failure
     except ValidationError:
         return Failure(kind="internal", message="The machine failed and left an unreadable error.")
+
+
+def read_claim(bucket: Bucket, paths: keys.TryKeys) -> Claim | None:
+    """Which process works on a try, None when nobody has said so. A machine may have written anything there."""
+    try:
+        return read(bucket, paths.claim, Claim)
+    except ValidationError:
+        return None
 
 
 def create_failure(bucket: Bucket, paths: keys.TryKeys, failure: Failure, *, written_at: datetime) -> Failure:

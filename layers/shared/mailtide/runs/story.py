@@ -3,9 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import ValidationError
-
-from mailtide.contracts import Claim, Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step, TaskPlan
+from mailtide.contracts import Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step, TaskPlan
 from mailtide.errors import MailtideError
 from mailtide.machines import MachineInfo
 from mailtide.ports import ObjectInfo
@@ -73,7 +71,7 @@ def _launch(services: Services, task: TaskPlan, paths: keys.TryKeys, objects: di
     document = objects.get("task.json")
     if document is None or "claim.json" not in objects:
         return None
-    claim = _claim(services, paths)
+    claim = store.read_claim(services.bucket, paths)
     machine = _look_up(services, claim.machine_id) if claim and claim.machine_id else None
     return Launch(
         machine_id=(claim.machine_id if claim else None) or "unknown",
@@ -82,14 +80,6 @@ def _launch(services: Services, task: TaskPlan, paths: keys.TryKeys, objects: di
         size=(machine.size if machine else None) or task.sizes[0],
         launched_at=(machine.created_at if machine else None) or document.last_modified,
     )
-
-
-def _claim(services: Services, paths: keys.TryKeys) -> Claim | None:
-    """A machine may have written anything there."""
-    try:
-        return store.read(services.bucket, paths.claim, Claim)
-    except ValidationError:
-        return None
 
 
 def _look_up(services: Services, machine_id: str) -> MachineInfo | None:
@@ -175,7 +165,7 @@ def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...], part
 
 def _fetched_bytes(plan: Plan, use: MachineUse, parts: dict[str, Part]) -> int:
     """What a machine fetches: the database, with the parts for a merge; of it what a chunk's machine says, or its share."""
-    task, size_bytes = task_of(plan, use.task), plan.source.size_bytes
+    task, size_bytes = task_of(plan, use.task), plan.read.size_bytes
     if task is None or task.kind != "chunk":
         inputs = (parts[name].manifest.delivered for name in chunks(plan) if name in parts)
         return size_bytes + sum(delivered.size_bytes for found in inputs for delivered in found)
