@@ -148,7 +148,7 @@ NAMED = {
 """The pools that the rules name."""
 
 
-@settings(max_examples=3)
+@settings(max_examples=2)
 @given(day=DAYS, wish=st.sampled_from([1, 3, 30]))
 @pytest.mark.parametrize("sizes", NAMED.values(), ids=NAMED.keys())
 def test_every_guarantee_in_the_pools_that_the_rules_name(sizes: list[int], day: date, wish: int) -> None:

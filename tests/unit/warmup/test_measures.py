@@ -22,6 +22,7 @@ from mailtide.warmup.queries import mailbox_day, quota_rows
 from mailtide.warmup.quota import day_progress, quota_status
 from mailtide.warmup.simulate import Simulation, World
 from mailtide.warmup.size import size_warning
+from mailtide.warmup.store import create_once
 from mailtide.warmup.summaries import read_summary, write_summary
 from tests.support.warmup_pools import DAY, END, START, pool_of, roster_of, settings
 
@@ -200,16 +201,25 @@ def test_a_shard_that_has_left_nothing_is_as_old_as_the_roster() -> None:
     ],
 )
 def test_the_day_that_a_threshold_is_crossed(yesterday: int | None, today: int, crossed: int) -> None:
-    bucket = MemoryObjects()
+    bucket, header = MemoryObjects(), roster_of(pool_of([1] * 9)).header
     for day, size in ((DAY - timedelta(days=1), yesterday), (DAY, today)):
         if size is not None:
-            RosterStore(bucket).write(roster_of(pool_of([1] * size, max_daily=1), day=day))
+            create_once(bucket, keys.roster(day), header.model_copy(update={"day": day, "mailboxes": size}))
     depth = QueueDepth(visible=0, delayed=0, in_flight=0)
     found = measure(bucket, now_ms=START, depth=depth, settings=settings())
     assert found is not None
     assert found.size_threshold_crossed == crossed
-    warning = size_warning(today)
-    assert [sentence for sentence in found.warnings if "or more" in sentence] == ([warning] if warning else [])
+
+
+@pytest.mark.parametrize("mailboxes", [499, 500])
+def test_the_roster_warns_of_its_size_and_the_metrics_say_so(mailboxes: int) -> None:
+    bucket, warning = MemoryObjects(), size_warning(mailboxes)
+    RosterStore(bucket).write(roster_of(pool_of([1] * mailboxes, max_daily=1)))
+    depth = QueueDepth(visible=0, delayed=0, in_flight=0)
+    found = measure(bucket, now_ms=START, depth=depth, settings=settings())
+    assert found is not None
+    assert found.warnings == ((warning,) if warning else ())
+    assert (warning is None) == (mailboxes < 500)
 
 
 def test_the_age_of_the_oldest_send_is_that_of_the_last_tick(half_a_day: Simulation) -> None:
