@@ -97,7 +97,7 @@ def test_single_faults(lost: bool, fault: Fault) -> None:
     """One fault never costs the publication: the run ends published, exactly once."""
     calls = drive_one_upload(world(lost=lost), {})
     places = [number for number, call in enumerate(calls) if fault in call.faults]
-    stride = 1 if THOROUGH else 10 if lost else 5
+    stride = 1 if THOROUGH else 16 if lost else 8
     for number in places[FAULTS.index(fault) % stride :: stride]:
         ours = world(lost=lost)
         drive_one_upload(ours, {number: fault})
@@ -109,14 +109,14 @@ def test_pairs_of_faults_at_the_writes(straight: list[Call]) -> None:
     writes = [number for number, call in enumerate(straight) if call.writes]
     assert len(writes) > 40
     pairs = product(combinations(writes, 2), kinds, kinds)
-    for (one, other), first, second in islice(pairs, 0, None, 3 if THOROUGH else 101):
+    for (one, other), first, second in islice(pairs, 0, None, 3 if THOROUGH else 151):
         drive_one_upload(world(), {one: first, other: second})
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_process_that_sleeps_through_a_story(story: str) -> None:
-    stride = 1 if THOROUGH else 24
-    first = 0 if THOROUGH else 2 * list(STORIES).index(story)
+    stride = 1 if THOROUGH else 36
+    first = 0 if THOROUGH else 3 * list(STORIES).index(story)
     for case in cases("in chunks", story, first=first, stride=stride):
         play(case)
 

@@ -83,12 +83,11 @@ def shuffled(count: int) -> Sequence[int]:
 
 
 KINDS = (dense, sparse, skewed, clustered, negative, huge, shuffled)
-SIZES = [(1_000, 512), (1_000, 65_536), (6_000, 1_024), (20_000, 4_096), (20_000, 16_384)]
+SIZES = [(1_000, 512, 8), (1_000, 65_536, 2), (6_000, 1_024, 17), (20_000, 4_096, 8)]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("count", "page_size"), SIZES)
-@pytest.mark.parametrize("chunks", [2, 8])
+@pytest.mark.parametrize(("count", "page_size", "chunks"), SIZES)
 def test_chunks_hold_equal_counts(
     kind: Callable[[int], Sequence[int]], count: int, page_size: int, chunks: int
 ) -> None:
@@ -109,12 +108,10 @@ def assert_equal(ids: Sequence[int], borders: list[int], chunks: int) -> None:
 @pytest.mark.parametrize(
     ("kind", "width"),
     [
-        (dense, lambda _: 40),
-        (sparse, lambda place: 600 if place > 100_000 else 0),
         (negative, lambda place: 500 if place // 15_001 % 3 == 0 else 0),
         (shuffled, lambda place: place % 120),
     ],
-    ids=["alike", "a third of the rows is small", "small and large ones in turns", "in no order, of all sizes"],
+    ids=["small and large ones in turns", "in no order, of all sizes"],
 )
 def test_300_000_contacts(kind: Callable[[int], Sequence[int]], width: Callable[[int], int]) -> None:
     """A sample is enough, though rows differ in size by far."""
@@ -126,7 +123,7 @@ def test_300_000_contacts(kind: Callable[[int], Sequence[int]], width: Callable[
     assert sum(length for _, length in reader.reads) <= min(16 << 20, len(content))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     ids=st.sets(st.integers(SMALLEST_ID, LARGEST_ID) | st.integers(-50, 50), max_size=300),
     page_size=st.sampled_from([512, 1024, 4096]),
