@@ -7,7 +7,7 @@ asked for (a long value, an odd index) is fetched when it is read; when that bec
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -162,6 +162,11 @@ class PartialSource(Source):
             connection = self.vfs.connect()
             harden(connection)
         return connection
+
+    def fetch_roots(self, tables: Iterable[Table]) -> None:
+        """Fetch the first pages of several tables at once."""
+        roots = [table.root_page for table in tables if 1 <= table.root_page <= self.header.page_count]
+        self.file.fetch_pages(np.array(roots, np.int64), self.header.page_size)
 
     def fetch_table(self, table: Table | None, within: IdRange = EVERY_ID) -> None:
         """Fetch the pages of a table at once; what is left out, as its tree is unusual, is fetched when it is read.

@@ -36,6 +36,7 @@ def read_chunk(source: PartialSource, within: IdRange, threads: int) -> ChunkRea
     shared: Counter[str] = Counter()
     with clear_errors(), closing(source.open()) as connection:
         schema = read_schema(connection)
+        source.fetch_roots(table for name in ("contacts", *_SHARED) if (table := schema.get(name)) is not None)
         for name in _SHARED:
             source.fetch_table(schema.get(name))
         source.fetch_table(schema.contacts, within if schema.contacts.rowid_alias == "id" else EVERY_ID)
