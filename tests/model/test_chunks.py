@@ -9,7 +9,7 @@ from itertools import combinations, islice, product
 
 import pytest
 
-from mailtide.contracts import CollectMessage, Done, LaunchMessage, Plan
+from mailtide.contracts import CollectMessage, Done, LaunchMessage, Plan, PlanMessage, WatchMessage
 from mailtide.runs import keys, store
 from tests.model.simulation.databases import database
 from tests.model.simulation.drive import ORG, Drive, drive_one_upload, settle, upload
@@ -191,6 +191,35 @@ def test_a_merge_that_finds_nothing_to_change_publishes_nothing() -> None:
     drive_one_upload(ours, {})
     done = ended(ours)
     assert (done.status, done.changed, publications(ours)) == ("published", False, 0)
+
+
+def test_a_merge_that_would_change_too_much_is_held() -> None:
+    """The brake looks at the merge's report, as at that of one machine."""
+    usual: dict[str, object] = {"contacts": 1_000, "rows": {"birthday": {"pre-scheduled": 3_000}}, "inserted": 3_000}
+    fewer = usual | {"contacts": 500}
+    ours = World(settings=IN_CHUNKS, report=lambda source: usual if source == database(1) else fewer)
+    drive_one_upload(ours, {})
+    upload(ours, 2)
+    Drive(ours, {}).run()
+    assert [event.status for event in ours.announcer.events] == ["published", "held"]
+    assert ours.bucket.objects[SOURCE].body == database(2)
+    assert launched(ours) == Counter(TASKS + TASKS)
+
+
+def test_the_watcher_leaves_launches_their_pace() -> None:
+    """A chunk whose turn has not come is not launched before it, however short the watcher's patience."""
+    paced = IN_CHUNKS.model_copy(update={"launch_burst": 1, "launches_per_s": 0.01, "watch_stall_s": 0})
+    ours = World(settings=paced, loses_event=lambda key: "runs/" in key)
+    upload(ours, 1)
+    ours.carry_out_now(PlanMessage(org=ORG))
+    ours.queues.waiting.clear()
+    for seconds, machines in ((10, 1), (80, 1), (20, 2), (80, 2), (30, 3)):
+        ours.clock.advance(seconds)
+        ours.carry_out_now(WatchMessage())
+        for envelope in [envelope for envelope in ours.ready if envelope.message.kind == "launch"]:
+            ours.carry_out_now(envelope.message)
+        ours.queues.waiting.clear()
+        assert len(ours.machines.machines) == machines
 
 
 def test_a_launch_that_comes_too_early_makes_no_machine() -> None:

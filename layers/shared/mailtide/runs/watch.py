@@ -22,6 +22,7 @@ from mailtide.runs.draw_up import give_up
 from mailtide.runs.parts import chunks, deciding, list_tries, standing_chunks
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
+from mailtide.runs.sizing import launch_delay_s
 
 NEWBORN_S = 15
 """For seconds after its creation a machine may be unknown to the API that created it."""
@@ -67,9 +68,12 @@ def _watch_work(services: Services, plan: Plan) -> StepReport | None:
         decide(services, plan, Failure(kind="timed_out", message=message), None, _most(tries))
         return StepReport("timed_out", plan.org, plan.run)
     standing = standing_chunks(services, plan)
-    waiting = [task for task in chunks(plan) if task not in standing] or [last]
-    since = max(standing.values(), default=plan.planned_at) if waiting == [last] else plan.planned_at
-    looks = (_watch_task(services, plan, task, tries.get(task, {}), since) for task in waiting)
+    waiting = {
+        task: plan.planned_at + timedelta(seconds=launch_delay_s(services.settings, number))
+        for number, task in enumerate(chunks(plan))
+        if task not in standing
+    } or {last: max(standing.values(), default=plan.planned_at)}
+    looks = (_watch_task(services, plan, task, tries.get(task, {}), since) for task, since in waiting.items())
     reports = [report for report in looks if report is not None]
     if len(reports) < 2:
         return reports[0] if reports else None
