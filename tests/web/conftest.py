@@ -42,6 +42,12 @@ DESK = {"width": 1200, "height": 900}
 PARAMETERS = {"WatchStallS": "5", "RetryAfterS": "10", "WarmupShards": "3", "LogLevel": "INFO"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for the whole cloud, and a view is made by functions that start cold."""
+    for item in items:
+        item.add_marker(pytest.mark.timeout(900))
+
+
 @dataclass
 class World:
     """The cloud, what was put into it, and who may see what."""
