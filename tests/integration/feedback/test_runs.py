@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mailtide.contracts import (
+    Claim,
     CollectMessage,
     Delivered,
     Done,
@@ -84,8 +85,10 @@ class Organisation:
             etag = self.bucket.put(paths.delivered("contacts.db"), body)
             digest = sha256(body).hexdigest()
             delivered = (Delivered(name="contacts.db", size_bytes=len(body), sha256=digest, etag=etag),)
+        claim = Claim(machine_id=None, claimed_at=self.own.clock.now())
+        self.bucket.put(paths.claim, claim.to_bytes())
         manifest = Manifest(
-            token="0" * 32, changed=bool(delivered), delivered=delivered,
+            token=claim.token, changed=bool(delivered), delivered=delivered,
             report={**report.model_dump(mode="json"), "feedback": told.model_dump(mode="json")},
             timings=Timings(fetch_s=0, pass_s=0, deliver_s=0),
             started_at=self.own.clock.now(), finished_at=self.own.clock.now(),

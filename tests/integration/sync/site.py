@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailtide.adapters.s3 import S3Bucket, make_client
 from mailtide.adapters.s3_parts import S3Parts
 from mailtide.contracts import (
+    Claim,
     CollectMessage,
     Delivered,
     DeliveredName,
@@ -20,7 +21,6 @@ from mailtide.contracts import (
     Plan,
     PlanMessage,
     Timings,
-    new_token,
 )
 from mailtide.database.blocks import blocks_of
 from mailtide.database.changeset_apply import read_note
@@ -133,8 +133,10 @@ class Site:
             found += [("schedule.parquet", export)] if export.exists() else []
             delivered = [self._deliver(paths, name, path) for name, path in found]
         now: datetime = self.memory.clock.now()
+        claim = Claim(machine_id=None, claimed_at=now)
+        self.bucket.create(paths.claim, claim.to_bytes())
         manifest = Manifest(
-            token=new_token(),
+            token=claim.token,
             changed=report.changed,
             delivered=tuple(delivered),
             report=report.model_dump(mode="json"),
