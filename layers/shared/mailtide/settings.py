@@ -68,7 +68,9 @@ STEPS_CONTACTS_PER_S: dict[Step, float] = {
 class StorageSettings(BaseSettings):
     """Where the bucket is, when it is not on AWS: every client of S3 follows these."""
 
-    model_config = SettingsConfigDict(env_prefix="MAILTIDE_", frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MAILTIDE_", frozen=True, extra="ignore", env_ignore_empty=True, allow_inf_nan=False
+    )
 
     s3_endpoint_url: str = Field(
         default="", description="S3 endpoint of the bucket, such as https://t3.storage.dev; empty for AWS"
@@ -212,7 +214,7 @@ def _checked[T: BaseSettings](read: Callable[[], T]) -> T:
         where = f" (at {'.'.join(inside)})" if inside else ""
         what = (
             f"is missing; {WHERE_TO_FIND}"
-            if first["type"] == "missing"
+            if first["type"] == "missing" and not inside
             else f"is not usable{where}: {first['msg'].rstrip('.')}"
         )
         raise SettingsError(f"The setting MAILTIDE_{name.upper()} {what}.") from None

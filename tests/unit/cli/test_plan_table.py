@@ -43,6 +43,23 @@ def test_chunks_in_words(run: Run) -> None:
     assert json.loads(run("plan", "--contacts", "1000000", "--json", MAILTIDE_CHUNKING="always").out)["chunks"] == 8
 
 
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ('CHUNK_SIZE={"cpu_kind":"shared","cpus":2}', "CHUNK_SIZE is not usable (at memory_mb): Field required."),
+        ('STEPS_CONTACTS_PER_S={"read":0}', "STEPS_CONTACTS_PER_S is not usable (at read): "),
+        ("TRANSFER_BYTES_PER_S=inf", "TRANSFER_BYTES_PER_S is not usable: Input should be a finite number."),
+        ("CHUNKING=sometimes", "CHUNKING is not usable: Input should be 'auto', 'always' or 'never'."),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(run: Run, setting: str, words: str) -> None:
+    name, _, value = setting.partition("=")
+    done = run("plan", "--contacts", "5", **{f"MAILTIDE_{name}": value})
+    assert done.code == 2
+    assert done.err.startswith(f"mailtide: The setting MAILTIDE_{words}")
+    assert len(done.err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("name", ["CHUNK_SIZE", "STEPS_CONTACTS_PER_S", "MERGE_SIZE"])
 def test_a_setting_that_is_no_json_is_named(run: Run, name: str) -> None:
     done = run("plan", "--contacts", "5", **{f"MAILTIDE_{name}": "{"})
