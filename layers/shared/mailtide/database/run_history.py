@@ -62,13 +62,15 @@ def read_runs(source: Source, schema: Schema) -> Runs:
 
 
 def stands_for(connection: apsw.Connection, schema: Schema, as_of: date) -> bool:
-    """Whether the latest run that changed anything was for this day. Raises DatabaseError."""
+    """Whether the latest run that changed anything was for this day; False also where that cannot be read."""
     table = schema.get("scheduler_runs")
     day = table.column("as_of") if table else None
     if table is None or day is None or table.rowid is None:
         return False
-    with clear_errors():
+    try:
         latest = connection.execute(f"SELECT {day} FROM {table.sql_name} ORDER BY {table.rowid} DESC LIMIT 1").get
+    except apsw.Error:
+        return False
     return latest == as_of.isoformat()
 
 
