@@ -1,6 +1,7 @@
 """`mailtide plan` without a database: the whole table, and what it makes of the older documents' figures."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,22 @@ def test_the_whole_table(run: Run) -> None:
     assert {figure["document"][:3] for figure in figures} == {"000", "001", "002"}
     hour = [figure for figure in figures if figure["figure"] == "an hour of performance-8x"]
     assert [(figure["theirs"][0], round(figure["here"][0], 4)) for figure in hour] == [(1.5, 0.3445), (0.5, 0.3445)]
+
+
+def test_the_page_about_scaling_has_the_same_table(run: Run) -> None:
+    told = json.loads(run("plan", "--json").out)
+    page = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text(encoding="utf-8")
+    for row in told["runs"]:
+        cells = (
+            f"| {row['contacts']:,} | {row['machine'].partition(',')[0]} | {row['expected_s']:.1f} "
+            f"| {row['expected_usd']:.5f} | {row['machine_usd']:.6f} |"
+        )
+        assert cells in page
+    verdicts = [figure["verdict"] for figure in told["older_figures"]]
+    of_all, reproduced = len(verdicts), verdicts.count("reproduced")
+    words = " ".join(page.split())
+    assert f"{of_all} figures in the documents" in words
+    assert f": {reproduced} are reproduced, {of_all - reproduced} corrected." in words
 
 
 def test_the_table_for_people(run: Run) -> None:
