@@ -19,10 +19,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import CodeType
+from typing import Any
+
+import apsw
 
 from mailtide.database.due import due_mails
 from mailtide.database.inspect_local import inspect_file
+from mailtide.database.untrusted import open_untrusted
 from mailtide.errors import BudgetExceededError, InputError
 from mailtide.machine.dry_run import dry_run
 from mailtide.machine.explain import explain
@@ -30,6 +35,7 @@ from mailtide.machine.schedule_pass import run_pass
 from mailtide.reporting.collect import collect_facts
 from mailtide.rules.config import load_rules
 from tests.fuzz_files.seeds import AS_OF
+from tests.support.chunks import parts_of_file
 
 RULES = load_rules()
 STARTED = datetime(2026, 11, 21, 10, 30, tzinfo=UTC)
@@ -76,11 +82,52 @@ def _due(path: Path) -> None:
         pass
 
 
+def _chunks(path: Path) -> None:
+    """Three chunks and a merge make of the file what one machine makes of it, or both refuse it."""
+    with TemporaryDirectory() as folder:
+        alone, cut = Path(folder) / "alone.db", Path(folder) / "cut.db"
+        shutil.copyfile(path, alone)
+        shutil.copyfile(path, cut)
+        refusal = _refusal(lambda: _done(run_pass(alone, AS_OF, RULES, "run-1", STARTED)))
+        one = None if refusal else _rows(alone)
+
+        def merge() -> None:
+            parts = parts_of_file(cut, RULES, AS_OF, (20, 60), 2)
+            run_pass(cut, AS_OF, RULES, "run-1", STARTED, prepare=parts)
+
+        if (sentence := _refusal(merge)) is None and not refusal and _rows(cut) != one:
+            raise AssertionError("chunks made another schedule")
+        if bool(sentence) != bool(refusal):
+            raise AssertionError(f"one machine says {refusal!r}, chunks say {sentence!r}")
+
+
+def _rows(path: Path) -> list[Any]:
+    """The schedule's rows, as bytes; none where there is no schedule."""
+    names = ("contact_id", "email_type", "event_date", "scheduled_send_date", "status", "skip_reason", "priority")
+    cells = ", ".join(f"CAST({name} AS BLOB)" for name in names)
+    connection = open_untrusted(path)
+    try:
+        return connection.execute(f"SELECT id, {cells} FROM email_schedules ORDER BY id").fetchall()
+    except apsw.SQLError:
+        return []
+    finally:
+        connection.close()
+
+
+def _refusal(work: Callable[[], None]) -> str | None:
+    try:
+        work()
+    except InputError as error:
+        return str(error)
+    return None
+
+
 USES: dict[str, Use] = {
     "plan": lambda path: _done(inspect_file(path)),
     "pass": lambda path: _pass(path, 1, "highperf"),
     "pass-threads": lambda path: _pass(path, 3, "highperf"),
     "pass-reliable": lambda path: _pass(path, 2, "reliable"),
+    "chunks": _chunks,
     "dry-run": lambda path: _done(dry_run(path, AS_OF, RULES, "run-1", STARTED)),
     "explain": lambda path: _done(explain(path, 7, AS_OF, RULES)),
     "report": lambda path: _done(collect_facts(path, AS_OF, RULES)),

@@ -3,14 +3,19 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from mailtide.contracts import SourceRef, TaskDocument, TaskKind, TaskPlan, TaskUrls
 from mailtide.database.id_range import IdRange
-from mailtide.database.read_chunk import ChunkRead
+from mailtide.database.local_reader import LocalReader
+from mailtide.database.partial_file import USUAL, Manner, open_partial
+from mailtide.database.read_chunk import ChunkRead, read_chunk
 from mailtide.machine.chunks.chunk import propose_chunk
 from mailtide.machine.chunks.merge import read_parts, settle_parts
+from mailtide.machine.chunks.prepare import MergePreparation
+from mailtide.machine.prepare import Prepare
 from mailtide.machines import MachineSize
 from mailtide.rules.columns import Contacts, Inputs, Outcome
 from mailtide.rules.config import Rules
@@ -100,3 +105,19 @@ def decide_in_chunks(inputs: Inputs, rules: Rules, as_of: datetime.date, borders
     parts = parts_of(inputs, rules, as_of, borders)
     read = read_parts(document("merge", rules, as_of), parts, inputs, rules, 1)
     return settle_parts(read, inputs, rules, days_since_epoch(as_of), 1)
+
+
+def parts_of_file(
+    path: Path, rules: Rules, as_of: datetime.date, borders: Sequence[int], threads: int, manner: Manner = USUAL
+) -> Prepare:
+    """Every chunk in turn, from a partial file of its own; gives the merge's preparation."""
+    with LocalReader(path) as reader:
+        merge = document("merge", rules, as_of)
+        source = merge.source.model_copy(update={"size_bytes": reader.size_bytes})
+        parts = []
+        for number, ids in enumerate(ranges(borders)):
+            given = document("chunk", rules, as_of, number, ids, source=source)
+            with open_partial(reader, path.with_suffix(".partial"), manner) as partial:
+                read = read_chunk(partial, ids, threads)
+            parts.append((given.task.task, propose_chunk(given, rules, read, threads).data))
+    return MergePreparation(merge.model_copy(update={"source": source}), tuple(parts))

@@ -13,12 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailtide.database.invented import invent_database
-from mailtide.database.local_reader import LocalReader
-from mailtide.database.partial_file import USUAL, Manner, open_partial
-from mailtide.database.read_chunk import read_chunk
+from mailtide.database.partial_file import USUAL, Manner
 from mailtide.errors import DatabaseError
-from mailtide.machine.chunks.chunk import propose_chunk
-from mailtide.machine.chunks.prepare import MergePreparation
 from mailtide.machine.prepare import Prepare, prepare_whole
 from mailtide.machine.report import PassReport
 from mailtide.machine.schedule_pass import run_pass
@@ -26,27 +22,11 @@ from mailtide.rules.config import Rules, load_rules
 from tests.integration.machine.cut_run import tables
 from tests.integration.pass_.files import FileMaker
 from tests.property.rules.databases import databases, days_of_run, rules_texts
-from tests.support.chunks import PLANNED_AT, RUN, document, ranges
+from tests.support.chunks import PLANNED_AT, RUN, parts_of_file
 
 BITTEN = Manner(gap_bytes=0, request_bytes=8192, most_pieces=3, ahead_bytes=0, most_surprises=5)
 FEWER = settings(max_examples=max(1, settings().max_examples // 5))
 BORDERS = st.lists(st.one_of(st.integers(-60, 60), st.sampled_from([-(2**63), 2**63 - 2, 2**62, 0])), max_size=7)
-
-
-def chunk_parts(
-    path: Path, rules: Rules, as_of: datetime.date, borders: Sequence[int], threads: int, manner: Manner = USUAL
-) -> Prepare:
-    """Every chunk in turn, from a partial file of its own; gives the merge's preparation."""
-    with LocalReader(path) as reader:
-        merge = document("merge", rules, as_of)
-        source = merge.source.model_copy(update={"size_bytes": reader.size_bytes})
-        parts = []
-        for number, ids in enumerate(ranges(borders)):
-            given = document("chunk", rules, as_of, number, ids, source=source)
-            with open_partial(reader, path.with_suffix(".partial"), manner) as partial:
-                read = read_chunk(partial, ids, threads)
-            parts.append((given.task.task, propose_chunk(given, rules, read, threads).data))
-    return MergePreparation(merge.model_copy(update={"source": source}), tuple(parts))
 
 
 def run(path: Path, rules: Rules, as_of: datetime.date, threads: int, prepare: Prepare) -> PassReport:
@@ -65,7 +45,7 @@ def assert_same(
     alone.write_bytes(original)
     refused, whole = attempt(lambda: run(alone, rules, as_of, threads, prepare_whole))
     refused_too, merged = attempt(
-        lambda: run(path, rules, as_of, threads, chunk_parts(path, rules, as_of, borders, threads, manner))
+        lambda: run(path, rules, as_of, threads, parts_of_file(path, rules, as_of, borders, threads, manner))
     )
     assert refused_too == refused
     if whole is None or merged is None:
@@ -127,7 +107,9 @@ def test_damaged_files_make_the_same_schedule_or_none(seed: int) -> None:
         path.write_bytes(content)
         alone.write_bytes(content)
         refused, whole = attempt(lambda: run(alone, rules, as_of, 1, prepare_whole))
-        refused_too, merged = attempt(lambda: run(path, rules, as_of, 1, chunk_parts(path, rules, as_of, [40, 90], 1)))
+        refused_too, merged = attempt(
+            lambda: run(path, rules, as_of, 1, parts_of_file(path, rules, as_of, [40, 90], 1))
+        )
         assert (refused is None) == (refused_too is None)
         if whole is not None and merged is not None:
             assert outcome(path, merged) == outcome(alone, whole)
