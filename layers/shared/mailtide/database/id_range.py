@@ -1,4 +1,4 @@
-"""A range of contact ids: the share of one machine. No numpy but for arrays that are given."""
+"""A range of contact ids: the share of one machine."""
 
 from dataclasses import dataclass
 
