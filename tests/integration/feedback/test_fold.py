@@ -282,6 +282,33 @@ def test_older_tables_are_mended_first(tmp_path: Path) -> None:
     assert rows == [("sent", 2026)]
 
 
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_rows_as_people_keep_them_are_found_by_what_due_hands_out(tmp_path: Path, encoding: str) -> None:
+    """Ids and dates as text, times in dates, days that are none, types beyond ASCII, missing campaigns."""
+    scheduled = Scheduled(tmp_path / "contacts.db")
+    rows = [
+        "7, 'birthday', '2026-12-05', 0", "'7', 'birthday', '2026-12-06', '0'", "7.0, 'campaign_größe', '2026-12-05', 3",
+        "7, 'birthday', '2026-12-05T10:00', NULL", "7, 'aep', '2026-02-31', 0", "7, 'aep', NULL, 12", "7, 'aep', 20261205, 1",
+        "7, 'post_window', '1850-01-01', 0", "-3, 'birthday', '2026-12-05', 0",
+    ]  # fmt: skip
+    scheduled.execute(
+        f"PRAGMA encoding = '{encoding}'; CREATE TABLE contacts (id INTEGER PRIMARY KEY, email TEXT, state TEXT);"
+        "INSERT INTO contacts VALUES (7, 'ann@example.org', 'TX'), (-3, 'neg@example.org', 'TX');"
+        "CREATE TABLE email_schedules (id INTEGER PRIMARY KEY, contact_id, email_type, event_date, campaign_instance_id, "
+        "scheduled_send_date TEXT, scheduled_send_time TEXT, status TEXT)"
+    )
+    for row in rows:
+        scheduled.execute(
+            f"INSERT INTO email_schedules VALUES (NULL, {row}, '2026-11-21', '08:30:00', 'pre-scheduled')"
+        )
+    mails = scheduled.due()
+    assert len(mails) == len(rows)
+    report = scheduled.say(*({"state": "sent", "idempotency_key": m["idempotency_key"], "at": AT} for m in mails))
+    # The first and the fourth are one mail, of which the row with the lowest id is meant.
+    assert (report.files[0].applied, report.files[0].unchanged, report.problems) == (len(rows) - 1, 1, ())
+    assert scheduled.query("SELECT id FROM email_schedules WHERE status <> 'sent'") == [(4,)]
+
+
 def test_a_database_without_any_of_the_tables(tmp_path: Path) -> None:
     scheduled = Scheduled(tmp_path / "contacts.db")
     scheduled.execute(

@@ -1,7 +1,9 @@
 """Which rows of email_schedules feedback means: found by the key that `mailtide due` hands out."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import apsw
 
@@ -11,6 +13,8 @@ from mailtide.database.read_history import PLANNED_STATUSES, read_event
 from mailtide.database.schema import Table
 from mailtide.database.values import Cell, read_date, read_integer, read_status, read_text
 
+_KEY = ("contact_id", "email_type", "event_date", "campaign_instance_id")
+_ROWS_A_LOOK = 5_000
 _READ = (
     "contact_id", "email_type", "event_date", "campaign_instance_id", "status", "scheduled_send_date", "event_year",
     "event_month", "event_day",
@@ -58,6 +62,39 @@ class MailFinder:
 
     def _scan(self, wanted: Iterable[bytes], where: str, bindings: tuple[str, ...]) -> None:
         keys = set(wanted)
+        plain = self._plain()
+        rows = list(self._matching(keys, f"({where}) AND {plain}", bindings))
+        for start in range(0, len(rows), _ROWS_A_LOOK):
+            chosen = ", ".join(map(str, rows[start : start + _ROWS_A_LOOK]))
+            self._take(keys, f"{self._table.rowid} IN ({chosen})", ())
+        self._take(keys, f"({where}) AND NOT {plain}", bindings)
+
+    def _plain(self) -> str:
+        """SQL: whether a row's key is the digest of its columns as they are stored."""
+        contact, kind, event, campaign = (self._table.column(name) for name in _KEY)
+        return (
+            f"(typeof({contact}) = 'integer' AND typeof({kind}) = 'text' AND typeof({event}) = 'text' "
+            f"AND substr({event}, 1, 4) BETWEEN '1900' AND '2100' AND date({event}) IS {event} "
+            f"AND typeof({campaign}) IN ('integer', 'null'))"
+        )
+
+    def _matching(self, keys: set[bytes], where: str, bindings: tuple[str, ...]) -> Iterator[int]:
+        """The rowids of plain rows that have one of the keys. Digests are made of the stored bytes: millions of rows are read."""
+        contact, kind, event, campaign = (self._table.column(name) for name in _KEY)
+        statement = (
+            f"SELECT {self._table.rowid}, {contact}, CAST({kind} AS BLOB), {event}, coalesce({campaign}, 0) "
+            f"FROM {self._table.sql_name} NOT INDEXED WHERE {where}"
+        )
+        codec = self._source.header.codec
+        rows: Any = self._connection.execute(statement, bindings)
+        for row, number, text, day, place in rows:
+            name = text if codec == "utf-8" else bytes(text).decode(codec, "replace").encode()
+            key = hashlib.sha256(b"mailtide-due-1\n%d\n%b\n%b\n%d" % (number, name, day.encode(), place)).digest()
+            if key in keys:
+                yield row
+
+    def _take(self, keys: set[bytes], where: str, bindings: tuple[str, ...]) -> None:
+        """Read rows exactly, and keep those that have one of the keys."""
         columns = [self._table.column(name) for name in _READ]
         for row, cells in slow_rows(self._source, self._connection, self._table, columns, where, bindings):
             found = _mail(row, cells)
