@@ -37,13 +37,13 @@ def value(content: Value) -> bytes:
         return NULL
     if isinstance(content, int):
         return b"\x01" + struct.pack(">q", content)
-    return _other(type(content), content)
-
-
-@lru_cache(1 << 16)
-def _other(_: type, content: float | str | bytes) -> bytes:
     if isinstance(content, float):
         return b"\x02" + struct.pack(">d", content)
+    return _bytes(content)
+
+
+@lru_cache(1 << 16, typed=True)
+def _bytes(content: str | bytes) -> bytes:
     body = content.encode() if isinstance(content, str) else content
     return (b"\x03" if isinstance(content, str | RawText) else b"\x04") + _varint(len(body)) + body
 
