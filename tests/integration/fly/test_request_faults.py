@@ -21,6 +21,7 @@ from localstack.fly.faults import (
 from mailtide.adapters.fly import FlyClient, FlyMachineHost
 from mailtide.adapters.fly.errors import (
     FlyAuthError,
+    FlyHiddenError,
     FlyNoCapacityError,
     FlyNotFoundError,
     FlyQuotaError,
@@ -28,7 +29,7 @@ from mailtide.adapters.fly.errors import (
     FlyUnansweredError,
     FlyUnavailableError,
 )
-from mailtide.errors import FlyError, TransientError
+from mailtide.errors import TransientError
 from mailtide.machines import MachineInfo
 from tests.integration.fly.conftest import LARGE, SMALL, wanted
 
@@ -106,12 +107,24 @@ def test_a_machine_that_is_not_visible_yet_is_adopted_once_it_is(
     assert host.get(created).name == "task-1"
 
 
+def test_two_launches_at_once_of_a_machine_that_is_not_visible_yet(
+    host: FlyMachineHost, impatient: FlyClient, faults: FaultClient
+) -> None:
+    """The second is told that the name is taken, and by whom; that this one cannot be seen is no refusal."""
+    faults.plant(Hidden(machine_name="task-1", for_s=1.5))
+    first = host.create(wanted())
+    with pytest.raises(FlyHiddenError) as caught:
+        FlyMachineHost(impatient).create(wanted())
+    assert isinstance(caught.value, TransientError)
+    assert _eventually(lambda: host.create(wanted())) == first.id
+
+
 def _eventually(create: Callable[[], MachineInfo]) -> str:
     """The id of the machine, by as many calls as a queue would make."""
     for _ in range(40):
         try:
             return create().id
-        except FlyError:
+        except TransientError:
             time.sleep(0.05)
     raise AssertionError("never created")
 

@@ -6,6 +6,7 @@ FlyError
 ├── FlyInvalidRequestError     400, 422 and other refusals of the request itself
 ├── FlyConflictError           409, 412: the machine is not in the state for this
 │   ├── FlyNameTakenError      409 already_exists: a live machine has the name
+│   ├── FlyHiddenError         the same, and the machine cannot be seen yet: also a TransientError
 │   └── FlyLeaseHeldError      409 on a lease: somebody else holds it
 ├── FlyNoCapacityError         no room in this region for this size: also a TransientError
 │   └── FlyQuotaError          403 over quota: the organisation's own limit in this region is reached
@@ -52,6 +53,10 @@ class FlyNameTakenError(FlyConflictError):
     def __init__(self, text: str, machine_id: str | None) -> None:
         super().__init__(text)
         self.machine_id = machine_id
+
+
+class FlyHiddenError(FlyConflictError, TransientError):
+    """A live machine has this name already, and for seconds after its creation nobody is shown which one."""
 
 
 class FlyLeaseHeldError(FlyConflictError):

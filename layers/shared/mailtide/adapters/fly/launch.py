@@ -4,6 +4,7 @@ from itertools import product
 
 from mailtide.adapters.fly.client import FlyClient
 from mailtide.adapters.fly.errors import (
+    FlyHiddenError,
     FlyNameTakenError,
     FlyNoCapacityError,
     FlyNotFoundError,
@@ -34,7 +35,7 @@ def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
 
     After a time-out, a lost connection or a 5xx the name is looked up before the next try; a name that is taken means
     that an earlier try (ours or another's) worked. Raises FlyNameTakenError when the machine of that name has other
-    metadata.
+    metadata, FlyHiddenError when it cannot be seen yet.
     """
 
     def once() -> Machine:
@@ -42,6 +43,8 @@ def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
             return client.create_once(body)
         except FlyNameTakenError as error:
             found = _named(client, body, error.machine_id)
+            if found is None and error.machine_id and not _is_visible(client, error.machine_id):
+                raise FlyHiddenError(str(error)) from error
             if found is None:
                 raise
             return found
@@ -52,6 +55,14 @@ def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
             return found
 
     return client.retry.call(once)
+
+
+def _is_visible(client: FlyClient, machine_id: str) -> bool:
+    try:
+        client.get(machine_id)
+    except FlyNotFoundError:
+        return False
+    return True
 
 
 def _named(client: FlyClient, body: CreateMachine, machine_id: str | None) -> Machine | None:

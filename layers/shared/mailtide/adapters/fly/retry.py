@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import stamina
 
-from mailtide.adapters.fly.errors import FlyRateLimitedError, FlyUnansweredError, FlyUnavailableError
+from mailtide.adapters.fly.errors import FlyHiddenError, FlyRateLimitedError, FlyUnansweredError, FlyUnavailableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,4 +37,4 @@ class RetryPolicy:
     def _again(self, error: Exception, *, unclear: bool) -> bool | float:
         if isinstance(error, FlyRateLimitedError):
             return True if error.retry_after_s is None else min(error.retry_after_s, self.wait_max_s)
-        return unclear and isinstance(error, FlyUnavailableError | FlyUnansweredError)
+        return unclear and isinstance(error, FlyUnavailableError | FlyUnansweredError | FlyHiddenError)
