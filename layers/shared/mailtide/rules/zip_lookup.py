@@ -6,12 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mailtide.rules.columns import NO_STATE, UInt8
-from mailtide.rules.zip_table import ZIP_COUNT, zip_states
+from mailtide.rules.zip_table import ZIP_COUNT, packed_states
 
 
 @cache
 def _table() -> UInt8:
-    return np.frombuffer(zip_states(), dtype=np.uint8)
+    states, known = (np.frombuffer(part, np.uint8) for part in packed_states())
+    is_known = np.unpackbits(known, count=ZIP_COUNT, bitorder="little").view(np.bool_)
+    return np.where(is_known, states, np.uint8(NO_STATE))
 
 
 def state_of_zip(zips: NDArray[np.integer]) -> UInt8:

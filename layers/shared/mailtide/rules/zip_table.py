@@ -12,16 +12,22 @@ ZIP_COUNT = 100_000
 NO_STATE = 255
 
 
-@cache
-def zip_states() -> bytes:
-    """One byte for each ZIP 0..99999: the index into STATES, or 255 for a ZIP that is unknown or in none of them."""
+def packed_states() -> tuple[bytes, bytes]:
+    """One byte for each ZIP 0..99999, known or not: the index into STATES or 255; and one bit for each, set where it is known."""
     text = (resources.files("mailtide.rules") / "data" / "zip_states.json").read_text(encoding="ascii")
     table = json.loads(text)
-    known = zlib.decompress(base64.b64decode(table["known"]))
     ends = [start for start, _ in table["ranges"][1:]] + [ZIP_COUNT]
     states = bytearray([NO_STATE]) * int(table["ranges"][0][0])
     for (start, place), end in zip(table["ranges"], ends, strict=True):
         states += bytes([STATE_INDEX.get(place, NO_STATE)]) * (end - start)
+    return bytes(states), zlib.decompress(base64.b64decode(table["known"]))
+
+
+@cache
+def zip_states() -> bytes:
+    """One byte for each ZIP 0..99999: the index into STATES, or 255 for a ZIP that is unknown or in none of them."""
+    packed, known = packed_states()
+    states = bytearray(packed)
     blank = bytes([NO_STATE])
     for index, bits in enumerate(known):
         if bits == 0:
