@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -142,6 +143,9 @@ class Suite:
 
 def main() -> int:
     """0 when every promise was kept."""
+    # Also where a shell has told its background jobs to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Seeded scenarios under faults on the deployed template.")
     parser.add_argument("--seeds", default="1-10", help="a range or a list, such as 1-200 or 3,17")
     parser.add_argument("--draw", action="store_true", help="only say what the seeds draw")

@@ -31,6 +31,7 @@ MACHINES_FAIL = {
         "cut within",
     ),
 }
+STRANDED_BY = ("function kill before", "function kill after", "cut after")
 EXPLAINED_BY: Mapping[str, set[str]] = {
     "launch_refused": {"unauthorized"},
     "machine_lost": MACHINES_FAIL,
@@ -55,6 +56,10 @@ def findings(facts: Facts, scheduled: Scheduled, read: Read) -> list[str]:
 
 def _organisation(org: Organisation, facts: Facts, scheduled: Scheduled, read: Read) -> Iterator[str]:
     yield from _left_over(org)
+    # A process that dies between staging its copy and writing the intent leaves an upload that nobody knows, and that nobody
+    # can complete: the bucket's own rule removes it after a day.
+    if len(org.multipart_uploads) > sum(facts.struck.get(kind, 0) for kind in STRANDED_BY):
+        yield f"{len(org.multipart_uploads)} multipart uploads are left"
     yield from _uploads(org)
     yield from _publications(org)
     for run in org.runs:
@@ -70,8 +75,6 @@ def _left_over(org: Organisation) -> Iterator[str]:
         yield f"the lock is held by {org.lock.owner}"
     if org.latest.intent is not None:
         yield f"an intent is left, of {org.latest.intent.run}"
-    if org.multipart_uploads:
-        yield f"{len(org.multipart_uploads)} multipart uploads are left"
     standing = org.versions[-1] if org.versions else None
     if standing is not None and not is_handled(org.latest, _source(standing)):
         yield f"the database that stands ({standing.etag}) was not handled"

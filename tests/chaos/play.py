@@ -174,7 +174,7 @@ class Play:
             time.sleep(LOOK_EVERY_S)
 
     def _facts(self) -> Facts:
-        found = tuple(self.look.organisation(org) for org in self.orgs)
+        found = self._organisations()
         self.struck.update(self.stage.book.struck)
         self.struck.update(self._lost())
         self.struck.update(self._of_fly())
@@ -186,6 +186,17 @@ class Play:
             dead_letters=self.look.dead_letters(),
             problems=tuple(self.problems),
         )
+
+    def _organisations(self) -> tuple[Organisation, ...]:
+        """A doubled call that came too late may hold a lock for another moment."""
+        ends_at = time.monotonic() + 20
+        while True:
+            found = tuple(self.look.organisation(org) for org in self.orgs)
+            held = any(org.lock is not None and org.lock.owner is not None for org in found)
+            if not held or time.monotonic() > ends_at:
+                return found
+            self.look.send("watch", kind="watch")
+            time.sleep(1)
 
     def _calls_fail(self) -> bool:
         return any(

@@ -221,6 +221,12 @@ def test_a_planted_violation_is_found(name: str) -> None:
     assert any(sentence in what for what in found(make())), found(make())
 
 
+def test_a_killed_function_may_leave_an_upload_that_nobody_knows() -> None:
+    left = organisation(multipart_uploads=("u",))
+    assert found(left, struck={"function kill after": 1}) == []
+    assert found(organisation(multipart_uploads=("u", "v")), struck={"function kill after": 1}) != []
+
+
 def test_a_dead_letter_needs_a_fault() -> None:
     assert found(organisation(), dead_letters=(DeadLetter("plan", '{"kind":"plan"}'),)) == [
         'a dead letter of plan that no fault explains: {"kind":"plan"}'
