@@ -15,7 +15,7 @@ from tests.model.simulation.machine import Behaviour, Program
 from tests.model.simulation.stepped import SteppedAnnouncer, SteppedBucket, SteppedMachines, SteppedQueues, Stepper
 from tests.model.simulation.steps import Actor, Call, Crash, Direct, Fault
 from tests.support.memory_bucket import MemoryBucket, Version, Written
-from tests.support.memory_clock import MemoryClock
+from tests.support.memory_clock import MemoryClock, WrongClock
 from tests.support.memory_machines import MemoryMachine, MemoryMachines
 from tests.support.memory_queues import Envelope, MemoryAnnouncer, MemoryQueues
 
@@ -48,13 +48,15 @@ class Worker:
 
 @dataclass
 class World:
-    """behaviour: what becomes of each new machine. loses_event: whether the event of this key's creation is lost. report: what
+    """behaviour: what becomes of each new machine. loses_event: whether the event of this key's creation is lost. wrong_by_s:
+    how far the clock of the function is off that takes messages of this kind. report: what
     the pass says about a source."""
 
     settings: Settings = SETTINGS
     clock: MemoryClock = field(default_factory=MemoryClock)
     behaviour: Callable[[MemoryMachine], Behaviour] = lambda _: Behaviour.WORKS
     loses_event: Callable[[str], bool] = lambda _: False
+    wrong_by_s: Callable[[str], float] = lambda _: 0.0
     report: Callable[[bytes], dict[str, object]] = lambda _: {}
 
     def __post_init__(self) -> None:
@@ -88,13 +90,13 @@ class World:
     def _machine_created(self, machine: MemoryMachine) -> None:
         self.unborn.append(machine)
 
-    def services(self, steps: Stepper) -> Services:
+    def services(self, steps: Stepper, kind: str) -> Services:
         return Services(
             bucket=SteppedBucket(self.bucket, steps),
             queues=SteppedQueues(self.queues, steps),
             machines=SteppedMachines(self.machines, steps),
             announcer=SteppedAnnouncer(self.announcer, steps),
-            clock=self.clock,
+            clock=WrongClock(self.clock, self.wrong_by_s(kind)),
             settings=self.settings,
         )
 
@@ -112,7 +114,7 @@ class World:
         message = envelope.message
 
         def work(actor: Actor) -> None:
-            self._note(carry_out(self.services(actor), message))
+            self._note(carry_out(self.services(actor, message.kind), message))
 
         worker = Worker(Actor(message.kind, work, self.late.append), envelope=envelope)
         self.workers.append(worker)
@@ -186,7 +188,7 @@ class World:
         """One call from beginning to end; its errors are noted like anybody's."""
         self.log.append(f"{self.clock.now():%d %H:%M:%S} {message.kind} {message}")
         try:
-            self._note(carry_out(self.services(Direct()), message))
+            self._note(carry_out(self.services(Direct(), message.kind), message))
         except Exception as error:  # noqa: BLE001 - as on a queue: whatever it is, it ends this call alone
             self._judge(message.kind, error)
 
