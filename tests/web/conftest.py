@@ -26,7 +26,8 @@ from tests.support.warmup_objects import leave_warmup_day
 try:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 except ModuleNotFoundError:
-    pytest.exit("Playwright is not installed here; run: make e2e-web", returncode=1)
+    raise pytest.UsageError("Playwright is not installed here; run: make e2e-web") from None
+CHROMIUM = shutil.which("chromium")
 
 PICTURES = STATE / "screenshots"
 DOC_PICTURES = ROOT / "docs" / "pictures"
@@ -40,6 +41,14 @@ FLAGS = [
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1200, "height": 900}
 PARAMETERS = {"WatchStallS": "5", "RetryAfterS": "10", "WarmupShards": "3", "LogLevel": "INFO"}
+
+
+def pytest_configure() -> None:
+    """Without a browser nothing is skipped: it is said what is missing."""
+    if CHROMIUM is None:
+        raise pytest.UsageError(
+            "The page is tested in Chromium, which is not installed; on Debian: apt-get install chromium"
+        )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -135,12 +144,9 @@ def _warm_up(world: World, objects: RunObjects) -> None:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.exit("Chromium is not installed; on Debian: apt-get install chromium", returncode=1)
     expect.set_options(timeout=30_000)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
 

@@ -107,7 +107,9 @@ def test_one_mailbox_is_paused(open_page: Open) -> None:
 
 def test_by_keyboard_alone(open_page: Open) -> None:
     page = open_page("morning-look", "#/orgs/northwind")
-    page.locator("body").press("Tab")
+    page.reload()
+    shown(page)
+    page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to the content")
     expect(skip).to_be_focused()
     skip.press("Enter")
