@@ -71,7 +71,7 @@ def stands_for(connection: apsw.Connection, schema: Schema, as_of: date) -> bool
         latest = connection.execute(f"SELECT {day} FROM {table.sql_name} ORDER BY {table.rowid} DESC LIMIT 1").get
     except apsw.Error:
         return False
-    return latest == as_of.isoformat()
+    return bool(latest == as_of.isoformat())
 
 
 def _run(cells: list[Cell]) -> Run:
