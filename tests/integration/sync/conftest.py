@@ -2,12 +2,12 @@
 
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from mailtide.adapters.s3 import S3Bucket
 from mailtide.database.invented import invent_database
-from tests.integration.bucket.conftest import credentials, ministack_url, s3_place
+from tests.integration.bucket.conftest import credentials, ministack_url
 from tests.integration.sync.days import Day, live_through
 from tests.integration.sync.site import Site
 from tests.property import conftest as _profiles
@@ -19,7 +19,7 @@ __all__ = ["_profiles", "credentials", "first", "ministack_url", "second", "site
 def first(tmp_path_factory: pytest.TempPathFactory) -> Day:
     """The first run of a database."""
     folder = tmp_path_factory.mktemp("days")
-    invent_database(folder / "contacts.db", 600, seed=5, bad_fraction=0.05)
+    invent_database(folder / "contacts.db", 400, seed=5, bad_fraction=0.05)
     return live_through(folder, folder / "contacts.db", date(2026, 11, 21))
 
 
@@ -34,6 +34,4 @@ def site(ministack_url: str, tmp_path: Path) -> Site:
     """An organisation whose bucket is empty."""
     folder = tmp_path / "machine"
     folder.mkdir()
-    place = s3_place("ministack", ministack_url)
-    assert isinstance(place.bucket, S3Bucket)
-    return Site(ministack_url, place.bucket.name, folder)
+    return Site(ministack_url, f"sync-{uuid4().hex[:12]}", folder)

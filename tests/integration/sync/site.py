@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,13 @@ class Counting:
         self.received_bytes += int(http_response.headers.get("Content-Length") or 0)
 
 
+@cache
+def counted_client(url: str) -> "tuple[S3Client, Counting]":
+    """One for all tests: making it takes longer than a run."""
+    client = make_client(url)
+    return client, Counting(client)
+
+
 @dataclass
 class Site:
     """One organisation. folder: for the machine's files."""
@@ -70,8 +78,8 @@ class Site:
     memory: MemoryServices = field(default_factory=MemoryServices)
 
     def __post_init__(self) -> None:
-        client = make_client(self.url)
-        self.counting = Counting(client)
+        client, self.counting = counted_client(self.url)
+        client.create_bucket(Bucket=self.name)
         self.bucket = S3Bucket(self.name, client)
         self.parts = S3Parts(self.name, client)
         memory = self.memory

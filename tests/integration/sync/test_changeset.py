@@ -111,7 +111,7 @@ def test_a_wrong_base_is_named_and_nothing_is_written(first: Day, second: Day, t
         assert fingerprint(live) == standing
 
 
-@pytest.mark.parametrize("cut", [0, 10, 150, 400, -1])
+@pytest.mark.parametrize("cut", [10, 400, -1])
 def test_a_damaged_changeset_writes_nothing(second: Day, tmp_path: Path, cut: int) -> None:
     live, damaged = tmp_path / "live.db", tmp_path / "damaged.changeset"
     live.write_bytes(second.before.read_bytes())
