@@ -31,7 +31,6 @@ ALLOWED: dict[str, frozenset[str]] = {
     "access": BASICS | {"contracts"},
     "importing": BASICS | {"rules", "database"},
     "privacy": BASICS | {"contracts", "ports", "runs", "database"},
-    "privacy": BASICS | {"contracts", "ports", "runs", "database"},
     "feedback": BASICS | {"contracts", "rules", "database", "importing"},
     "reporting": BASICS | {"rules", "database"},
     "polling": BASICS,

@@ -6,11 +6,13 @@ from typing import Any
 from mailtide.access import TokenBook
 from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
 from mailtide.api.settings import ApiSettings
+from mailtide.api.settings_in_force import NOT_SHOWN
 from mailtide.settings import Settings
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
 from tests.support.template import attribute_of, load_template, resources
 
 TEMPLATE = load_template()
+FUNCTIONS = resources(TEMPLATE, "AWS::Serverless::Function")
 API = resources(TEMPLATE, "AWS::Serverless::Function")["Api"]
 VARIABLES: dict[str, Any] = API["Environment"]["Variables"]
 ALARMS = resources(TEMPLATE, "AWS::CloudWatch::Alarm")
@@ -100,8 +102,17 @@ def test_every_variable_is_a_setting_that_something_reads() -> None:
 def test_the_page_shows_every_setting_that_the_template_has() -> None:
     parameters = {name for name in TEMPLATE["Parameters"] if name.startswith("Warmup")}
     handed = {value["Ref"] for name, value in VARIABLES.items() if name.startswith("WARMUP_")}
-    settings = {f"Warmup{''.join(word.capitalize() for word in name.split('_'))}" for name in WarmupSettings.model_fields}
+    settings = {
+        f"Warmup{''.join(word.capitalize() for word in name.split('_'))}" for name in WarmupSettings.model_fields
+    }
     assert handed == parameters & settings
+
+
+def test_the_page_leaves_out_the_settings_that_it_is_not_handed() -> None:
+    run_functions = FUNCTIONS["LaunchMachine"]["Environment"]["Variables"]
+    own = run_functions.keys() - VARIABLES.keys()
+    elsewhere = {name.removeprefix("MAILTIDE_").lower() for name in own}
+    assert {name for name in elsewhere if not name.endswith("_queue_url")} | {"fly_token"} == NOT_SHOWN
 
 
 def test_it_knows_the_queues_that_it_may_use() -> None:

@@ -17,6 +17,14 @@ from mailtide.warmup.settings import WarmupSettings, load_warmup_settings
 
 router = ApiRouter()
 
+NOT_SHOWN = frozenset(
+    {
+        "event_bus_name", "fly_api_url", "fly_token", "fly_token_secret", "fly_regions", "machine_image",
+        "machine_s3_endpoint_url", "size_table",
+    }
+)  # fmt: skip
+"""What only the run functions are handed: a function's variables have 4,096 bytes at most, and these would be too many here."""
+
 type Part = Literal["runs", "warm-up", "api"]
 
 
@@ -46,7 +54,7 @@ class SettingsInForce(BaseModel):
     responses=documented(SettingsInForce, description="Every setting.", refusals={403: "For operators alone."}),
 )
 def settings_in_force() -> Response[str]:
-    """As this function was given them: template.yaml hands the same to the others."""
+    """As this function was given them: template.yaml hands the same to the others, NOT_SHOWN to those of runs."""
     router.require_operator("This")
     sources: list[tuple[Part, BaseSettings]] = [
         ("runs", load_settings()),
@@ -63,6 +71,7 @@ def settings_of(part: Part, source: Settings | WarmupSettings | ApiSettings | Ba
     return [
         _setting(part, f"{prefix}{name.upper()}", field, getattr(source, name))
         for name, field in type(source).model_fields.items()
+        if name not in NOT_SHOWN
     ]
 
 
