@@ -162,7 +162,7 @@ def test_the_settings_in_force(world: World, open_page: Open) -> None:
     expect(changed).to_contain_text("MAILTIDE_WATCH_STALL_S")
     expect(changed).to_contain_text("WARMUP_SHARDS")
     page.locator("section", has=page.get_by_role("heading", name="Runs")).locator("summary").first.click()
-    expect(page.locator("section", has=page.get_by_role("heading", name="Runs"))).to_contain_text("MAILTIDE_SIZE_TABLE")
+    expect(page.locator("section", has=page.get_by_role("heading", name="Runs"))).to_contain_text("MAILTIDE_MERGE_SIZE")
     assert world.cloud.fly_token not in page.content()
 
 
