@@ -30,7 +30,9 @@ class WarmupNow(BaseModel):
     user_paused: bool = Field(description="Whether the mails of this token's user are paused.")
     paused_users: int | None = Field(description="Users who are paused; for operators.")
     limit_per_hour: int = Field(description="Mails that the global limits let through in an hour.")
-    hours: tuple[Hour, ...] = Field(description="Oldest first; the last one is still going on. Empty but for operators.")
+    hours: tuple[Hour, ...] = Field(
+        description="Oldest first; the last one is still going on. Empty but for operators."
+    )
 
 
 @router.get(

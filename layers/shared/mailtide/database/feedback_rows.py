@@ -16,7 +16,7 @@ from mailtide.database.locked import LockedFile
 from mailtide.database.read_contacts import read_suppressions
 from mailtide.database.schema import Schema, Table, read_schema
 from mailtide.database.untrusted import clear_errors, one_line, quoted
-from mailtide.database.values import is_email, normal_email, read_integer, read_text
+from mailtide.database.values import Cell, is_email, normal_email, read_integer, read_text
 from mailtide.database.write import timestamp
 from mailtide.errors import DatabaseError
 
@@ -209,7 +209,7 @@ class FeedbackTables:
                 found.add((number, at))
         return found
 
-    def _contact(self, number: int) -> tuple[object, ...] | None:
+    def _contact(self, number: int) -> tuple[Cell, Cell] | None:
         if self._find is None:
             self._find = contact_finder(self._source, self._connection, self._schema.contacts)
         return self._find(number)

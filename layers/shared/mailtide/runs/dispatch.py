@@ -27,20 +27,29 @@ def carry_out(services: Services, message: Message | None) -> list[StepReport]:
     match message:
         case None:
             return [StepReport("ignored")]
-        case PlanMessage():
-            return [plan_run(services, message)]
-        case TickMessage():
-            return [queue_due_runs(services)]
-        case LaunchMessage():
-            return [launch_machine(services, message)]
-        case CollectMessage():
-            return [collect_parts(services, message)]
-        case FinishMessage():
-            return [finish_run(services, message)]
         case WatchMessage():
             return _watch(services)
+        case _:
+            return [_one_step(services, message)]
+
+
+type _OfOneStep = PlanMessage | TickMessage | LaunchMessage | CollectMessage | FinishMessage | WebhookMessage
+
+
+def _one_step(services: Services, message: _OfOneStep) -> StepReport:
+    match message:
+        case PlanMessage():
+            return plan_run(services, message)
+        case TickMessage():
+            return queue_due_runs(services)
+        case LaunchMessage():
+            return launch_machine(services, message)
+        case CollectMessage():
+            return collect_parts(services, message)
+        case FinishMessage():
+            return finish_run(services, message)
         case WebhookMessage():
-            return [send_webhook(services, message)]
+            return send_webhook(services, message)
 
 
 def _watch(services: Services) -> list[StepReport]:
