@@ -43,6 +43,10 @@ class ConflictError(TransientError):
     """409 ConditionalRequestConflict: two conditional requests met; S3 asks for another try."""
 
 
+class BrokenOffError(TransientError):
+    """The connection ended in the midst of an answer."""
+
+
 def make_client(endpoint_url: str | None = None, *, connections: int = 10) -> "S3Client":
     """A client with time-outs, a few retries and SigV4 in presigned URLs. None: the endpoint of the settings, or the SDK's own.
 
@@ -164,11 +168,9 @@ class S3Bucket:
     def get(self, key: str) -> StoredObject | None:
         """See mailtide.ports.Bucket."""
         try:
-            answer = self._call("get_object", key)
+            answer, body = self._fetch(key, MAX_OBJECT_BYTES + 1)
         except NotFoundError:
             return None
-        with answer["Body"] as stream:
-            body = stream.read(MAX_OBJECT_BYTES + 1)
         if len(body) > MAX_OBJECT_BYTES:
             raise BudgetExceededError(f"The object {key} is larger than {MAX_OBJECT_BYTES} bytes.")
         return StoredObject(
@@ -179,11 +181,26 @@ class S3Bucket:
         """See mailtide.ports.Bucket."""
         last = offset + length - 1
         try:
-            answer = self._call("get_object", key, Range=f"bytes={offset}-{last}", IfMatch=_quoted(etag))
+            _, body = self._fetch(key, length, Range=f"bytes={offset}-{last}", IfMatch=_quoted(etag))
         except (StaleWriteError, NotFoundError):
             raise SourceChangedError(f"{key} was replaced while it was being read") from None
-        with answer["Body"] as stream:
-            return bytes(stream.read(length))
+        return body
+
+    @stamina.retry(on=BrokenOffError, attempts=4, wait_initial=0.05, wait_max=1.0)
+    def _fetch(self, key: str, most: int, **arguments: Any) -> tuple[Any, bytes]:  # noqa: ANN401 - the SDK's own shapes
+        """The answer and its body, or the first `most` bytes of it.
+
+        Asked for a number of bytes, the SDK takes a body that ends too early for a whole one.
+        """
+        answer = self._call("get_object", key, **arguments)
+        try:
+            with answer["Body"] as stream:
+                body = bytes(stream.read(most))
+        except BotoCoreError as error:
+            raise BrokenOffError(f"get_object {key}: {type(error).__name__}") from error
+        if len(body) < min(most, answer["ContentLength"]):
+            raise BrokenOffError(f"get_object {key}: the answer broke off")
+        return answer, body
 
     def create(self, key: str, body: bytes) -> str:
         """See mailtide.ports.Bucket."""
