@@ -180,7 +180,8 @@ class FaultClient:
     """Plants faults in a running server. `origin`: its address without /v1, such as http://127.0.0.1:4280."""
 
     def __init__(self, origin: str) -> None:
-        self._http = httpx.Client(base_url=origin, timeout=10.0)
+        # The server closes connections that rest, at times just when one is used again.
+        self._http = httpx.Client(base_url=origin, timeout=10.0, limits=httpx.Limits(max_keepalive_connections=0))
 
     def __enter__(self) -> Self:
         return self

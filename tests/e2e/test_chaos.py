@@ -1,4 +1,4 @@
-"""Two drawn scenarios of the fault suite on the session's cloud; `make chaos` plays hundreds."""
+"""A drawn scenario of the fault suite on the session's cloud; `make chaos` plays hundreds."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def stage(cloud: LocalCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield ready
 
 
-@pytest.mark.parametrize("seed", [1755, 879])
+@pytest.mark.parametrize("seed", [1755])
 def test_a_scenario_keeps_every_promise(
     cloud: LocalCloud, stage: Stage, seed: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -14,7 +14,8 @@ import pytest
 from localstack.cloud import ROOT, homes_folder
 from localstack.processes import LOOPBACK
 
-START = [sys.executable, "-m", "localstack"]
+# A shell ignores SIGINT for what it runs in the background, and whatever that starts would inherit it.
+START = ["env", "--default-signal=INT", sys.executable, "-m", "localstack"]
 
 
 def _children(parent: int) -> Iterator[int]:

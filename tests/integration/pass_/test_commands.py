@@ -1,8 +1,7 @@
 """`mailtide schedule`, `generate` and `db-info` as people run them."""
 
 import json
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import apsw
@@ -10,14 +9,12 @@ import pytest
 
 from mailtide.machine.report import PassReport
 from tests.integration.pass_.rows import execute, fingerprint, query, schedule_of
+from tests.support import forkserver
 
 
 def mailtide(*arguments: str | Path, code: int = 0) -> str:
     """Run a command as a process; its output, or for code 2 the one line that it prints as an error."""
-    program = "from mailtide.cli.main import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+    done = forkserver.command(*arguments, env=os.environ)
     assert done.returncode == code, done.stderr
     if code == 2:
         assert "Traceback" not in done.stderr

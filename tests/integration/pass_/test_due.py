@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +17,7 @@ from pyarrow import parquet
 from mailtide.database.due import due_mails, idempotency_key
 from tests.integration.pass_.rows import execute, fingerprint, query
 from tests.integration.pass_.test_commands import mailtide
+from tests.support import forkserver
 
 ON = "2026-11-25"
 
@@ -25,9 +27,8 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def given(path: Path, day: str = ON) -> tuple[list[dict[str, Any]], str]:
-    program = "from mailtide.cli.main import main; main()"
-    command = [sys.executable, "-c", program, "due", str(path), "--on", day, "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = forkserver.command("due", path, "--on", day, "--json", env=os.environ)
+    assert done.returncode == 0, done.stderr
     return lines(done.stdout), done.stderr
 
 

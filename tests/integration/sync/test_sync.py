@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from mailtide.sync.push import push
 from tests.integration.pass_.rows import execute, fingerprint, query, schedule_of
 from tests.integration.sync.days import Day, assert_same
 from tests.integration.sync.site import ORG, Site
+from tests.support import forkserver
 
 SOURCE = keys.source(ORG)
 
@@ -231,8 +231,7 @@ def mailtide(site: Site, *arguments: object) -> "subprocess.CompletedProcess[str
         "AWS_EC2_METADATA_DISABLED": "true",
         "MAILTIDE_BUCKET": site.name,
     }
-    command = [str(Path(sys.executable).with_name("mailtide")), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return forkserver.command(*arguments, env=environment)
 
 
 def test_the_commands(site: Site, live: Path, tmp_path: Path) -> None:
