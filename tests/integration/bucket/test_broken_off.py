@@ -49,9 +49,7 @@ def cut() -> Cut:
 
 
 @pytest.fixture
-def bucket(cut: Cut, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Bucket]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
-        monkeypatch.setenv(name, "us-east-1")
+def bucket(cut: Cut) -> Iterator[S3Bucket]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cut": cut}))
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
