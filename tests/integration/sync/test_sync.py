@@ -134,7 +134,9 @@ def test_there_may_be_nothing_to_pull(site: Site, first: Day, tmp_path: Path) ->
     new = tmp_path / "new.db"
     with pytest.raises(InputError, match="'bolt' has no database in the bucket"):
         pull(site.bucket, "bolt", new)
-    site.upload(first.before)
+    # Other bytes: the same ones within the second of the first upload would be the version that was handled.
+    execute(changed := Path(shutil.copyfile(first.before, tmp_path / "changed.db")), "UPDATE contacts SET state = 'CA'")
+    site.upload(changed)
     with pytest.raises(InputError, match="has no schedule yet; try again when its run has ended"):
         pull(site.bucket, ORG, new)
     assert not new.exists()

@@ -42,14 +42,16 @@ def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
         try:
             return client.create_once(body)
         except FlyNameTakenError as error:
-            found = _named(client, body, error.machine_id)
-            if found is None and error.machine_id and not _is_visible(client, error.machine_id):
+            # One look decides: a second one may already see what the first could not, and would call ours a stranger's.
+            seen = _candidates(client, body, error.machine_id)
+            found = _adoptable(client, body, seen)
+            if found is None and error.machine_id and all(machine.id != error.machine_id for machine in seen):
                 raise FlyHiddenError(str(error)) from error
             if found is None:
                 raise
             return found
         except (FlyUnavailableError, FlyUnansweredError):
-            found = _named(client, body, None)
+            found = _adoptable(client, body, _candidates(client, body, None))
             if found is None:
                 raise
             return found
@@ -57,17 +59,9 @@ def create_or_adopt(client: FlyClient, body: CreateMachine) -> Machine:
     return client.retry.call(once)
 
 
-def _is_visible(client: FlyClient, machine_id: str) -> bool:
-    try:
-        client.get(machine_id)
-    except FlyNotFoundError:
-        return False
-    return True
-
-
-def _named(client: FlyClient, body: CreateMachine, machine_id: str | None) -> Machine | None:
+def _adoptable(client: FlyClient, body: CreateMachine, seen: list[Machine]) -> Machine | None:
     """The machine of this name: a live one, else one that has run and destroyed itself already; None without either."""
-    found = [machine for machine in _candidates(client, body, machine_id) if _is_ours(machine, body)]
+    found = [machine for machine in seen if _is_ours(machine, body)]
     live = [machine for machine in found if not machine.info.gone]
     return next((machine for machine in live + found if not machine.info.gone or _has_run(client, machine)), None)
 
@@ -79,12 +73,14 @@ def _has_run(client: FlyClient, machine: Machine) -> bool:
 
 
 def _candidates(client: FlyClient, body: CreateMachine, machine_id: str | None) -> list[Machine]:
+    """The machine of this id, else those of our name that have our metadata; empty when none can be seen."""
     if machine_id:
         try:
             return [client.get(machine_id)]
         except FlyNotFoundError:
             pass  # seconds after its creation a machine may be in the list alone
-    return client.machines(body.config.metadata, include_deleted=True)
+    listed = client.machines(body.config.metadata, include_deleted=True)
+    return [machine for machine in listed if machine.name == body.name]
 
 
 def _is_ours(machine: Machine, body: CreateMachine) -> bool:
