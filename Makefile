@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files chaos bench bench-runs bench-warmup bench-threads bench-lines lint format check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench-runs: setup  ## whole runs on the local cloud: a million contacts on one m
 
 bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write units, dispatch; MINUTES=10, SIMULATE=1000 for a day of 100,000 too
 	@.venv/bin/python -m tests.bench.warmup_main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(SENDERS),--senders $(SENDERS)) $(if $(SIMULATE),--simulate $(SIMULATE))
+
+site: setup  ## the documentation as a site, in build/site
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/README.html'
 
 lint: setup check-layers  ## ruff, mypy, the template
 	@.venv/bin/ruff check .
