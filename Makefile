@@ -63,7 +63,7 @@ bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write
 	@.venv/bin/python -m tests.bench.warmup_main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(SENDERS),--senders $(SENDERS)) $(if $(SIMULATE),--simulate $(SIMULATE))
 
 site: setup  ## the documentation as a site, in build/site
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/README.html'
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/index.html'
 
 lint: setup check-layers  ## ruff, mypy, the template
 	@.venv/bin/ruff check .
