@@ -66,7 +66,14 @@ class ForkServer:
         )
 
     def run(
-        self, call: str, arguments: Sequence[object], *, env: Mapping[str, str], text: str, timeout_s: float
+        self,
+        call: str,
+        arguments: Sequence[object],
+        *,
+        env: Mapping[str, str],
+        text: str,
+        timeout_s: float,
+        cwd: Path = ROOT,
     ) -> "subprocess.CompletedProcess[str]":
         """call: module:function, which takes no arguments but sys.argv."""
         with tempfile.TemporaryDirectory() as folder, self._lock:
@@ -76,6 +83,7 @@ class ForkServer:
                 "call": call,
                 "arguments": [str(argument) for argument in arguments],
                 "env": dict(env),
+                "cwd": str(cwd),
                 "files": {name: str(path) for name, path in files.items()},
                 "timeout_s": timeout_s,
             }
@@ -90,7 +98,7 @@ class ForkServer:
         files = {"in": os.devnull, "out": str(log), "err": str(log)}
         order = {"call": COMMAND, "arguments": [str(argument) for argument in arguments], "env": dict(env)}
         with self._lock:
-            pid = self._ask(order | {"files": files})
+            pid = self._ask(order | {"files": files, "cwd": str(ROOT)})
         assert pid is not None
         return pid
 
@@ -137,15 +145,17 @@ def _server() -> ForkServer:
 
 
 def run(
-    call: str, *arguments: object, env: Mapping[str, str], text: str = "", timeout_s: float = 120
+    call: str, *arguments: object, env: Mapping[str, str], text: str = "", timeout_s: float = 120, cwd: Path = ROOT
 ) -> "subprocess.CompletedProcess[str]":
     """As subprocess.run with captured output; a call that lasts longer than `timeout_s` is killed (-9)."""
-    return _server().run(call, arguments, env=env, text=text, timeout_s=timeout_s)
+    return _server().run(call, arguments, env=env, text=text, timeout_s=timeout_s, cwd=cwd)
 
 
-def command(*arguments: object, env: Mapping[str, str], timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
+def command(
+    *arguments: object, env: Mapping[str, str], text: str = "", timeout_s: float = 120, cwd: Path = ROOT
+) -> "subprocess.CompletedProcess[str]":
     """The command line."""
-    return run(COMMAND, *arguments, env=env, timeout_s=timeout_s)
+    return run(COMMAND, *arguments, env=env, text=text, timeout_s=timeout_s, cwd=cwd)
 
 
 def _serve() -> None:
@@ -166,6 +176,7 @@ def _answer(order: dict[str, Any]) -> int | None:
 
 def _become(order: dict[str, Any]) -> None:
     files = order["files"]
+    os.chdir(order["cwd"])
     for number, (name, flags) in enumerate((("in", os.O_RDONLY), ("out", APPENDED), ("err", APPENDED))):
         opened = os.open(files[name], flags, 0o600)
         os.dup2(opened, number)
