@@ -2,7 +2,8 @@
 
 One planned run of two chunks. A call is one message at work, one request a step; it may die between any two. Messages that were
 sent may arrive at any time, in any order, any number of times within a budget, or never. Machines deliver, deliver what nobody
-can use, fail, or die without a word. Left out: all before plan.json and after result.json (tests/model/protocol.py), time.
+can use, fail, or die without a word. Left out: all before plan.json and after result.json (tests/model/protocol.py), time, and
+candidates of which only the merge can tell that they are bad: it does without them, so for the protocol they are good.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ MUTATIONS = (
     "the watcher stops at the first chunk",
     "a failed try is tried again as it was",
     "tries are not counted",
+    "a bad part counts",
     "a bad part is a reason to wait",
 )
 """Rules that a protocol may break, to show that the search would see it."""
@@ -90,14 +92,10 @@ class Protocol:
     def _machines(self, state: State) -> Iterator[State]:
         for (task, attempt), kind in state.machines:
             if kind == "live":
-                bad_part = task == MERGE and any(_machine(state, part) == "bad" for part in state.parts)
-                if not bad_part:
-                    yield _deliver(state, (task, attempt), "good")
-                if bad_part or state.faults:
-                    fewer = state if bad_part else state._replace(faults=state.faults - 1)
-                    yield _deliver(fewer, (task, attempt), "failed")
+                yield _deliver(state, (task, attempt), "good")
                 if state.faults:
                     fewer = state._replace(faults=state.faults - 1)
+                    yield _deliver(fewer, (task, attempt), "failed")
                     yield _with_machine(fewer, (task, attempt), "dead")
                     if task != MERGE:
                         yield _deliver(fewer, (task, attempt), "bad")
@@ -165,15 +163,17 @@ class Protocol:
             stops = self.mutation == "a part stands, and nobody goes on"
             return None if stops else call._replace(at="decide" if own[0] == MERGE else "list")
         kind = _machine(state, own)
-        if kind in {"good", "bad"}:
+        if kind == "good" or (kind == "bad" and self.mutation == "a bad part counts"):
             return call._replace(at="part")
-        return call._replace(at="again") if kind == "failed" else None
+        if kind == "bad" and self.mutation == "a bad part is a reason to wait":
+            return None
+        return call._replace(at="again") if kind in {"bad", "failed"} else None
 
     def _again(self, state: State, own: Try) -> State:
-        """The next try, or the end of the run."""
+        """A bad delivery is noted as a failure; the next try, or the end of the run."""
         task, attempt = own
-        if task == MERGE and self.mutation == "a bad part is a reason to wait":
-            return state
+        if _machine(state, own) == "bad":
+            state = _with_machine(state, own, "failed")
         if attempt < MAX_TRIES or self.mutation == "tries are not counted":
             same = self.mutation == "a failed try is tried again as it was"
             return _send(state, ("launch", task, attempt if same else attempt + 1))
@@ -283,8 +283,7 @@ class _Rest:
     def _round(self, state: State) -> State:
         for own, kind in state.machines:
             if kind == "live" and own in state.recorded:
-                bad = own[0] == MERGE and any(_machine(state, part) == "bad" for part in state.parts)
-                state = _with_machine(state, own, "failed" if bad else "good")
+                state = _with_machine(state, own, "good")
         state, queued = self._protocol.watch(state)
         for message in queued:
             state = self._run(state, message)
@@ -310,3 +309,5 @@ def _check_result(state: State) -> None:
         raise Broken("the run failed, though no task had used up its tries")
     if state.result == "output" and len(state.parts) < len(TASKS):
         raise Broken("the run has an output, though a part is missing")
+    if any(_machine(state, part) == "bad" for part in state.parts):
+        raise Broken("a part counts that nobody can use")

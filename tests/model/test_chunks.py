@@ -121,18 +121,21 @@ def test_a_process_that_sleeps_through_a_story(story: str) -> None:
         play(case)
 
 
-@pytest.mark.parametrize(
-    "behaviour",
-    [
-        Behaviour.DIES,
-        Behaviour.OUT_OF_MEMORY,
-        Behaviour.GARBAGE_MANIFEST,
-        Behaviour.WRONG_ETAG,
-        Behaviour.EMPTY_DATABASE,
-    ],
+OF_ANY_TASK = (
+    Behaviour.DIES,
+    Behaviour.OUT_OF_MEMORY,
+    Behaviour.GARBAGE_MANIFEST,
+    Behaviour.WRONG_ETAG,
+    Behaviour.EMPTY_DATABASE,
 )
-@pytest.mark.parametrize("task", ["chunk-0002", "merge"])
-def test_a_machine_that_fails_costs_a_try_of_its_task_alone(behaviour: Behaviour, task: str) -> None:
+OF_CHUNKS = (Behaviour.BAD_PART, Behaviour.FOREIGN_PART)
+
+
+@pytest.mark.parametrize(
+    ("task", "behaviour"),
+    [*product(("chunk-0002", "merge"), OF_ANY_TASK), *product(("chunk-0002",), OF_CHUNKS)],
+)
+def test_a_machine_that_fails_costs_a_try_of_its_task_alone(task: str, behaviour: Behaviour) -> None:
     ours = world()
     ours.behaviour = lambda machine: (
         behaviour if (task_of(machine), machine.request.metadata["try"]) == (task, "1") else Behaviour.WORKS
@@ -150,6 +153,16 @@ def test_a_machine_that_fails_costs_a_try_of_its_task_alone(behaviour: Behaviour
     [
         (Behaviour.INTERNAL, "The machine says: internal. (chunk 2 of 3, 3 tries)"),
         (Behaviour.BAD_INPUT, "The machine says: bad_input."),
+        (
+            Behaviour.BAD_PART,
+            "The machine delivered something unusable: its candidates cannot be used: they are no candidates of mailtide. "
+            "(chunk 2 of 3, 3 tries)",
+        ),
+        (
+            Behaviour.FOREIGN_PART,
+            "The machine delivered something unusable: its candidates cannot be used: they are of another run. "
+            "(chunk 2 of 3, 3 tries)",
+        ),
     ],
 )
 def test_a_chunk_that_never_works_fails_the_run_in_one_sentence(behaviour: Behaviour, reason: str) -> None:
@@ -164,18 +177,19 @@ def test_a_chunk_that_never_works_fails_the_run_in_one_sentence(behaviour: Behav
 
 
 @pytest.mark.parametrize("overwritten", [False, True])
-def test_a_bad_part_ends_the_run_and_is_named(overwritten: bool) -> None:
-    """Bad as it was delivered, or written over after its part was named."""
+def test_a_merge_does_without_a_part_that_nobody_else_could_refuse(overwritten: bool) -> None:
+    """Bad in a way that only the merge can see, or written over after its part was named."""
     ours = world()
-    bad = Behaviour.WORKS if overwritten else Behaviour.BAD_PART
+    bad = Behaviour.WORKS if overwritten else Behaviour.ODD_PART
     ours.behaviour = lambda machine: bad if task_of(machine) == "chunk-0003" else Behaviour.WORKS
     if overwritten:
         ours.bucket.observers.append(lambda written: overwrite(ours, written.key))
     drive_one_upload(ours, {})
     done = ended(ours)
-    assert (done.status, done.reason) == ("failed", "The candidates of chunk-0003 cannot be used. (3 tries)")
-    assert launched(ours) == Counter({"chunk-0001": 1, "chunk-0002": 1, "chunk-0003": 1, "merge": 3})
-    assert ours.bucket.objects[SOURCE].body == database(1)
+    assert (done.status, done.tries, publications(ours)) == ("published", 1, 1)
+    assert done.report is not None
+    assert done.report["unusable"] == "chunk-0003"
+    assert launched(ours) == Counter(TASKS)
 
 
 def overwrite(ours: World, key: str) -> None:

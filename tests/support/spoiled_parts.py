@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable
 
 
@@ -18,6 +19,17 @@ def with_header(body: bytes, **changed: object) -> bytes:
 
 def without_blocks(body: bytes) -> bytes:
     return signed(body[: 14 + int.from_bytes(body[10:14], "little")] + bytes(32))
+
+
+def with_raw(body: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """A part whose last block holds something else, with lengths and checksums that fit."""
+    length = int.from_bytes(body[10:14], "little")
+    blocks = json.loads(body[14 : 14 + length])["blocks"]
+    kept = body[14 + length : -32 - blocks[-1]["stored_bytes"]]
+    raw = change(zlib.decompress(body[len(body) - 32 - blocks[-1]["stored_bytes"] : -32]))
+    stored = zlib.compress(raw, 1)
+    blocks[-1] |= {"raw_bytes": len(raw), "stored_bytes": len(stored)}
+    return with_header(signed(body[: 14 + length] + kept + stored + bytes(32)), blocks=blocks)
 
 
 SPOILED: dict[str, tuple[Callable[[bytes], bytes], str]] = {

@@ -10,7 +10,7 @@ MailtideError
 ├── NotFoundError         the object, machine or queue is not there
 ├── SourceChangedError    the source database was replaced while it was being read
 ├── BudgetExceededError   a bounded read would have taken more requests or bytes than allowed
-├── BadPartError          what a chunk's machine delivered cannot be used; another try of that chunk may do
+├── BadPartError          what a chunk's machine delivered cannot be used; the merge does without it
 ├── TransientError        worth trying again later (5xx, throttled, timed out)
 └── FlyError              the Machines API refused; subclasses in mailtide.adapters.fly
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from mailtide.contracts import PartInput
 from mailtide.machine.chunks.report import ChunkReport
 from mailtide.machine.report import PassReport
 from mailtide.machine.work import Ended
@@ -12,7 +13,7 @@ from tests.integration.machine.cut_run import CutRun
 from tests.integration.machine.fault_bucket import FaultBucket, Kind, running_bucket
 from tests.integration.machine.tasks import SOURCE, database
 from tests.support.chunks import even_borders
-from tests.support.spoiled_parts import SPOILED, with_header, without_blocks
+from tests.support.spoiled_parts import SPOILED, with_header, with_raw, without_blocks
 
 CONTACTS = 2_000
 FEW = 300
@@ -121,50 +122,67 @@ def test_history_campaigns_and_follow_ups(bucket: FaultBucket, contacts: bytes, 
     assert done.do("merge") == Ended(ok=True, sentence="Nothing to change.")
 
 
+def merged_without_parts(run: CutRun, inputs: tuple[PartInput, ...] | None = None) -> str:
+    """Merge; the schedule is that of one machine, and the report's one warning more is returned."""
+    assert run.do("merge", inputs=inputs) == run.do("whole") == DELIVERED
+    (report, rows), (alone, expected) = run.outcome("merge"), run.outcome("whole")
+    assert rows == expected
+    *usual, warning = report.pop("warnings")
+    assert usual == alone.pop("warnings")
+    assert report == alone
+    beginning, _, end = warning.partition(", so ")
+    assert end == "the merge's machine did the whole pass itself."
+    return str(beginning)
+
+
 @pytest.mark.parametrize("spoiled", ["garbage", "cut", "run"])
-def test_a_part_that_is_not_as_it_should_be_is_refused(
+def test_a_merge_does_without_a_part_that_cannot_be_used(
     bucket: FaultBucket, few: bytes, parts: dict[str, bytes], spoiled: str
 ) -> None:
     change, sentence = SPOILED[spoiled]
     run = of_few(bucket, few, parts | {"chunk-0001": change(parts["chunk-0001"])})
-    assert not run.do("merge").ok
-    kind, message = run.failure("merge")
-    assert kind == "bad_delivery"
-    assert message.startswith(f"The candidates of chunk-0001 cannot be used: {sentence}")
-    assert f"{run.prefix('merge')}/contacts.db" not in bucket.objects
+    assert merged_without_parts(run).startswith(f"The candidates of chunk-0001 cannot be used: {sentence}")
 
 
-def test_a_part_that_its_manifest_does_not_describe_is_refused(
+def test_proposals_that_cannot_be_used_are_found_before_anything_is_written(
     bucket: FaultBucket, few: bytes, parts: dict[str, bytes]
+) -> None:
+    """Contacts and lengths are right, so only deciding reads that far."""
+    run = of_few(bucket, few, parts | {"chunk-0001": with_raw(parts["chunk-0001"], lambda raw: raw[:-8])})
+    assert merged_without_parts(run) == "The candidates of chunk-0001 cannot be used: it ends too early"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_merge_does_without_a_part_that_its_manifest_does_not_describe(
+    bucket: FaultBucket, few: bytes, parts: dict[str, bytes], gone: bool
 ) -> None:
     run = of_few(bucket, few, parts)
     inputs = run.inputs()
-    bucket.put(f"{run.prefix('chunk-0002')}/candidates.bin", parts["chunk-0002"] + b"\0")
-    assert not run.do("merge", inputs=inputs).ok
-    expected = "The candidates of chunk-0002 cannot be used: they are not what their manifest says."
-    assert run.failure("merge") == ("bad_delivery", expected)
+    if gone:
+        run.forget("chunk-0002")
+    else:
+        bucket.put(f"{run.prefix('chunk-0002')}/candidates.bin", parts["chunk-0002"] + b"\0")
+    expected = "The candidates of chunk-0002 cannot be used: they are not what their manifest says"
+    assert merged_without_parts(run, inputs) == expected
 
 
 @pytest.mark.parametrize("kept", [[1, 2], [0, 1], [0, 2], [1, 0, 2], []])
-def test_parts_that_do_not_hold_every_contact_are_refused(
+def test_a_merge_does_without_parts_that_do_not_hold_every_contact(
     bucket: FaultBucket, few: bytes, parts: dict[str, bytes], kept: list[int]
 ) -> None:
     run = of_few(bucket, few, parts)
     inputs = run.inputs()
-    assert not run.do("merge", inputs=tuple(inputs[index] for index in kept)).ok
-    assert run.failure("merge")[0] == "bad_delivery"
+    assert merged_without_parts(run, tuple(inputs[index] for index in kept))
 
 
-def test_parts_of_fewer_contacts_than_the_database_has_are_refused(bucket: FaultBucket, few: bytes) -> None:
+def test_a_merge_does_without_parts_of_fewer_contacts_than_the_database_has(bucket: FaultBucket, few: bytes) -> None:
     run = CutRun(bucket, few)
     run.do_chunks()
     short = with_header(
         run.body("chunk-0000", "candidates.bin"), rows=0, contacts=0, eligible=0, skipped_contacts={}, blocks=[]
     )
     bucket.put(f"{run.prefix('chunk-0000')}/candidates.bin", without_blocks(short))
-    assert not run.do("merge").ok
-    expected = "The chunks hold 0 rows of contacts, and the database 300."
-    assert run.failure("merge") == ("bad_delivery", expected)
+    assert merged_without_parts(run) == "The chunks hold 0 rows of contacts, and the database 300"
 
 
 def test_a_source_that_was_replaced_is_told_by_chunk_and_merge(

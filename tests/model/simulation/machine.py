@@ -6,6 +6,7 @@ from enum import Enum
 from hashlib import sha256
 
 from mailtide.contracts import DELIVERIES, Claim, Delivered, Failure, Manifest, TaskDocument, Timings, TryError
+from mailtide.contracts.candidates import PartHeader, UnreadableError, read_candidates, write_candidates
 from mailtide.errors import StaleWriteError, TransientError
 from mailtide.runs.launch import TASK_URL_VARIABLE
 from tests.model.simulation.databases import schedule
@@ -35,33 +36,41 @@ class Behaviour(Enum):
     INTERNAL = "internal error"
     ERROR_AFTER_MANIFEST = "an error after its manifest"
     OVERWRITES = "overwrites what it delivered"
-    BAD_PART = "candidates that cannot be used"
-    """Of a chunk; other machines work."""
+    BAD_PART = "candidates that nobody can read"
+    FOREIGN_PART = "candidates of another run"
+    ODD_PART = "candidates of which only the merge can tell that they cannot be used"
+    """The last three of a chunk; other machines work."""
 
 
 class Died(Exception):  # noqa: N818 - an event of the simulation
     """The program ends with exit code 1."""
 
 
-def mark_of(document: TaskDocument, source: bytes) -> bytes:
-    """What candidates begin with: run, source and day."""
-    return f"{document.run} {md5(source)} {document.as_of} ".encode()
-
-
 def candidates(document: TaskDocument, source: bytes, behaviour: Behaviour) -> bytes:
-    """What a chunk delivers."""
-    ids = f"{document.task.first_id} {document.task.last_id}".encode()
-    return (b"bad " if behaviour is Behaviour.BAD_PART else mark_of(document, source)) + ids
-
-
-def range_of(body: bytes) -> tuple[int | None, int | None]:
-    """The ids of candidates; (0, 0) for what is none."""
-    words = body.decode(errors="replace").split()[-2:]
-    try:
-        first, last = (None if word == "None" else int(word) for word in words)
-    except ValueError:
-        return 0, 0
-    return first, last
+    """What a chunk delivers: a true frame without contacts, which names the bytes that it was made from."""
+    if behaviour is Behaviour.BAD_PART:
+        return b"bad " * 40
+    header = PartHeader(
+        run="f" * 20 if behaviour is Behaviour.FOREIGN_PART else document.run,
+        task=document.task.task,
+        first_id=document.task.first_id,
+        last_id=document.task.last_id,
+        as_of=document.as_of,
+        source_etag=document.source.etag,
+        source_size_bytes=document.source.size_bytes,
+        rules_sha256=document.rules_sha256,
+        suppressions_sha256="odd" if behaviour is Behaviour.ODD_PART else md5(source),
+        sources_sha256="",
+        rows=0,
+        contacts=0,
+        eligible=0,
+        skipped_contacts={},
+        state_zip_mismatch=0,
+        quality={},
+        shared_quality={},
+        blocks=(),
+    )
+    return write_candidates(header, [])
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,9 @@ class Program:
             return
         if document.task.kind == "chunk":
             self._deliver(document, claim, source, candidates(document, source, self.behaviour))
-        elif self._parts_are_good(document, source):
-            self._deliver(document, claim, source, schedule(source, document.as_of))
+        else:
+            unusable = self._unusable_part(document, source)
+            self._deliver(document, claim, source, schedule(source, document.as_of), unusable)
 
     def _claims(self, document: TaskDocument, claim: Claim) -> bool:
         if self._put_once("claim.json", document.urls.claim_put, claim.to_bytes()):
@@ -133,22 +143,27 @@ class Program:
             self.machine.end(exit_code=0)
         return self.behaviour in garbage
 
-    def _parts_are_good(self, document: TaskDocument, source: bytes) -> bool:
-        """Whether a merge was given the candidates of every chunk, made from its own source; else it says which are bad."""
+    def _unusable_part(self, document: TaskDocument, source: bytes) -> str | None:
+        """None when a merge was given the candidates of every chunk, made from its own source; else whose are bad."""
         wanted = None
         for part in document.parts:
             body = self._get("candidates.bin", part.get)
-            first_id, last_id = range_of(body)
+            try:
+                header = read_candidates(body).header
+                header.check(run=document.run, task=part.task, as_of=document.as_of, source=document.source)
+            except UnreadableError:
+                return part.task
             as_told = (len(body), sha256(body).hexdigest()) == (part.size_bytes, part.sha256)
-            if not as_told or first_id != wanted or not body.startswith(mark_of(document, source)):
-                self._fail(document, "bad_delivery", f"The candidates of {part.task} cannot be used.")
-                return False
-            wanted = None if last_id is None else last_id + 1
+            if not as_told or header.first_id != wanted or header.suppressions_sha256 != md5(source):
+                return part.task
+            wanted = None if header.last_id is None else header.last_id + 1
         if document.task.kind == "merge" and (not document.parts or wanted is not None):
             raise AssertionError("a merge was launched without all parts")
-        return True
+        return None
 
-    def _deliver(self, document: TaskDocument, claim: Claim, source: bytes, output: bytes) -> None:
+    def _deliver(
+        self, document: TaskDocument, claim: Claim, source: bytes, output: bytes, unusable: str | None = None
+    ) -> None:
         name = DELIVERIES[document.task.kind][0]
         if self.behaviour is Behaviour.EMPTY_DATABASE:
             output = b""
@@ -169,7 +184,7 @@ class Program:
             token=claim.token,
             changed=changed,
             delivered=delivered,
-            report=self.report(source),
+            report=self.report(source) | ({"unusable": unusable} if unusable else {}),
             timings=Timings(fetch_s=0.1, pass_s=0.1, deliver_s=0.1),
             started_at=now,
             finished_at=now,

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtide.machine.chunks.columns import HEAD_BYTES, Cursor, UnreadableError, pack
+from mailtide.contracts.candidates import UnreadableError
+from mailtide.machine.chunks.columns import HEAD_BYTES, Cursor, pack
 
 ANY = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=30)
 

@@ -8,10 +8,10 @@ from random import Random
 import numpy as np
 import pytest
 
+from mailtide.contracts.candidates import Block, PartHeader, UnreadableError, read_candidates, write_candidates
 from mailtide.errors import BadPartError
-from mailtide.machine.chunks.columns import UnreadableError
 from mailtide.machine.chunks.merge import read_parts, settle_parts
-from mailtide.machine.chunks.part import Block, PartHeader, decompress, read_part, write_part
+from mailtide.machine.chunks.part import decompress
 from mailtide.rules.columns import NO_CODE, Inputs
 from mailtide.rules.config import load_rules
 from mailtide.rules.dates import days_since_epoch
@@ -37,15 +37,15 @@ def good(inputs: Inputs) -> bytes:
 
 def repacked(good: bytes, raw: bytes, **changed: object) -> bytes:
     """The part with other bytes in its one block, and checksums that fit."""
-    header = read_part(good).header
+    header = read_candidates(good).header
     stored = zlib.compress(raw, 1)
     block = Block(contacts=header.blocks[0].contacts, raw_bytes=len(raw), stored_bytes=len(stored))
     made = header.model_copy(update={"blocks": (block.model_copy(update=changed),)})
-    return write_part(PartHeader.model_validate(made.model_dump()), [stored])
+    return write_candidates(PartHeader.model_validate(made.model_dump()), [stored])
 
 
 def raw_of(good: bytes) -> bytes:
-    return zlib.decompress(read_part(good).blocks[0])
+    return zlib.decompress(read_candidates(good).blocks[0])
 
 
 def merge(inputs: Inputs, part: bytes) -> None:
@@ -110,10 +110,10 @@ def test_a_block_that_swells_ends_at_its_stated_length() -> None:
 def test_every_cut_and_every_flipped_byte_of_the_file_is_found(good: bytes) -> None:
     for end in range(0, len(good), 11):
         with pytest.raises(UnreadableError):
-            read_part(good[:end])
+            read_candidates(good[:end])
     for at in range(0, len(good), 7):
         with pytest.raises(UnreadableError):
-            read_part(good[:at] + bytes([good[at] ^ 0x20]) + good[at + 1 :])
+            read_candidates(good[:at] + bytes([good[at] ^ 0x20]) + good[at + 1 :])
 
 
 @pytest.mark.parametrize("spoiled", SPOILED)

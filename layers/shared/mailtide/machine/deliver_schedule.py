@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from mailtide.contracts import FeedbackReport, PartInput, TaskDocument, Timings
+from mailtide.database.leave import Leave
 from mailtide.errors import BadPartError
 from mailtide.machine import transfer
 from mailtide.machine.beside import deliver_all, earlier_changes, leave_for
@@ -16,7 +17,7 @@ from mailtide.machine.feedback import take_feedback
 from mailtide.machine.prepare import Prepare, prepare_whole
 from mailtide.machine.report import PassReport
 from mailtide.machine.schedule_pass import run_pass
-from mailtide.rules.config import load_rules
+from mailtide.rules.config import Rules, load_rules
 
 MAX_PART_BYTES = 1 << 30
 _CONNECTIONS = 8
@@ -27,22 +28,12 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     laps = Laps()
     rules = load_rules(document.rules_yaml)
     path = folder / "contacts.db"
-    prepare = _fetch(client, document, path)
+    prepare, unusable = _fetch(client, document, path)
     fetch_s = laps.seconds()
     say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
     leave = leave_for(document, folder)
     feedback = take_feedback(client, document, path, rules, earlier_changes(leave))
-    report = run_pass(
-        path,
-        as_of=document.as_of,
-        rules=rules,
-        run_id=document.run,
-        started_at=document.planned_at,
-        threads=document.task.threads,
-        profile=document.profile,
-        prepare=prepare,
-        leave=leave,
-    )
+    report = _pass(document, path, rules, prepare, unusable, leave, say)
     pass_s = laps.seconds()
     say(f"scheduled {report.contacts} contacts in {pass_s:.2f} s")
     changed = report.changed or (feedback is not None and feedback.changed)
@@ -57,8 +48,43 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     )
 
 
-def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> Prepare:
-    """Fetch the source to `path`, and beside it the parts of a merge."""
+def _pass(
+    document: TaskDocument,
+    path: Path,
+    rules: Rules,
+    prepare: Prepare,
+    unusable: BadPartError | None,
+    leave: Leave,
+    say: Say,
+) -> PassReport:
+    """The pass; where a part cannot be used, without any part. That refusal comes before anything is written."""
+
+    def one(prepare: Prepare) -> PassReport:
+        return run_pass(
+            path,
+            as_of=document.as_of,
+            rules=rules,
+            run_id=document.run,
+            started_at=document.planned_at,
+            threads=document.task.threads,
+            profile=document.profile,
+            prepare=prepare,
+            leave=leave,
+        )
+
+    try:
+        if unusable is not None:
+            raise unusable
+        return one(prepare)
+    except BadPartError as error:
+        warning = f"{str(error).removesuffix('.')}, so the merge's machine did the whole pass itself."
+        say(warning)
+        report = one(prepare_whole)
+        return report.model_copy(update={"warnings": [*report.warnings, warning]})
+
+
+def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Prepare, BadPartError | None]:
+    """Fetch the source to `path`, and beside it the parts of a merge; why they cannot be used, or None."""
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         parts = [pool.submit(_fetch_part, client, part) for part in document.parts]
         transfer.download(
@@ -70,9 +96,12 @@ def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> Prepare:
             part_bytes=document.source_part_bytes,
         )
         if document.task.kind == "whole":
-            return prepare_whole
+            return prepare_whole, None
         names = (part.task for part in document.parts)
-        return MergePreparation(document, tuple(zip(names, (part.result() for part in parts), strict=True)))
+        try:
+            return MergePreparation(document, tuple(zip(names, (part.result() for part in parts), strict=True))), None
+        except BadPartError as error:
+            return prepare_whole, error
 
 
 def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:
@@ -82,7 +111,7 @@ def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:
         raise wrong
     try:
         data = transfer.get_limited(client, part.get, f"fetching {part.task}", part.size_bytes)
-    except transfer.CorruptTransferError:
+    except (transfer.CorruptTransferError, transfer.RefusedError):
         raise wrong from None
     if hashlib.sha256(data).hexdigest() != part.sha256:
         raise wrong

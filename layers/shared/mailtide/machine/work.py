@@ -15,7 +15,7 @@ import httpx
 from pydantic import ValidationError
 
 from mailtide.contracts import Claim, Failure, Manifest, TaskDocument, TaskKind, TryError
-from mailtide.errors import BadPartError, InputError, MailtideError, SourceChangedError, StaleWriteError
+from mailtide.errors import InputError, MailtideError, SourceChangedError, StaleWriteError
 from mailtide.machine import transfer
 from mailtide.machine.deliver_chunk import deliver_chunk
 from mailtide.machine.deliver_schedule import deliver_schedule
@@ -108,8 +108,6 @@ def _failure(error: Exception) -> Failure:
         return Failure(kind="bad_input", message=str(error))
     if isinstance(error, SourceChangedError):
         return Failure(kind="source_changed", message=str(error))
-    if isinstance(error, BadPartError):
-        return Failure(kind="bad_delivery", message=str(error))
     return Failure(kind="internal", message=f"The machine failed: {_detail(error)}.")
 
 

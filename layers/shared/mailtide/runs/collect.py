@@ -2,27 +2,19 @@
 
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from mailtide.contracts import (
-    DELIVERIES,
     CollectMessage,
-    Delivered,
     Failure,
     LaunchMessage,
-    Manifest,
     Part,
     Plan,
     Result,
-    TaskPlan,
 )
 from mailtide.runs import keys, store
 from mailtide.runs.brake import brake_reasons, held_sentence
+from mailtide.runs.deliveries import read_delivery
 from mailtide.runs.parts import chunks, deciding, standing_chunks, task_of
 from mailtide.runs.services import Services, StepReport
-
-_SMALLEST_DATABASE_BYTES = 512
-"""One page of SQLite's smallest size."""
 
 
 def collect_parts(services: Services, message: CollectMessage) -> StepReport:
@@ -39,7 +31,7 @@ def collect_parts(services: Services, message: CollectMessage) -> StepReport:
     paths = keys.TryKeys(org, run, message.task, message.attempt)
     part = store.read(services.bucket, keys.part(org, run, message.task), Part)
     if part is None:
-        delivery = _delivery(services, task, paths)
+        delivery = read_delivery(services, plan, task, paths)
         if delivery is None:
             return StepReport("nothing_delivered", org, run)
         if isinstance(delivery, Failure):
@@ -47,55 +39,6 @@ def collect_parts(services: Services, message: CollectMessage) -> StepReport:
         part = Part(task=message.task, attempt=message.attempt, manifest=delivery)
         part = store.create_once(services.bucket, keys.part(org, run, message.task), part)
     return _after_chunk(services, plan, part) if task.kind == "chunk" else _after_part(services, plan, part)
-
-
-def _delivery(services: Services, task: TaskPlan, paths: keys.TryKeys) -> Manifest | Failure | None:
-    """What a try delivered: a manifest whose objects are really there, the reason why not, or nothing yet."""
-    stored = services.bucket.get(paths.manifest)
-    if stored is not None:
-        try:
-            manifest = Manifest.model_validate_json(stored.body)
-        except ValidationError:
-            return _bad_delivery(services, paths, "its manifest is not readable")
-        problem = _problem(services, task, paths, manifest) or _stranger(services, paths, manifest)
-        return _bad_delivery(services, paths, problem) if problem else manifest
-    return store.read_failure(services.bucket, paths)
-
-
-def _problem(services: Services, task: TaskPlan, paths: keys.TryKeys, manifest: Manifest) -> str | None:
-    names = [delivered.name for delivered in manifest.delivered]
-    if task.kind == "chunk" and names != ["candidates.bin"]:
-        return "it holds no candidates, or more than them"
-    if task.kind != "chunk" and manifest.changed != ("contacts.db" in names):
-        return "its manifest contradicts itself"
-    if not set(names) <= set(DELIVERIES[task.kind]):
-        return "it holds what was not asked for"
-    if any(delivered.size_bytes < 1 for delivered in manifest.delivered):
-        return "it is empty"
-    for delivered in manifest.delivered:
-        if delivered.name == "contacts.db" and delivered.size_bytes < _SMALLEST_DATABASE_BYTES:
-            return f"{delivered.name} is too small to be a database"
-        if not _stands(services, paths, delivered):
-            return f"{delivered.name} is not what its manifest says"
-    return None
-
-
-def _stranger(services: Services, paths: keys.TryKeys, manifest: Manifest) -> str | None:
-    """A manifest that names no files, or none that differ, would pass for another run's or try's by its contents."""
-    claim = store.read_claim(services.bucket, paths)
-    claimed = claim is not None and claim.token == manifest.token
-    return None if claimed else "its manifest is not by the machine that claimed the try"
-
-
-def _stands(services: Services, paths: keys.TryKeys, delivered: Delivered) -> bool:
-    info = services.bucket.head(paths.delivered(delivered.name))
-    return info is not None and (info.etag, info.size_bytes) == (delivered.etag, delivered.size_bytes)
-
-
-def _bad_delivery(services: Services, paths: keys.TryKeys, problem: str) -> Failure:
-    """Note in error.json what is wrong with a delivery, so that the try is over for everybody."""
-    failure = Failure(kind="bad_delivery", message=f"The machine delivered something unusable: {problem}.")
-    return store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
 
 
 def _after_failure(services: Services, plan: Plan, paths: keys.TryKeys, failure: Failure) -> StepReport:
@@ -133,8 +76,12 @@ def _after_chunk(services: Services, plan: Plan, part: Part) -> StepReport:
 
 
 def _after_part(services: Services, plan: Plan, part: Part) -> StepReport:
-    """The part that decides is there: the result, or the brake."""
+    """The part that decides is there: the result, or the brake, or what a person said before."""
     reasons = brake_reasons(services, plan, part)
+    cancelled = store.read_cancellation(services.bucket, plan.org, plan.run)
+    if cancelled is not None:
+        decide(services, plan, cancelled.failure, part, part.attempt)
+        return StepReport("cancelled", plan.org, plan.run, {"try": part.attempt, "by": cancelled.by})
     held = Failure(kind="held", message=held_sentence(reasons)) if reasons else None
     decide(services, plan, held, part, part.attempt)
     facts: dict[str, object] = {"try": part.attempt, "changed": part.manifest.changed}

@@ -6,7 +6,8 @@ date from the event, but for a catch-up. Reading trusts nothing: every index, da
 
 import numpy as np
 
-from mailtide.machine.chunks.columns import Cursor, UnreadableError, pack
+from mailtide.contracts.candidates import UnreadableError
+from mailtide.machine.chunks.columns import Cursor, pack
 from mailtide.rules.candidates import Rows
 from mailtide.rules.columns import NO_CODE, NO_DATE, NO_STATE, Bool, Int32, Int64
 from mailtide.rules.config import Rules

@@ -4,9 +4,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mailtide.contracts import TaskDocument
+from mailtide.contracts.candidates import Block, PartHeader, write_candidates
 from mailtide.database.read_chunk import ChunkRead
 from mailtide.machine.chunks.blocks import BlockCodec, write_contacts
-from mailtide.machine.chunks.part import Block, PartHeader, compress, write_part
+from mailtide.machine.chunks.part import compress
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import days_since_epoch
 from mailtide.rules.decide import CHUNK_CONTACTS, split_contacts
@@ -64,7 +65,7 @@ def propose_chunk(document: TaskDocument, rules: Rules, read: ChunkRead, threads
         blocks=tuple(block for block, _, _, _ in made),
     )
     return Candidates(
-        data=write_part(header, [stored for _, stored, _, _ in made]),
+        data=write_candidates(header, [stored for _, stored, _, _ in made]),
         header=header,
         candidates=sum(rows for _, _, rows, _ in made),
         missed=sum(rows for _, _, _, rows in made),

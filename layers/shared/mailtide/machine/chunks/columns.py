@@ -8,6 +8,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from mailtide.contracts.candidates import UnreadableError
 from mailtide.rules.columns import Int64
 
 _HEAD = struct.Struct("<BQ")
@@ -18,10 +19,6 @@ HEAD_BYTES = _HEAD.size
 MAX_WIDTH = 8
 
 type UInt64 = NDArray[np.uint64]
-
-
-class UnreadableError(Exception):
-    """The bytes are not what they should be; `str(error)` says how, as the end of a sentence."""
 
 
 def pack(values: NDArray[np.signedinteger] | UInt64) -> bytes:

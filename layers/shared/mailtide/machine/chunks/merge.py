@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mailtide.contracts import TaskDocument
+from mailtide.contracts.candidates import PartFrame, PartHeader, UnreadableError, read_candidates
 from mailtide.errors import BadPartError
 from mailtide.machine.chunks.blocks import BlockCodec, most_sections, read_contacts
-from mailtide.machine.chunks.columns import Cursor, UnreadableError
-from mailtide.machine.chunks.part import Part, check_header, check_lengths, decompress, read_part
+from mailtide.machine.chunks.columns import Cursor
+from mailtide.machine.chunks.part import check_lengths, decompress
 from mailtide.rules.assemble import Chunk
 from mailtide.rules.columns import Outcome, Related
 from mailtide.rules.config import Rules
@@ -74,18 +75,18 @@ def read_parts(
     """
     sources, _ = list_sources(related, rules, days_since_epoch(document.as_of))
     digest = digest_of(sources)
-    read: list[tuple[str, Part]] = []
+    read: list[tuple[str, PartFrame]] = []
     for task, data in parts:
         with naming(task):
-            part = read_part(data)
-            check_header(part.header, document, task, rules.sha256, digest)
+            part = read_candidates(data)
+            _check_header(part.header, document, task, rules.sha256, digest)
             check_lengths(part.header, most_sections(sources, rules))
             _check_follows(read[-1][1] if read else None, part)
         read.append((task, part))
     if not read or read[-1][1].header.last_id is not None:
         raise BadPartError("The chunks do not reach the last contact.")
 
-    def contacts_of(item: tuple[str, Part, int]) -> tuple[People, Cursor]:
+    def contacts_of(item: tuple[str, PartFrame, int]) -> tuple[People, Cursor]:
         task, part, index = item
         with naming(task):
             block = part.header.blocks[index]
@@ -120,7 +121,18 @@ def read_parts(
     )
 
 
-def _check_follows(before: Part | None, part: Part) -> None:
+def _check_header(
+    header: PartHeader, document: TaskDocument, task: str, rules_sha256: str, sources_sha256: str
+) -> None:
+    """Whether these are the candidates that this merge waits for. Raises UnreadableError."""
+    header.check(run=document.run, task=task, as_of=document.as_of, source=document.source)
+    if header.rules_sha256 != rules_sha256:
+        raise UnreadableError("they are of other rules")
+    if header.sources_sha256 != sources_sha256:
+        raise UnreadableError("they are of other campaigns")
+
+
+def _check_follows(before: PartFrame | None, part: PartFrame) -> None:
     """Whether a part begins where the one before it ends. Raises UnreadableError."""
     header = part.header
     if before is None:
@@ -138,7 +150,7 @@ def _check_follows(before: Part | None, part: Part) -> None:
 
 
 def _check_contacts(
-    read: list[tuple[str, Part]], items: list[tuple[str, Part, int]], people: People, lows: list[int]
+    read: list[tuple[str, PartFrame]], items: list[tuple[str, PartFrame, int]], people: People, lows: list[int]
 ) -> None:
     """Whether the ids ascend over all blocks, lie in their chunks, and are as many eligible ones as counted."""
     eligible: Counter[str] = Counter()
