@@ -19,7 +19,14 @@ CONCURRENT = timedelta(seconds=5)
 """A machine that is created while its run is being ended may be missing in done.json."""
 MACHINES_FAIL = {
     *("crash_on_boot", "exit_code", "out_of_memory", "kill", "hang", "vanish", "slow_boot", "hidden", "memory_limit"),
-    *("machine killed at a request", "late delivery", "garbage manifest", "foreign manifest", "foreign part"),
+    *(
+        "machine killed at a request",
+        "late delivery",
+        "garbage manifest",
+        "foreign manifest",
+        "foreign part",
+        "spoiled part",
+    ),
     *(
         "delivery overwritten",
         "slow",

@@ -14,6 +14,7 @@ from tests.chaos.draw import AGAIN, DEMAND, EXPIRE, UPLOAD, Script
 from tests.chaos.look import Look
 from tests.chaos.rules import Kind
 from tests.chaos.uploads import make
+from tests.support.spoiled_parts import with_header, with_raw
 
 
 @dataclass
@@ -114,8 +115,14 @@ class Deeds:
                 return self._foreign_manifest(paths)
             case "delivery overwritten":
                 return self._overwrite(paths, body)
+            case _ if not paths.task.startswith("chunk"):
+                return None
+            case "foreign part":
+                return self._with_candidates(paths, body, self._foreign_part(paths))
             case _:
-                return self._foreign_part(paths, body)
+                own = self.look.body(paths.delivered("candidates.bin"))
+                # Only the merge reads so far.
+                return self._with_candidates(paths, body, with_raw(own, lambda raw: raw[:-8]))
 
     def _foreign_manifest(self, paths: keys.TryKeys) -> bytes | None:
         for entry in self.look.listed(keys.RUNS):
@@ -131,16 +138,18 @@ class Deeds:
         self.look.s3.put_object(Bucket=self.look.bucket, Key=key, Body=b"something else " * 100)
         return body
 
-    def _foreign_part(self, paths: keys.TryKeys, body: bytes) -> bytes | None:
-        """Candidates of another chunk or run under a manifest that fits them."""
+    def _foreign_part(self, paths: keys.TryKeys) -> bytes:
+        """Candidates of another chunk or run; where there are none, its own with another run's name."""
         own = paths.delivered("candidates.bin")
         others = [entry["Key"] for entry in self.look.listed(keys.RUNS) if entry["Key"].endswith("/candidates.bin")]
         others = [key for key in others if key != own]
+        return self.look.body(others[0]) if others else with_header(self.look.body(own), run="f" * 20)
+
+    def _with_candidates(self, paths: keys.TryKeys, body: bytes, candidates: bytes) -> bytes:
+        """Put candidates in the place of those delivered, and give them a manifest that fits."""
+        key = paths.delivered("candidates.bin")
+        etag = self.look.s3.put_object(Bucket=self.look.bucket, Key=key, Body=candidates)["ETag"].strip('"')
+        facts = {"etag": etag, "size_bytes": len(candidates), "sha256": hashlib.sha256(candidates).hexdigest()}
         manifest = json.loads(body)
-        if not paths.task.startswith("chunk") or not others:
-            return None
-        stolen = self.look.body(others[0])
-        etag = self.look.s3.put_object(Bucket=self.look.bucket, Key=own, Body=stolen)["ETag"].strip('"')
-        facts = {"etag": etag, "size_bytes": len(stolen), "sha256": hashlib.sha256(stolen).hexdigest()}
         manifest["delivered"][0] |= facts
         return json.dumps(manifest).encode()

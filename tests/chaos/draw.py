@@ -1,7 +1,7 @@
 """From a seed to a scenario: organisations, their uploads, and what goes wrong meanwhile."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Literal
 
@@ -24,6 +24,8 @@ UPLOAD, EXPIRE, AGAIN, DEMAND = (
     "demand during a run",
 )
 DEEDS = (UPLOAD, EXPIRE, AGAIN, DEMAND)
+REDELIVERED: tuple[Role, ...] = ("plan", "launch", "collect", "finish")
+CYCLE = 5
 _EFFECTS: Mapping[Role, int] = {"plan": 5, "launch": 3, "collect": 3, "finish": 11, "watch": 3, "machine": 4}
 """About as many requests with an effect as a call of each makes for one run."""
 
@@ -115,6 +117,10 @@ def draw(seed: int) -> Scenario:
     ]
     fly += [random.choice(API)(random) for _ in range(random.choice((0, 0, 1, 1, 2, 3)))]
     silent = family == "silent"
+    due = Random(f"chaos due {seed}")
+    if not silent:
+        certain_scripts, certain_rules, certain_fly = _certain(due, seed, scripts)
+        scripts, rules, fly = certain_scripts, rules + certain_rules, fly + certain_fly
     lost = EVENTS if silent else tuple(name for name in EVENTS if random.random() < 0.25)
     return Scenario(
         seed=seed,
@@ -124,9 +130,42 @@ def draw(seed: int) -> Scenario:
         fly=tuple(fly),
         lost=lost,
         lost_for_s=None if silent else round(random.uniform(1, 12), 1),
-        redelivered=random.choice(FUNCTIONS) if not silent and random.random() < 0.2 else None,
-        storm=not silent and random.random() < 0.25,
+        redelivered=_redelivered(seed) if not silent and seed % CYCLE == 4 else None,
+        storm=not silent and seed % CYCLE == 3,
     )
+
+
+def _certain(
+    random: Random, seed: int, scripts: tuple[Script, ...]
+) -> tuple[tuple[Script, ...], list[Rule], list[RequestFault | MachineFault]]:
+    """What chance alone would hardly ever bring about: each seed gets one kind, in turn, so that it does strike."""
+    first, *others = scripts
+    first = replace(first, uploads=(_chunked(random), *first.uploads[1:]), at_once=1)
+    own = {"org": first.org}
+    rules: list[Rule] = []
+    fly: list[RequestFault | MachineFault] = []
+    match seed % CYCLE:
+        case 0:
+            rules = [Rule("deed before", "collect", first.org, "effect", deed=DEMAND)]
+        case 1:
+            # The watcher looks at a machine that takes its time.
+            fly = [faults.SlowBoot(metadata=own, delay_s=5), faults.NotFound(action="get", count=2)]
+        case 2:
+            rules = [
+                Rule("foreign part", "machine", first.org, "chunk manifest", 1),
+                Rule("spoiled part", "machine", first.org, "chunk manifest", 2),
+            ]
+        case 4:
+            rules = [Rule("slow", _redelivered(seed), first.org, delay_s=3)]
+    return (first, *others), rules, fly
+
+
+def _redelivered(seed: int) -> Role:
+    return REDELIVERED[seed // CYCLE % len(REDELIVERED)]
+
+
+def _chunked(random: Random) -> Upload:
+    return Upload(random.randint(300, 400), random.randint(1, 27))
 
 
 def _script(random: Random, org: str) -> Script:

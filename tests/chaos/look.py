@@ -2,7 +2,9 @@
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -144,6 +146,19 @@ class Look:
             for message in found:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                 yield DeadLetter(name, message["Body"])
+
+    def carried_out(self, function: str, since: datetime) -> Counter[tuple[str, str]]:
+        """How often a function wrote of each message and organisation what it had done."""
+        logs = self.cloud.client("logs")
+        found: Counter[tuple[str, str]] = Counter()
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=f"/aws/lambda/{function}", startTime=int(since.timestamp() * 1000)
+        )
+        for event in (event for page in pages for event in page["events"]):
+            with suppress(ValueError, KeyError, TypeError):
+                line = json.loads(event["message"])
+                found[line["message_id"], line["org"]] += 1
+        return found
 
     def forget(self, org: str) -> None:
         """Delete an organisation's objects, all versions of them: the watcher looks at every organisation there is."""

@@ -177,6 +177,7 @@ class Play:
         found = self._organisations()
         self.struck.update(self.stage.book.struck)
         self.struck.update(self._lost())
+        self.struck["message redelivered"] += self._redelivered()
         self.struck.update(self._of_fly())
         self.struck.update(self._clocks(found))
         return Facts(
@@ -217,6 +218,13 @@ class Play:
                 entry["Key"].endswith(suffixes) and self._began <= entry["LastModified"] <= until for entry in entries
             )
         return counted
+
+    def _redelivered(self) -> int:
+        """Messages that the function whose queue hides nothing for long has carried out more than once."""
+        if self.scenario.redelivered is None:
+            return 0
+        carried_out = self.look.carried_out(self.stage.name(self.scenario.redelivered), self._began)
+        return sum(count - 1 for (_, org), count in carried_out.items() if org in self.orgs)
 
     def _of_fly(self) -> Counter[str]:
         counted = Counter(

@@ -26,13 +26,16 @@ type Kind = Literal[
     "garbage manifest",
     "foreign manifest",
     "foreign part",
+    "spoiled part",
     "delivery overwritten",
 ]
 """500, 503, 409 and the cuts: what S3 and networks do. kill: SIGKILL for the caller before the request has taken effect, or
 after. lost race: another writer is first, so that S3 itself answers 412. deed: a person or another part does something at this
-very moment. The last five are machines that deliver what they should not."""
+very moment. The last six are machines that deliver what they should not."""
 
-type Which = Literal["any", "effect", "read", "conditional", "fenced", "source", "delivery", "manifest"]
+type Which = Literal[
+    "any", "effect", "read", "conditional", "fenced", "source", "delivery", "manifest", "chunk manifest"
+]
 """effect: not a read. conditional: If-Match or If-None-Match. fenced: lock.json or latest.json with If-Match."""
 
 DELIVERED = ("/contacts.db", "/candidates.bin")
@@ -67,8 +70,9 @@ class Seen:
                 return self.name.startswith("orgs/") and self.name.endswith("/contacts.db") and not effect
             case "delivery":
                 return self.method == "PUT" and self.name.endswith(DELIVERED)
-            case "manifest":
-                return self.method == "PUT" and self.name.endswith("/manifest.json")
+            case "manifest" | "chunk manifest":
+                task = "" if which == "manifest" else "/tasks/chunk-"
+                return self.method == "PUT" and self.name.endswith("/manifest.json") and task in self.name
             case _:
                 return True
 

@@ -33,7 +33,7 @@ def queue_function(*accepted: type[Contract]) -> Handler:
             message = parse(record.body)
             if message is not None and not isinstance(message, accepted):
                 raise ValueError(f"This function takes no {message.kind!r} messages.")
-            _write_down(carry_out(services(), message))
+            _write_down(carry_out(services(), message), record.message_id)
         except Exception as error:
             logger.exception("failed", extra={"message_id": record.message_id, "error": type(error).__name__})
             raise
@@ -48,7 +48,8 @@ def queue_function(*accepted: type[Contract]) -> Handler:
     return cast("Handler", handler)
 
 
-def _write_down(reports: list[StepReport]) -> None:
+def _write_down(reports: list[StepReport], message_id: str) -> None:
     for report in reports:
-        logger.info(report.action, extra={"org": report.org, "run": report.run, **report.details})
+        about = {"message_id": message_id, "org": report.org, "run": report.run}
+        logger.info(report.action, extra={**about, **report.details})
         metrics.add_metric(name=report.action, unit=MetricUnit.Count, value=1)
