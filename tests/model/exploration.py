@@ -86,7 +86,7 @@ class Rest:
         for number, run in enumerate(state.runs):
             if run.marker and run.planned and run.result is None and run.done is None:
                 failed_before = any(other.source == run.source and other.done == "failed" for other in state.runs)
-                result = "failure" if failed_before else "output"
+                result = "failure" if failed_before or run.rejected else "output"
                 runs = (*state.runs[:number], run._replace(result=result), *state.runs[number + 1 :])
                 state = state._replace(runs=runs)
             elif run.marker:
@@ -109,7 +109,7 @@ class Rest:
 
 def _alone(state: State) -> State:
     return state._replace(
-        latest=state.latest._replace(etag=0), processes=(None,), starts=0, customer=0, thefts=0, timers=0
+        latest=state.latest._replace(etag=0), processes=(None,), starts=0, customer=0, thefts=0, timers=0, cancels=0
     )
 
 
@@ -143,11 +143,19 @@ def _check_standing(state: State) -> None:
 def main() -> int:
     """Explore with the given budgets; 1 when a promise is broken."""
     parser = argparse.ArgumentParser(description="Explore the protocol of runs.")
-    for name, default in {"starts": 4, "uploads": 1, "thefts": 1, "timers": 1, "limit": 1_000_000}.items():
+    for name, default in {
+        "starts": 4,
+        "uploads": 1,
+        "thefts": 1,
+        "timers": 1,
+        "cancels": 0,
+        "limit": 1_000_000,
+    }.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--mutation", default="")
     given = parser.parse_args()
-    start = first_state(starts=given.starts, uploads=given.uploads, thefts=given.thefts, timers=given.timers)
+    names = ("starts", "uploads", "thefts", "timers", "cancels")
+    start = first_state(**{name: getattr(given, name) for name in names})
     began_s = time.monotonic()
     found = explore(Protocol(given.mutation), start, limit=given.limit)
     seen = "all" if found.complete else "not all"

@@ -2,7 +2,8 @@
 
 One organisation. A process is one call of a use case, one request to the bucket a step; it may die between any two, which is
 also what a lost answer comes to. Processes are started in any order and any number of times (events twice, late or never),
-within a budget. The customer uploads new content, or the first again, or restores the first version; locks expire at any moment.
+within a budget. A person may cancel an open run. The customer uploads new content, or the first again, or restores the first
+version; locks expire at any moment.
 
 The known gap: a version that is restored, date and all, in the instant between a call's look, which missed it, and its
 done.json. The run is then called superseded though a second call of it may publish. The model leaves that instant out.
@@ -21,6 +22,7 @@ from tests.model.protocol_state import (
     Version,
     abort,
     expected_output,
+    is_superseding,
     output,
     release_lock,
     take_lock,
@@ -45,6 +47,7 @@ MUTATIONS = (
     "leaves the intents of others",
     "writes over an unfinished record",
     "no second look after the lock",
+    "a cancellation ends the run itself",
 )
 """Rules that a protocol may break, to show that the search would see it."""
 
@@ -62,6 +65,7 @@ class Protocol:
         for slot, process in enumerate(state.processes):
             if process is None:
                 yield from self._starts(state, slot)
+                yield from self._cancellations(state, slot)
             else:
                 yield from self.step(state, slot, process)
                 yield with_process(state, slot, None)
@@ -69,12 +73,12 @@ class Protocol:
     def _surroundings(self, state: State) -> Iterator[State]:
         if state.customer:
             number = state.writes + 1
-            restored = set() if any(map(_is_superseding, state.processes)) else {("A", 1)}
+            restored = set() if any(map(is_superseding, state.processes)) else {("A", 1)}
             for version in ({("A", number), ("ABCD"[state.writes % 4], number)} | restored) - {state.source}:
                 yield state._replace(source=version, writes=number, customer=state.customer - 1)
         for number, run in enumerate(state.runs):
             if run.planned and run.result is None and run.done is None:
-                for result in ("output", "unchanged", "failure"):
+                for result in ("failure",) if run.rejected else ("output", "unchanged", "failure"):
                     yield with_run(state, number, result=result)
 
     def _starts(self, state: State, slot: int) -> Iterator[State]:
@@ -91,6 +95,12 @@ class Protocol:
                 yield with_process(fewer, slot, Process("finish", number))
         if state.latest.intent is not None:
             yield with_process(fewer, slot, Process("watch", -1))
+
+    def _cancellations(self, state: State, slot: int) -> Iterator[State]:
+        fewer = state._replace(cancels=state.cancels - 1)
+        for number, run in enumerate(state.runs if state.cancels else ()):
+            if run.marker:
+                yield with_process(fewer, slot, Process("cancel", number))
 
     def step(self, state: State, slot: int, process: Process) -> Iterator[State]:
         """The next request of one process, with everything that it may meet."""
@@ -350,6 +360,23 @@ class Protocol:
                 state, slot, p._replace(at="settle", seen=state.latest, upload=intent[1], back="watch: end")
             )
 
+    def _cancel(self, state: State, slot: int, p: Process) -> Iterator[State]:
+        """The command and, when it was in time, the call of finish_run that goes by cancel.json."""
+        run = state.runs[p.run]
+        match p.at:
+            case "cancel":
+                decided = run.done is not None or run.result is not None
+                yield with_process(state, slot, None if decided else p._replace(at="cancel: plan"))
+            case "cancel: plan":
+                planned = state if run.planned else with_run(state, p.run, planned=True, rejected=True)
+                yield with_process(planned, slot, p._replace(at="cancel: result"))
+            case "cancel: result":
+                if self.mutation == "a cancellation ends the run itself":
+                    ended = with_run(state, p.run, done=run.done or "failed")
+                else:
+                    ended = with_run(state, p.run, result=run.result or "failure")
+                yield with_process(ended, slot, None)
+
     def _tail(self, state: State, slot: int, p: Process) -> Iterator[State]:
         if p.at == "tail":
             yield with_process(release_lock(state, p.run), slot, p._replace(at="tail: marker"))
@@ -369,9 +396,3 @@ def _back(p: Process) -> Process | None:
     if p.back == "watch: end":
         return None
     return p._replace(at="finish: latest", back="", upload=-1)
-
-
-def _is_superseding(p: Process | None) -> bool:
-    """Whether a process has seen that its version is gone, and has not yet written so."""
-    steps = {"plan: supersede", "finish: replaced?", "finish: fence"}
-    return p is not None and (p.at in steps or (p.at == "finish: done" and p.ending == "superseded"))

@@ -31,6 +31,8 @@ class Run(NamedTuple):
     result: str | None = None
     done: str | None = None
     published: bool = False
+    rejected: bool = False
+    """Its plan says that it launches nothing: it was cancelled before it had one."""
 
 
 class Process(NamedTuple):
@@ -66,15 +68,18 @@ class State(NamedTuple):
     customer: int
     thefts: int
     timers: int
+    cancels: int = 0
 
 
 class Broken(AssertionError):  # noqa: N818 - the word of the field
     """A promise is broken."""
 
 
-def first_state(*, processes: int = 2, starts: int = 4, uploads: int = 2, thefts: int = 1, timers: int = 1) -> State:
+def first_state(
+    *, processes: int = 2, starts: int = 4, uploads: int = 2, thefts: int = 1, timers: int = 1, cancels: int = 0
+) -> State:
     """The customer's first upload stands; nothing else does."""
-    return State(("A", 1), 1, Latest(), None, (), (), (None,) * processes, starts, uploads, thefts, timers)
+    return State(("A", 1), 1, Latest(), None, (), (), (None,) * processes, starts, uploads, thefts, timers, cancels)
 
 
 def finishing_state(*, processes: int = 2, starts: int = 2, uploads: int = 2, timers: int = 0) -> State:
@@ -136,3 +141,9 @@ def abort(state: State, upload: int) -> State:
     if state.uploads[upload][1] != "open":
         return state
     return state._replace(uploads=with_upload(state, upload, "aborted"))
+
+
+def is_superseding(p: Process | None) -> bool:
+    """Whether a process has seen that its version is gone, and has not yet written so."""
+    steps = {"plan: supersede", "finish: replaced?", "finish: fence"}
+    return p is not None and (p.at in steps or (p.at == "finish: done" and p.ending == "superseded"))

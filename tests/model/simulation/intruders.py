@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from mailtide.contracts import PlanMessage, TickMessage
+from mailtide.errors import InputError
 from mailtide.runs import keys
+from mailtide.runs.cancel import cancel
 from tests.model.simulation.databases import database
 from tests.model.simulation.drive import ORG, settle, upload
 from tests.model.simulation.invariants import Monitor, at_rest, check_end, check_quiet
@@ -112,10 +114,31 @@ def _demand(behaviour: Behaviour, as_of: date | None) -> Callable[[World, Worker
     return story
 
 
+def _cancelled(world: World, victim: Worker) -> None:
+    """A person ends whatever is open, and finish_run is called at once, and again when all is at rest."""
+    del victim
+    for info in list(world.bucket.list(keys.OPEN)):
+        cancel_open(world, info.key)
+    to_rest(world)
+
+
+def cancel_open(world: World, marker: str) -> bool:
+    """Cancel the run of a marker; False when it was too late for that."""
+    _, org, run = marker.split("/")
+    try:
+        cancel(world.bucket, world.queues, org, run, by="ana", reason="Wrong file", now=world.clock.now())
+    except InputError as error:
+        world.log.append(f"ana: {error}")
+        return False
+    world.log.append(f"ana cancels {run} of {org}")
+    return True
+
+
 STORIES: dict[str, Callable[[World, Worker], None]] = {
     "only the watcher": _nothing,
     "the same message again": _same_message,
     "the lock expires": _lock_expires,
+    "it is cancelled": _cancelled,
     "a new upload": _new_upload,
     "the same upload again": _same_again,
     "another upload, then the old content": _there_and_back,

@@ -170,6 +170,9 @@ def check_end(world: World, monitor: Monitor) -> None:
         _check_announcements(world, ended)
         _check_publications(world, org, monitor, ended)
         _check_standing(world, org, ended)
+        for run, (_, done) in ended.items():
+            if done.cancelled is not None and (done.status != "failed" or done.published_etag is not None):
+                raise Violation(f"run {run} was cancelled and ended as {done.status}")
 
 
 def _endings(world: World, org: str) -> dict[str, tuple[Plan | None, Done]]:

@@ -18,6 +18,7 @@ from mailtide.contracts import PlanMessage, TickMessage, WatchMessage
 from mailtide.runs import keys
 from tests.model.simulation.databases import database
 from tests.model.simulation.drive import run_late, settle
+from tests.model.simulation.intruders import cancel_open
 from tests.model.simulation.invariants import Monitor, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
 from tests.model.simulation.steps import Fault
@@ -150,7 +151,7 @@ class Walk:
     def _disturb(self) -> None:
         """Messages twice, out of order or never; the watcher and the timer in between; late effects; refusals."""
         world, random = self.world, self.random
-        match random.randrange(8):
+        match random.randrange(9):
             case 0 | 1:
                 world.queues.send(WatchMessage())
             case 2:
@@ -165,6 +166,8 @@ class Walk:
             case 6:
                 world.machines.refusing = not world.machines.refusing and self._chance(0.3)
                 world.machines.hidden.clear()
+            case 7:
+                self._cancel()
             case _:
                 self._demand()
 
@@ -182,6 +185,12 @@ class Walk:
         self.world.queues.send(
             PlanMessage(org=self.random.choice(ORGS), trigger="demand", as_of=as_of, request_id=request)
         )
+
+    def _cancel(self) -> None:
+        """A person ends an open run; perhaps the message that tells finish_run is never sent."""
+        markers = [info.key for info in self.world.bucket.list(keys.OPEN)]
+        if markers and cancel_open(self.world, self.random.choice(markers)) and self._chance(0.3):
+            self.world.queues.waiting.pop()
 
     def _customer(self, org: str) -> None:
         """New content, the same again, what we published, an old version back, garbage, or nothing."""

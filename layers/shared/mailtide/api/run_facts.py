@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from mailtide.api.kept import KeptObjects
 from mailtide.contracts import (
+    Cancellation,
     Contract,
     Done,
     Failure,
@@ -52,6 +53,7 @@ class RunFacts:
     result: Result | None
     done: Done | None
     verdict: Verdict | None
+    cancellation: Cancellation | None
     tries: tuple[Try, ...]
 
 
@@ -88,6 +90,7 @@ class RunReader:
             result=self._once(keys.result(org, run), Result) if "result.json" in objects else None,
             done=done,
             verdict=self.verdict(org, run) if "verdict.json" in objects else None,
+            cancellation=self._once(keys.cancel(org, run), Cancellation) if "cancel.json" in objects else None,
             tries=tuple(self._tries(objects.values())),
         )
 

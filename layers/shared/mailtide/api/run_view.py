@@ -11,7 +11,8 @@ from mailtide.runs import store
 
 type State = Literal["planning", "launching", "working", "finishing", "published", "failed", "held", "superseded"]
 type TryState = Literal["queued", "starting", "working", "delivered", "failed"]
-type Action = Literal["retry", "approve", "reject"]
+type Action = Literal["cancel", "retry", "approve", "reject"]
+type Verdict = Literal["approved", "rejected", "cancelled"]
 
 DOWNLOADS = {
     "contacts.db": "The database as this run delivered it",
@@ -40,8 +41,8 @@ class RunLine(BaseModel):
     contacts: int | None = Field(default=None, description="Counted by the pass; estimated before it.")
     tries: int = 0
     usd: float | None = Field(default=None, description="What it cost, about.")
-    verdict: Literal["approved", "rejected"] | None = Field(
-        default=None, description="What a person said of a held run."
+    verdict: Verdict | None = Field(
+        default=None, description="What a person said of a held run, or that somebody ended this one."
     )
 
 
@@ -112,7 +113,7 @@ class RunView(RunLine):
 def line_of(done: Done, verdict: bool | None = None) -> RunLine:
     """An ended run. verdict: whether a held one was approved."""
     opened = next((step.at for step in done.steps if step.name == "opened"), None)
-    word: Literal["approved", "rejected"] | None = None
+    word: Verdict | None = "cancelled" if done.cancelled is not None else None
     if verdict is not None:
         word = "approved" if verdict else "rejected"
     return RunLine(
@@ -136,16 +137,24 @@ def open_line(facts: RunFacts) -> RunLine:
     plan, marker = facts.plan, facts.marker
     failures = [one.failure.message for one in facts.tries if one.failure]
     estimate = plan.inspection.contacts_estimate if plan and plan.inspection else None
+    cancelled = facts.cancellation if _may_end(facts) else None
     return RunLine(
         org=facts.org,
         run=facts.run,
         state=_open_state(facts),
         as_of=plan.as_of if plan else marker.as_of if marker else None,
         opened_at=plan.opened_at if plan else marker.opened_at if marker else None,
-        reason=failures[-1] if failures else None,
+        reason=cancelled.failure.message if cancelled else failures[-1] if failures else None,
         contacts=estimate,
         tries=max((one.paths.attempt for one in facts.tries), default=0),
+        verdict="cancelled" if cancelled else None,
     )
+
+
+def _may_end(facts: RunFacts) -> bool:
+    """Whether a person's word counts: nothing was decided before it."""
+    failure = facts.result.failure if facts.result else None
+    return facts.result is None or (failure is not None and failure.kind == "cancelled")
 
 
 def view_of(facts: RunFacts, present: SourceRef | None) -> RunView:
@@ -167,7 +176,7 @@ def view_of(facts: RunFacts, present: SourceRef | None) -> RunView:
 def _open_state(facts: RunFacts) -> State:
     if facts.plan is None:
         return "planning"
-    if facts.result is not None or facts.plan.rejected is not None:
+    if facts.result is not None or facts.plan.rejected is not None or facts.cancellation is not None:
         return "finishing"
     return "working" if any(one.launch for one in facts.tries) else "launching"
 
@@ -284,7 +293,9 @@ def deciding_try(facts: RunFacts) -> Try | None:
 
 
 def _actions(facts: RunFacts, present: SourceRef | None) -> tuple[Action, ...]:
-    status = facts.done.status if facts.done else None
+    if facts.done is None:
+        return ("cancel",) if facts.marker and not facts.result and not facts.cancellation else ()
+    status = facts.done.status
     if status == "failed" and present is not None:
         return ("retry",)
     if status != "held" or facts.verdict is not None:

@@ -1,4 +1,4 @@
-"""POST /v1/…: run now, retry, approve, reject: the use cases of the command line."""
+"""POST /v1/…: run now, cancel, retry, approve, reject: the use cases of the command line."""
 
 import secrets
 from collections.abc import Callable
@@ -8,15 +8,16 @@ from http import HTTPStatus
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Header
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header
 from pydantic import BaseModel, Field
 
 from mailtide.api.problems import ProblemError, answer
 from mailtide.api.resolver import ApiRouter, documented
-from mailtide.api.runs import OrgPath, RunPath
+from mailtide.api.runs import OrgPath, RunPath, facts_of
 from mailtide.bootstrap import bucket, queues
 from mailtide.errors import InputError
 from mailtide.runs import verdicts
+from mailtide.runs.cancel import cancel as end_unpublished
 from mailtide.runs.demand import retry, run_now
 from mailtide.serving import run_reader
 from mailtide.warmup.ids import ID_PATTERN
@@ -58,6 +59,31 @@ def start(
     request_id = f"api-{sha256(named.encode()).hexdigest()[:24]}" if idempotency_key else f"api-{secrets.token_hex(12)}"
     _carried_out(lambda: run_now(bucket(), queues(), org, request_id=request_id))
     return answer(Ordered(org=org, request_id=request_id, note=f"A run of {org} is queued."))
+
+
+class Why(BaseModel):
+    """What a person gives with an order."""
+
+    reason: str | None = Field(default=None, max_length=300, description="One line, kept with the run.")
+
+
+@router.post(
+    "/v1/runs/<org>/<run>/cancel",
+    summary="Cancel an open run",
+    operation_id="cancelRun",
+    tags=["runs"],
+    responses=documented(Ordered, description="It ends without being published.", refusals=_REFUSALS),
+)
+def cancel(
+    org: OrgPath, run: RunPath, why: Annotated[Why | None, Body(description="Why; may be left out.")] = None
+) -> Response[str]:
+    """Its machines are destroyed, its database stays as it is. A run whose outcome is decided goes on. The first word counts."""
+    facts_of(router, org, run)
+    reason = " ".join((why.reason or "").split()) if why else ""
+    by = router.caller.token_name
+    now = datetime.now(UTC)
+    _carried_out(lambda: end_unpublished(bucket(), queues(), org, run, by=by, reason=reason or None, now=now))
+    return answer(Ordered(org=org, note=f"Run {run} is cancelled: it ends in a moment, and nothing is published."))
 
 
 @router.post(

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("mailtide.cli.run:run", "Start a run on demand."),
     "runs": (
         "mailtide.cli.runs:runs",
-        "List and show runs; retry one that failed, approve or reject one that is held.",
+        "List, show and follow runs; cancel, retry, approve or reject one.",
     ),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",

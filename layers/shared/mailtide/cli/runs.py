@@ -1,7 +1,6 @@
 """`mailtide runs`: how runs ended, and what becomes of those that are held."""
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mailtide.cli.cloud import check_org, cloud_command
-from mailtide.contracts import RUN_PATTERN
+from mailtide.cli.runs_cancel import cancel
+from mailtide.cli.which_run import checked_run
 from mailtide.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ _LISTED = {"org", "run", "status", "as_of", "finished_at", "reason", "changed", 
 
 @click.group()
 def runs() -> None:
-    """List runs, show one, retry one that failed, and approve or reject one that is held."""
+    """List runs, show one, follow or cancel one that is open, retry one that failed, decide about one that is held."""
+
+
+runs.add_command(cancel)
 
 
 @runs.command(name="list")
@@ -66,7 +69,7 @@ def show(org: str, run: str, as_json: bool) -> None:
     from mailtide.bootstrap import bucket
     from mailtide.runs import store
 
-    done = store.read_done(bucket(), check_org(org), _checked_run(run))
+    done = store.read_done(bucket(), check_org(org), checked_run(run))
     if done is None:
         raise InputError(f"The organisation {org!r} has no ended run {run}.")
     if as_json:
@@ -88,7 +91,7 @@ def approve(org: str, run: str, as_json: bool) -> None:
     from mailtide.bootstrap import bucket, queues
     from mailtide.runs import verdicts
 
-    request_id = verdicts.approve(bucket(), queues(), check_org(org), _checked_run(run), now=datetime.now(UTC))
+    request_id = verdicts.approve(bucket(), queues(), check_org(org), checked_run(run), now=datetime.now(UTC))
     facts = {"org": org, "run": run, "request_id": request_id}
     click.echo(json.dumps(facts) if as_json else f"Run {run} is approved; a run of {org} that publishes it is queued.")
 
@@ -106,7 +109,7 @@ def reject(org: str, run: str, as_json: bool) -> None:
     from mailtide.bootstrap import bucket
     from mailtide.runs import verdicts
 
-    verdicts.reject(bucket(), check_org(org), _checked_run(run), now=datetime.now(UTC))
+    verdicts.reject(bucket(), check_org(org), checked_run(run), now=datetime.now(UTC))
     click.echo(json.dumps({"org": org, "run": run}) if as_json else f"Run {run} is rejected; nothing was published.")
 
 
@@ -123,15 +126,9 @@ def retry(org: str, run: str, as_json: bool) -> None:
     from mailtide.bootstrap import bucket, queues
     from mailtide.runs.demand import retry as make_again
 
-    request_id = make_again(bucket(), queues(), check_org(org), _checked_run(run))
+    request_id = make_again(bucket(), queues(), check_org(org), checked_run(run))
     facts = {"org": org, "run": run, "request_id": request_id}
     click.echo(json.dumps(facts) if as_json else f"A run of {org} in the place of {run} is queued.")
-
-
-def _checked_run(run: str) -> str:
-    if not re.fullmatch(RUN_PATTERN, run):
-        raise InputError(f"{run!r} is not the id of a run: 20 hexadecimal digits (mailtide runs list ORG shows them).")
-    return run
 
 
 def _row(done: "Done") -> dict[str, object]:

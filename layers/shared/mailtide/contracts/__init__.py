@@ -22,7 +22,17 @@ from mailtide.contracts.base import (
     new_token,
 )
 from mailtide.contracts.calibration import Calibration, MachineFigures, Sample
-from mailtide.contracts.endings import Cost, Done, MachineUse, Result, RunFinished, Shared, Step, Verdict
+from mailtide.contracts.endings import (
+    Cancellation,
+    Cost,
+    Done,
+    MachineUse,
+    Result,
+    RunFinished,
+    Shared,
+    Step,
+    Verdict,
+)
 from mailtide.contracts.feedback import (
     FEEDBACK_KEEP_DAYS,
     MAX_FEEDBACK_BYTES,
@@ -89,6 +99,7 @@ __all__ = [
     "TASK_PATTERN",
     "Baseline",
     "Calibration",
+    "Cancellation",
     "ChangesetLink",
     "Claim",
     "CollectMessage",

@@ -64,6 +64,22 @@ class Shared(Contract):
     etag: str
 
 
+class Cancellation(Contract):
+    """runs/{org}/{run}/cancel.json: a person wants this run to end unpublished."""
+
+    token: str = Field(default_factory=new_token)
+    by: str = Field(min_length=1, max_length=100)
+    """Who said so: a user of the command line, or the name of a token."""
+    reason: str | None = Field(default=None, max_length=300)
+    decided_at: datetime
+
+    @property
+    def failure(self) -> Failure:
+        """What ends the run."""
+        why = f": {self.reason.rstrip('.')}." if self.reason else "."
+        return Failure(kind="cancelled", message=f"Cancelled by {self.by}{why}")
+
+
 class Done(Contract):
     """runs/{org}/{run}/done.json: how the run ended."""
 
@@ -73,6 +89,8 @@ class Done(Contract):
     status: Literal["superseded"] | Handled
     reason: str | None = None
     """One sentence unless published."""
+    cancelled: Cancellation | None = None
+    """Of a failed run that a person ended."""
     changed: bool = False
     published_etag: str | None = None
     sync: SyncMode = "replace"

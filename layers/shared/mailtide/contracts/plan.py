@@ -46,6 +46,7 @@ class Failure(Contract):
         "launch_refused",
         "bad_delivery",
         "held",
+        "cancelled",
         "internal",
     ]
     message: str

@@ -5,6 +5,7 @@ from mailtide.errors import StaleWriteError
 from mailtide.runs import lock, store
 from mailtide.runs.brake import baseline_of
 from mailtide.runs.calibration import learn
+from mailtide.runs.cancel import decide_cancelled
 from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.feedback import note_folded
 from mailtide.runs.publish import confirm_unchanged
@@ -29,6 +30,8 @@ def finish_run(services: Services, message: FinishMessage) -> StepReport:
         return _tail_again(services, done)
     plan = store.read_plan(services.bucket, org, run)
     result = store.read_result(services.bucket, org, run)
+    if result is None:
+        plan, result = decide_cancelled(services, org, run, plan)
     if plan is None or result is None:
         return StepReport("nothing_to_finish", org, run)
     if lock.take(services, org, run) is None:

@@ -115,6 +115,11 @@ def verdict(org: str, run: str) -> str:
     return f"{RUNS}{org}/{run}/verdict.json"
 
 
+def cancel(org: str, run: str) -> str:
+    """A person's word that an open run is to end unpublished."""
+    return f"{RUNS}{org}/{run}/cancel.json"
+
+
 def tasks(org: str, run: str, task: str = "") -> str:
     """The folder of all tries of a task; of all tasks without one."""
     return f"{RUNS}{org}/{run}/tasks/{task}{'/' if task else ''}"

@@ -6,7 +6,19 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from mailtide.contracts import Claim, Contract, Done, Failure, Latest, OpenMarker, Plan, Result, SourceRef, TryError
+from mailtide.contracts import (
+    Cancellation,
+    Claim,
+    Contract,
+    Done,
+    Failure,
+    Latest,
+    OpenMarker,
+    Plan,
+    Result,
+    SourceRef,
+    TryError,
+)
 from mailtide.errors import StaleWriteError
 from mailtide.ports import Bucket
 from mailtide.runs import keys
@@ -88,6 +100,11 @@ def read_result(bucket: Bucket, org: str, run: str) -> Result | None:
 def read_done(bucket: Bucket, org: str, run: str) -> Done | None:
     """done.json."""
     return read(bucket, keys.done(org, run), Done)
+
+
+def read_cancellation(bucket: Bucket, org: str, run: str) -> Cancellation | None:
+    """cancel.json."""
+    return read(bucket, keys.cancel(org, run), Cancellation)
 
 
 def read_failure(bucket: Bucket, paths: keys.TryKeys) -> Failure | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from mailtide.contracts import Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step, TaskPlan
+from mailtide.contracts import Cancellation, Cost, Done, Handled, Launch, MachineUse, Part, Plan, Result, Step, TaskPlan
 from mailtide.errors import MailtideError
 from mailtide.machines import MachineInfo
 from mailtide.ports import ObjectInfo
@@ -35,6 +35,7 @@ def done_of(
         run=plan.run,
         status=status,
         reason=reason,
+        cancelled=_cancellation(services, plan, result),
         changed=status == "published" and manifest is not None and manifest.changed,
         published_etag=published_etag,
         sync=plan.sync,
@@ -48,6 +49,12 @@ def done_of(
         tries=max((use.attempt for use in machines), default=result.tries),
         finished_at=services.clock.now(),
     )
+
+
+def _cancellation(services: Services, plan: Plan, result: Result) -> Cancellation | None:
+    if result.failure is None or result.failure.kind != "cancelled":
+        return None
+    return store.read_cancellation(services.bucket, plan.org, plan.run)
 
 
 def _machines(services: Services, plan: Plan, result: Result, parts: dict[str, Part]) -> tuple[MachineUse, ...]:

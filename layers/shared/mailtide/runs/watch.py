@@ -44,6 +44,9 @@ def _watch_run(services: Services, org: str, run: str) -> StepReport | None:
     done = store.read_done(services.bucket, org, run)
     if done is not None:
         return _finish(services, org, run) if _stalled(services, done.finished_at) else None
+    cancelled = store.read_cancellation(services.bucket, org, run)
+    if cancelled is not None and _stalled(services, cancelled.decided_at):
+        return _finish(services, org, run)
     plan = store.read_plan(services.bucket, org, run)
     if plan is None:
         return _replan(services, marker)

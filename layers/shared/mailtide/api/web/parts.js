@@ -6,7 +6,7 @@ import { path } from "./net.js";
 
 const TONES = {
   published: "good", complete: "good", healthy: "good", delivered: "good", on_track: "good", approved: "good",
-  failed: "bad", critical: "bad", failing: "bad", unusable: "bad", rejected: "soft",
+  failed: "bad", critical: "bad", failing: "bad", unusable: "bad", rejected: "soft", cancelled: "soft",
   held: "warn", degraded: "warn", behind: "warn", paused: "warn",
   superseded: "soft", queued: "soft", packaged: "soft", own: "soft", changed: "warn",
 };
@@ -90,10 +90,13 @@ const SENTENCES = [
 
 export function progress(run) {
   const place = STATES[run.state];
+  const said = run.verdict === "cancelled"
+    ? `${run.reason} It ends without being published.`
+    : `${SENTENCES[place]}${run.reason ? ` The last try failed: ${run.reason}` : ""}`;
   return h("div", { class: "progress" },
     h("ol", { "aria-label": "Steps" }, STEPS.map((name, number) =>
       h("li", { class: number < place ? "past" : number === place ? "now" : "", "aria-current": number === place ? "step" : null }, name))),
-    h("p", null, SENTENCES[place], run.reason ? ` The last try failed: ${run.reason}` : ""));
+    h("p", null, said));
 }
 
 export const counted = (count, one, many) => `${number(count)} ${count === 1 ? one : many || `${one}s`}`;

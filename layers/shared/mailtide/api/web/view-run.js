@@ -12,7 +12,7 @@ export const load = ([org, run], signal) => get(`v1/runs/${path(org, run)}`, sig
 
 export const everyMs = (run) => (run.state in STATES ? 2000 : 20000);
 
-const WORDS = { retry: "Retry", approve: "Approve", reject: "Reject" };
+const WORDS = { cancel: "Cancel run", retry: "Retry", approve: "Approve", reject: "Reject" };
 
 export function render(run) {
   const open = run.state in STATES;
@@ -21,7 +21,7 @@ export function render(run) {
     title(`Run of ${run.org}`, chip(run.state), run.verdict ? chip(run.verdict) : null),
     open ? progress(run) : run.reason ? alarm(run.reason) : null,
     run.actions.length
-      ? h("p", { class: "buttons" }, run.actions.map((act) => button(WORDS[act], act, { org: run.org, run: run.run }, act === "reject" ? "" : "primary")))
+      ? h("p", { class: "buttons" }, run.actions.map((act) => button(WORDS[act], act, { org: run.org, run: run.run }, act === "reject" || act === "cancel" ? "" : "primary")))
       : null,
     facts(run, open),
     section("Timeline", timeline(run.steps, open)),
