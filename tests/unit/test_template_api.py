@@ -48,6 +48,7 @@ RIGHTS = {
         "runs/*/result.json",
         "runs/*/done.json",
         "runs/*/verdict.json",
+        "runs/*/cancel.json",
         "runs/*/parts/*.json",
         "runs/*/tasks/*/launch.json",
         "runs/*/tasks/*/manifest.json",
@@ -55,7 +56,7 @@ RIGHTS = {
         "runs/*/tasks/*/contacts.db",
         "runs/*/tasks/*/schedule.*",
     ],
-    "s3:PutObject": ["warmup/control.json", "runs/*/verdict.json"],
+    "s3:PutObject": ["warmup/control.json", "runs/*/verdict.json", "runs/*/cancel.json"],
 }
 """Every right: it cannot read a mailbox's whole partition, open a secret of a mailbox, write into the ledger, read the addresses
 that machines are given, or write over a database."""
