@@ -80,6 +80,7 @@ check-layers: setup
 
 reference: setup  ## write the pages of the documentation that come from the code
 	@.venv/bin/python -m mailtide.cli.reference docs
+	@.venv/bin/python -m deploy.aws.rights docs
 
 pins: setup  ## write the pinned requirements anew from uv.lock and localstack/tools/*.in
 	@$(UV) $(EXPORT) --output-file layers/deps/requirements.txt
