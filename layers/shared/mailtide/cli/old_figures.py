@@ -39,6 +39,16 @@ class Claim:
         """One word."""
         return "reproduced" if self.is_reproduced else "corrected"
 
+    @property
+    def theirs_text(self) -> str:
+        """Theirs with its unit."""
+        return _range(self.theirs, self.unit)
+
+    @property
+    def ours_text(self) -> str:
+        """Ours with its unit."""
+        return _range(self.ours, self.unit)
+
 
 def claims(settings: Settings, speeds: Speeds) -> Iterator[Claim]:
     """Every figure, by document."""
@@ -164,3 +174,15 @@ def _name(size: MachineSize) -> str:
 
 def _both(value: float) -> tuple[float, float]:
     return value, value
+
+
+def _range(ends: tuple[float, float], unit: str) -> str:
+    low, high = (_number(end) for end in ends)
+    text = low if low == high else f"{low} to {high}"
+    return f"${text}" if unit == "$" else f"{text} {unit}".rstrip()
+
+
+def _number(value: float) -> str:
+    if value >= 1_000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.001 or not value else f"{value:.6f}".rstrip("0")

@@ -173,7 +173,7 @@ def _print_claims(console: Any, found: "list[Claim]") -> None:  # noqa: ANN401 -
         title = f"Figures of {document} and what is counted here"
         table = Table("figure", "theirs", "here", "", title=title, title_justify="left")
         for claim in (claim for claim in found if claim.document == document):
-            table.add_row(claim.what, _range(claim.theirs, claim.unit), _range(claim.ours, claim.unit), claim.verdict)
+            table.add_row(claim.what, claim.theirs_text, claim.ours_text, claim.verdict)
         console.print(table)
     reproduced = sum(claim.is_reproduced for claim in found)
     console.print(
@@ -190,18 +190,6 @@ def _claim_facts(claim: "Claim") -> dict[str, object]:
         "here": list(claim.ours),
         "verdict": claim.verdict,
     }
-
-
-def _range(ends: tuple[float, float], unit: str) -> str:
-    low, high = (_number(end) for end in ends)
-    text = low if low == high else f"{low} to {high}"
-    return f"${text}" if unit == "$" else f"{text} {unit}".rstrip()
-
-
-def _number(value: float) -> str:
-    if value >= 1_000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if value >= 0.001 or not value else f"{value:.6f}".rstrip("0")
 
 
 def _short(size: str) -> str:
