@@ -83,8 +83,7 @@ async def update(call: Call) -> Reply:
     await life.cut()
     if machine.gone:
         raise not_now("machine destroyed itself before the update")
-    machine.new_version(config)
-    machine.command = call.fleet.command_of(config)
+    call.fleet.change(machine, config)
     machine.record("update", machine.state, "user")
     if not call.body.get("skip_launch"):
         life.start()
@@ -211,6 +210,31 @@ async def cordon(call: Call) -> Reply:
     """Without services there is nothing to take out of a proxy."""
     call.leased()
     return _OK
+
+
+async def app_get(call: Call) -> Reply:
+    machines = call.fleet.machines(call.app, Filter(metadata={}))
+    volumes = call.fleet.volumes.of(call.app)
+    organization = {"name": "local", "slug": "local"}
+    facts = {"id": call.app, "name": call.app, "status": "deployed", "organization": organization}
+    return 200, facts | {"machine_count": len(machines), "volume_count": len(volumes)}
+
+
+async def volume_create(call: Call) -> Reply:
+    return 200, call.fleet.volumes.create(call.app, call.body).view()
+
+
+async def volume_list(call: Call) -> Reply:
+    return 200, [volume.view() for volume in call.fleet.volumes.of(call.app)]
+
+
+async def volume_get(call: Call) -> Reply:
+    return 200, call.fleet.volumes.get(call.app, call.path["volume_id"]).view()
+
+
+async def volume_delete(call: Call) -> Reply:
+    view = call.fleet.volumes.delete(call.app, call.path["volume_id"]).view()
+    return 200, view | {"state": "pending_destroy"}
 
 
 def _put_metadata(call: Call, changes: dict[str, str]) -> None:

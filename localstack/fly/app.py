@@ -49,6 +49,7 @@ class App:
                 Route("/_faults", self._remove, methods=["DELETE"]),
                 Route("/_faults/{fault_id}", self._remove, methods=["DELETE"]),
                 Route("/_machines", self._machines),
+                Route("/_volumes", self._volumes),
                 Route("/_requests", self._requests),
             ],
             lifespan=self._lifespan,
@@ -96,6 +97,10 @@ class App:
             }
             for machine in self._fleet.all()
         ]
+        return JSONResponse(rows)
+
+    async def _volumes(self, _: Request) -> Response:
+        rows = [v.view() | {"app": v.app, "folder": str(v.folder)} for v in self._fleet.volumes.all()]
         return JSONResponse(rows)
 
     async def _requests(self, _: Request) -> Response:

@@ -26,6 +26,11 @@ Action = Literal[
     "lease_release",
     "metadata",
     "cordon",
+    "app_get",
+    "volume_create",
+    "volume_list",
+    "volume_get",
+    "volume_delete",
 ]
 When = Literal["before", "after"]
 """Before or after the request has taken effect."""
@@ -91,7 +96,7 @@ class Unauthorized(_RequestFault):
 
 
 class NoCapacity(_RequestFault):
-    """No room for a create, in one of the API's four wordings."""
+    """No room for a create (or another action), in one of the API's four wordings."""
 
     kind: Literal["no_capacity"] = "no_capacity"
     action: Action | None = "create"
@@ -101,7 +106,8 @@ class NoCapacity(_RequestFault):
 
 
 class _MachineFault(_Fault):
-    """Strikes machines when they are created; machine_name: a shell pattern; metadata: pairs that it must have."""
+    """Strikes machines when they are created, or given other metadata by an update. machine_name: a shell pattern; metadata:
+    pairs that it must have."""
 
     machine_name: str = "*"
     metadata: dict[str, str] = {}
@@ -210,6 +216,10 @@ class FaultClient:
     def requests(self) -> list[dict[str, Any]]:
         """Every API request so far: action, method, path, query, status (null: none was sent), fault (its id)."""
         return self._rows("/_requests")
+
+    def volumes(self) -> list[dict[str, Any]]:
+        """Every volume that stands: id, app, name, attached_machine_id, and the folder that holds what is on it."""
+        return self._rows("/_volumes")
 
     def _rows(self, path: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._http.get(path).raise_for_status().json()

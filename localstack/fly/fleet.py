@@ -13,6 +13,7 @@ from localstack.fly.life import Life
 from localstack.fly.machine import Machine
 from localstack.fly.problems import ApiError, invalid, no_such_machine
 from localstack.fly.process import Nursery
+from localstack.fly.volumes import Volumes
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Fleet:
         self._faults = faults
         self._nursery = Nursery()
         self._lives: dict[str, Life] = {}
+        self.volumes = Volumes(self._nursery.directory / "volumes")
         log_dir.mkdir(parents=True, exist_ok=True)
 
     def create(self, app: str, body: dict[str, Any]) -> Machine:
@@ -53,7 +55,8 @@ class Fleet:
         self._check_name(app, name)
         faults = self._faults.for_machine(name, config.get("metadata") or {})
         machine = Machine(app, name, region, config, self._command(config), self._log_dir, faults)
-        life = self._lives[machine.id] = Life(machine, self._nursery)
+        self.volumes.attach(machine)
+        life = self._lives[machine.id] = Life(machine, self._nursery, self.volumes)
         machine.moved("created", "launch", "user")
         if not body.get("skip_launch"):
             # A moment later, so that the answer of the create still says "created", as Fly's does.
@@ -85,9 +88,18 @@ class Fleet:
             raise invalid(f"could not resolve image {image!r}; this server knows {sorted(self._images)}")
         return config | {"guest": checked_guest(config)}
 
-    def command_of(self, config: dict[str, Any]) -> list[str]:
-        """The command line of a configuration: the image's, with config.init over it."""
-        return self._command(config)
+    def change(self, machine: Machine, config: dict[str, Any]) -> None:
+        """Give a machine another configuration; what faults wait for its new metadata strike it."""
+        before = machine.config
+        machine.new_version(config)
+        try:
+            self.volumes.attach(machine)
+        except ApiError:
+            machine.config = before
+            raise
+        machine.command = self._command(config)
+        if machine.metadata != (before.get("metadata") or {}):
+            machine.faults = self._faults.for_machine(machine.name, dict(machine.metadata))
 
     async def close(self) -> None:
         """Kill every process."""

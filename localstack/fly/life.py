@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from localstack.fly.faults import (
 )
 from localstack.fly.machine import Machine, now
 from localstack.fly.process import Nursery, Process
+from localstack.fly.volumes import Volumes
 
 DEFAULT_MAX_RETRIES = 10
 _RESTART_PAUSE_S = 0.2
@@ -29,9 +31,10 @@ _RESTART_PAUSE_S = 0.2
 class Life:
     """Runs one machine's process for as long as the machine lives."""
 
-    def __init__(self, machine: Machine, nursery: Nursery) -> None:
+    def __init__(self, machine: Machine, nursery: Nursery, volumes: Volumes) -> None:
         self.machine = machine
         self._nursery = nursery
+        self._volumes = volumes
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop_requested = False
@@ -127,8 +130,10 @@ class Life:
         await asyncio.sleep(sum(fault.delay_s for fault in slow))
         machine.struck += [fault.kind for fault in slow]
         command, crashes = self._command()
+        # As the root file system of a machine is its image anew at each start.
         scratch = self._nursery.directory / machine.id
-        scratch.mkdir(exist_ok=True)
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
         limits = [fault.kind for fault in machine.faults if isinstance(fault, MemoryLimit)]
         machine.struck += limits
         limit = machine.memory_mb if limits else None
@@ -162,11 +167,17 @@ class Life:
             "PATH": os.defpath + ":/usr/local/bin",
             "HOME": str(scratch),
             "TMPDIR": str(scratch),
-            **(machine.config.get("env") or {}),
+            **self._own_env(),
             "FLY_MACHINE_ID": machine.id,
             "FLY_APP_NAME": machine.app,
             "FLY_REGION": machine.region,
         }
+
+    def _own_env(self) -> dict[str, str]:
+        """The configuration's, with the folder of a volume in the place of where the machine would see it."""
+        places = {path: str(folder) for path, folder in self._volumes.places(self.machine).items()}
+        given: dict[str, str] = self.machine.config.get("env") or {}
+        return {name: places.get(value, value) for name, value in given.items()}
 
     async def _strike(self, fault: MachineFault) -> None:
         effect = self._timed_effect(fault)

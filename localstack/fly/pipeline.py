@@ -112,6 +112,8 @@ class Pipeline:
             guest = (content.get("config") or {}).get("guest") or {}
             return Target(*seen, content.get("name") or "", content.get("region"), guest.get("memory_mb"))
         try:
+            if action == "volume_create":
+                return Target(*seen, content.get("name") or "", content.get("region"))
             machine = self.fleet.life(request.path_params["app_name"], request.path_params["machine_id"]).machine
         except (ApiError, KeyError):
             return Target(*seen)

@@ -5,6 +5,7 @@ from localstack.fly.api import Handler
 
 _APP = "/v1/apps/{app_name}/machines"
 _ONE = f"{_APP}/{{machine_id}}"
+_VOLUMES = "/v1/apps/{app_name}/volumes"
 
 ROUTES: list[tuple[str, str, str, Handler]] = [
     ("POST", _APP, "create", api.create),
@@ -28,6 +29,11 @@ ROUTES: list[tuple[str, str, str, Handler]] = [
     ("GET", f"{_ONE}/metadata/{{key}}", "metadata", api.metadata_key_get),
     ("POST", f"{_ONE}/metadata/{{key}}", "metadata", api.metadata_key_set),
     ("DELETE", f"{_ONE}/metadata/{{key}}", "metadata", api.metadata_key_delete),
+    ("GET", "/v1/apps/{app_name}", "app_get", api.app_get),
+    ("POST", _VOLUMES, "volume_create", api.volume_create),
+    ("GET", _VOLUMES, "volume_list", api.volume_list),
+    ("GET", f"{_VOLUMES}/{{volume_id}}", "volume_get", api.volume_get),
+    ("DELETE", f"{_VOLUMES}/{{volume_id}}", "volume_delete", api.volume_delete),
     ("POST", f"{_ONE}/cordon", "cordon", api.cordon),
     ("POST", f"{_ONE}/uncordon", "cordon", api.cordon),
 ]

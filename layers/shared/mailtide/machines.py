@@ -4,6 +4,7 @@ These are the values of the MachineHost port. The Fly Machines API behind it is 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -14,6 +15,11 @@ GONE_STATES = frozenset({"destroying", "destroyed"})
 
 IDLE_STATES = frozenset({"created", "stopped", "suspended", "failed"})
 """States of a machine that exists but runs nothing."""
+
+
+def same_image(found: str, wanted: str) -> bool:
+    """Whether a machine has the wanted image: a host may add the digest that a tag stood for."""
+    return found == wanted or found.partition("@")[0] == wanted
 
 
 class MachineSize(BaseModel):
@@ -51,8 +57,9 @@ class MachineRequest(BaseModel):
 class MachineInfo(BaseModel):
     """What the host says of one machine. Times are UTC, and None where the host does not tell.
 
-    size: None when the host left out the configuration. exit_code: of the latest exit, None before it or when unknown;
-    128 + n after signal n. oom_killed: whether the latest exit was the kernel's, for want of memory.
+    size: None when the host left out the configuration. started_at: the latest start. exit_code: of the latest exit since
+    then, None before it or when unknown; 128 + n after signal n. oom_killed: whether that exit was the kernel's, for want
+    of memory. version: changes with every change of what the machine is set up for. volume: id of the one it has.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +68,9 @@ class MachineInfo(BaseModel):
     name: str
     state: str
     region: str
+    version: str = ""
+    image: str = ""
+    volume: str | None = None
     size: MachineSize | None = None
     metadata: Mapping[str, str] = {}
     created_at: datetime | None = None
@@ -79,3 +89,30 @@ class MachineInfo(BaseModel):
     def running(self) -> bool:
         """Whether the machine runs, or is about to."""
         return not self.gone and self.state not in IDLE_STATES
+
+
+class Setup(BaseModel):
+    """What a machine that is kept is set up for: a task, a visit, or nothing.
+
+    command: instead of the image's own entry point; empty for that. env: left out of repr, since it holds presigned URLs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: Annotated[str, Field(min_length=1)]
+    size: MachineSize
+    env: Annotated[Mapping[str, str], Field(repr=False)] = {}
+    metadata: Mapping[str, str] = {}
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeInfo:
+    """A disk that outlasts the runs of a machine. machine_id: None while it belongs to none."""
+
+    id: str
+    name: str
+    region: str
+    size_gb: int
+    machine_id: str | None
+    created_at: datetime | None

@@ -57,7 +57,7 @@ def test_what_breaks_the_specification_is_refused(server: Running) -> None:
     wrong = httpx.post(url, headers=headers, json={"config": CONFIG | {"auto_destory": True}})
     assert wrong.status_code == 400
     assert "auto_destory" in wrong.json()["error"]
-    assert httpx.get(f"{server.base_url}/apps/a/volumes", headers=headers).status_code == 501
+    assert httpx.get(f"{server.base_url}/apps/a/secrets", headers=headers).status_code == 501
 
 
 def test_defaults_are_those_of_fly(api: httpx.Client) -> None:

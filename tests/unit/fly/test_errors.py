@@ -35,6 +35,7 @@ CASES: list[tuple[str, int, object, type[FlyError]]] = [
 ]
 
 TRANSIENT = {
+    errors.FlyLeaseHeldError,
     errors.FlyNoCapacityError,
     errors.FlyQuotaError,
     errors.FlyRateLimitedError,

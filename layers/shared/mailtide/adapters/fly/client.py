@@ -11,7 +11,17 @@ import httpx
 from pydantic import SecretStr, TypeAdapter
 
 from mailtide.adapters.fly.errors import FlyConflictError, FlyNotFoundError, FlyUnavailableError
-from mailtide.adapters.fly.models import CreateMachine, Lease, Machine, MachineEvent, WaitAnswer
+from mailtide.adapters.fly.models import (
+    App,
+    CreateMachine,
+    CreateVolume,
+    Lease,
+    Machine,
+    MachineEvent,
+    UpdateMachine,
+    Volume,
+    WaitAnswer,
+)
 from mailtide.adapters.fly.retry import RetryPolicy
 from mailtide.adapters.fly.wire import Ask, Timeouts, Wire
 
@@ -34,6 +44,10 @@ _MACHINES: TypeAdapter[list[Machine] | None] = TypeAdapter(list[Machine] | None)
 _EVENTS: TypeAdapter[list[MachineEvent] | None] = TypeAdapter(list[MachineEvent] | None)
 _LEASE = TypeAdapter(Lease)
 _WAIT = TypeAdapter(WaitAnswer)
+_APP = TypeAdapter(App)
+_VOLUME = TypeAdapter(Volume)
+_VOLUMES: TypeAdapter[list[Volume] | None] = TypeAdapter(list[Volume] | None)
+_AT_VOLUMES = "/volumes"
 _ANYTHING: TypeAdapter[Any] = TypeAdapter(Any)
 
 
@@ -120,10 +134,14 @@ class FlyClient:
     def start(self, machine_id: str, *, nonce: str | None = None) -> None:
         """Start a stopped machine; fine when it runs already. Raises FlyConflictError in any other state."""
         try:
-            self._retried(Ask("start", "POST", _path(machine_id, "start"), headers=_nonce(nonce)), _ANYTHING)
+            self.retry.call(lambda: self.start_once(machine_id, nonce=nonce))
         except FlyConflictError:
             if not self.get(machine_id).info.running:
                 raise
+
+    def start_once(self, machine_id: str, *, nonce: str | None = None) -> None:
+        """Start a machine by one request, whatever its outcome."""
+        self._wire.send(Ask("start", "POST", _path(machine_id, "start"), headers=_nonce(nonce)), _ANYTHING)
 
     def stop(self, machine_id: str, *, nonce: str | None = None) -> None:
         """Stop a machine by its stop signal; fine when it is stopped already."""
@@ -153,6 +171,32 @@ class FlyClient:
             self._retried(ask, _ANYTHING)
         except FlyNotFoundError:
             return
+
+    def update(self, machine_id: str, body: UpdateMachine, *, nonce: str | None = None) -> Machine:
+        """Replace the configuration of a stopped machine, which stays stopped. FlyConflictError when it has another version.
+
+        Not tried again after a lost answer: the version has changed then.
+        """
+        sent = body.model_dump(exclude_none=True)
+        ask = Ask("update", "POST", _path(machine_id), body=sent, headers=_nonce(nonce))
+        return self.retry.call(lambda: self._wire.send(ask, _MACHINE), unclear=False)
+
+    def show_app(self) -> App:
+        """The app itself. Raises FlyNotFoundError when there is none."""
+        return self._retried(Ask("app", "GET", place=""), _APP)
+
+    def create_volume(self, body: CreateVolume) -> Volume:
+        """Create a volume by one request; several may have one name. Raises FlyNoCapacityError without room."""
+        ask = Ask("volume", "POST", body=body.model_dump(exclude_none=True), place=_AT_VOLUMES)
+        return self.retry.call(lambda: self._wire.send(ask, _VOLUME), unclear=False)
+
+    def volumes(self) -> list[Volume]:
+        """All volumes of the app."""
+        return self._retried(Ask("volumes", "GET", place=_AT_VOLUMES), _VOLUMES) or []
+
+    def delete_volume(self, volume_id: str) -> None:
+        """Delete a volume and what is on it. Raises FlyConflictError while a machine has it, FlyNotFoundError when gone."""
+        self._retried(Ask("volume", "DELETE", _path(volume_id), place=_AT_VOLUMES), _ANYTHING)
 
     def _retried[T](self, ask: Ask, answer: TypeAdapter[T]) -> T:
         return self.retry.call(lambda: self._wire.send(ask, answer))

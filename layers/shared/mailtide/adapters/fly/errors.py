@@ -7,7 +7,7 @@ FlyError
 ├── FlyConflictError           409, 412: the machine is not in the state for this
 │   ├── FlyNameTakenError      409 already_exists: a live machine has the name
 │   ├── FlyHiddenError         the same, and the machine cannot be seen yet: also a TransientError
-│   └── FlyLeaseHeldError      409 on a lease: somebody else holds it
+│   └── FlyLeaseHeldError      409 on a lease: somebody else holds it; also a TransientError
 ├── FlyNoCapacityError         no room in this region for this size: also a TransientError
 │   └── FlyQuotaError          403 over quota: the organisation's own limit in this region is reached
 ├── FlyRateLimitedError        429: nothing was done; also a TransientError
@@ -59,8 +59,8 @@ class FlyHiddenError(FlyConflictError, TransientError):
     """A live machine has this name already, and for seconds after its creation nobody is shown which one."""
 
 
-class FlyLeaseHeldError(FlyConflictError):
-    """Somebody else holds the lease of this machine."""
+class FlyLeaseHeldError(FlyConflictError, TransientError):
+    """Somebody else holds the lease of this machine, and gives it back soon."""
 
 
 class FlyNoCapacityError(FlyError, TransientError):

@@ -10,7 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mailtide.machines import MachineInfo, MachineRequest, MachineSize
+from mailtide.machines import MachineInfo, MachineRequest, MachineSize, Setup, VolumeInfo
+
+CACHE_PATH = "/data"
+"""Where a machine finds its volume."""
 
 
 class _Request(BaseModel):
@@ -35,6 +38,19 @@ class Restart(_Request):
     policy: str = "no"
 
 
+class Mount(_Request):
+    """One of `config.mounts`: a volume by its id."""
+
+    volume: str
+    path: str = CACHE_PATH
+
+
+class Init(_Request):
+    """`config.init`: what is run in the place of the image's entry point."""
+
+    exec: tuple[str, ...]
+
+
 class CreateConfig(_Request):
     """`config` of a machine to create."""
 
@@ -44,6 +60,21 @@ class CreateConfig(_Request):
     metadata: dict[str, str] = {}
     auto_destroy: bool = True
     restart: Restart = Restart()
+    mounts: tuple[Mount, ...] | None = None
+    init: Init | None = None
+
+    @classmethod
+    def kept(cls, setup: Setup, volume: str | None) -> "CreateConfig":
+        """Of a machine that stops when its program ends, and stays."""
+        return cls(
+            image=setup.image,
+            guest=Guest(**setup.size.model_dump()),
+            env=dict(setup.env),
+            metadata=dict(setup.metadata),
+            auto_destroy=False,
+            mounts=(Mount(volume=volume),) if volume else None,
+            init=Init(exec=setup.command) if setup.command else None,
+        )
 
 
 class CreateMachine(_Request):
@@ -52,6 +83,7 @@ class CreateMachine(_Request):
     name: str
     region: str | None = None
     config: CreateConfig
+    skip_launch: bool | None = None
 
     @classmethod
     def of(cls, request: MachineRequest, region: str | None, size: MachineSize) -> "CreateMachine":
@@ -64,6 +96,24 @@ class CreateMachine(_Request):
             auto_destroy=request.auto_destroy,
         )
         return cls(name=request.name, region=region, config=config)
+
+
+class UpdateMachine(_Request):
+    """The body of an update; current_version: the version that it may replace. The machine is not started."""
+
+    config: CreateConfig
+    current_version: str
+    skip_launch: bool = True
+
+
+class CreateVolume(_Request):
+    """The body of a volume's creation. Without snapshots: what is on it can be fetched again, and is people's data."""
+
+    name: str
+    region: str
+    size_gb: int
+    encrypted: bool = True
+    auto_backup_enabled: bool = False
 
 
 class ExitEvent(_Answer):
@@ -116,6 +166,12 @@ class GuestAnswer(_Answer):
     memory_mb: int | None = None
 
 
+class MountAnswer(_Answer):
+    """One of `config.mounts` as Fly returns it."""
+
+    volume: str | None = None
+
+
 class ConfigAnswer(_Answer):
     """`config` as Fly returns it; the environment is not kept."""
 
@@ -123,6 +179,12 @@ class ConfigAnswer(_Answer):
     guest: GuestAnswer | None = None
     metadata: dict[str, str] | None = None
     auto_destroy: bool | None = None
+    mounts: list[MountAnswer] | None = None
+
+    @property
+    def volume(self) -> str | None:
+        """Id of the first volume."""
+        return next((mount.volume for mount in self.mounts or [] if mount.volume), None)
 
 
 class Machine(_Answer):
@@ -150,21 +212,68 @@ class Machine(_Answer):
         events = self.events or []
         config = self.config or self.incomplete_config or ConfigAnswer()
         last = last_exit(events)
+        if last is not None and last.timestamp < max(_last_ms(events, "start"), _last_ms(events, "update")):
+            last = None
         exited = last.exit if last else None
         return MachineInfo(
             id=self.id,
             name=self.name,
             state=self.state,
             region=self.region,
+            version=self.instance_id,
+            image=config.image or "",
+            volume=config.volume,
             size=_size_of(config.guest),
             metadata=config.metadata or {},
             created_at=self.created_at,
             updated_at=self.updated_at,
-            started_at=_first_start(events),
+            started_at=_last_start(events),
             stopped_at=(exited.exited_at or last.at) if last and exited else None,
             exit_code=exited.exit_code if exited else None,
             oom_killed=exited.oom_killed if exited else False,
         )
+
+    @property
+    def has_run(self) -> bool:
+        """Whether its program has ended since the machine was last set up."""
+        ended = last_exit(self.events or [])
+        return ended is not None and ended.timestamp >= _last_ms(self.events or [], "update")
+
+
+class Volume(_Answer):
+    """One volume as Fly describes it."""
+
+    id: str
+    name: str = ""
+    region: str = ""
+    size_gb: int = 0
+    state: str = ""
+    attached_machine_id: str | None = None
+    created_at: datetime | None = None
+
+    @field_validator("created_at", "attached_machine_id", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
+    @property
+    def info(self) -> VolumeInfo:
+        """The same in mailtide's own words."""
+        return VolumeInfo(
+            id=self.id,
+            name=self.name,
+            region=self.region,
+            size_gb=self.size_gb,
+            machine_id=self.attached_machine_id,
+            created_at=self.created_at,
+        )
+
+
+class App(_Answer):
+    """The app as Fly describes it."""
+
+    name: str
+    status: str = ""
 
 
 class Lease(_Answer):
@@ -197,9 +306,13 @@ def last_exit(events: Sequence[MachineEvent]) -> MachineEvent | None:
     return max(exits, key=lambda event: event.timestamp, default=None)
 
 
-def _first_start(events: Sequence[MachineEvent]) -> datetime | None:
+def _last_start(events: Sequence[MachineEvent]) -> datetime | None:
     times = [at for event in events if event.type == "start" and event.status == "started" and (at := event.at)]
-    return min(times, default=None)
+    return max(times, default=None)
+
+
+def _last_ms(events: Sequence[MachineEvent], kind: str) -> int:
+    return max((event.timestamp for event in events if event.type == kind), default=0)
 
 
 def _size_of(guest: GuestAnswer | None) -> MachineSize | None:

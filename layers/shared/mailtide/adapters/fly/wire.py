@@ -39,7 +39,8 @@ class BearerAuth(httpx.Auth):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request. action: its name in errors; path: below the app's machines; hold_s: how long the server may wait.
+    """One request. action: its name in errors; path: below the app's machines, or below `place`; hold_s: how long the
+    server may wait.
 
     Body and headers stay out of its repr: they hold presigned URLs and nonces.
     """
@@ -51,6 +52,7 @@ class Ask:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     headers: Mapping[str, str] | None = field(default=None, repr=False)
     hold_s: float = 0.0
+    place: str = "/machines"
 
 
 class Wire:
@@ -87,7 +89,7 @@ class Wire:
         try:
             return self._http.request(
                 ask.method,
-                f"/apps/{self._app}/machines{ask.path}",
+                f"/apps/{self._app}{ask.place}{ask.path}",
                 params=ask.query,
                 json=ask.body,
                 headers=ask.headers,
