@@ -5,7 +5,8 @@ import re
 from playwright.sync_api import Page, expect
 
 from mailtide.contracts import Done
-from tests.web.conftest import Open, World, look, shown
+from mailtide.runs import store
+from tests.web.conftest import Open, World, look, objects_of, shown
 
 LONG_MS = 90_000
 
@@ -53,6 +54,24 @@ def test_retry(world: World, open_page: Open) -> None:
     rows = page.get_by_role("region", name="Runs of lakeside").locator("tbody tr")
     expect(rows).to_have_count(2, timeout=LONG_MS)
     expect(rows.first).to_contain_text("failed")
+
+
+def test_cancel_keeps_the_reason_and_ends_the_run(world: World, open_page: Open) -> None:
+    """The run is told, whoever ends it is real."""
+    objects = objects_of(world)
+    source = store.read_source(objects.bucket, "northwind")
+    assert source is not None
+    plan = objects.working("northwind", 9, source)
+    page = open_page(view=f"#/runs/northwind/{plan.run}")
+    page.get_by_role("button", name="Cancel run").click()
+    dialog = page.get_by_role("dialog", name="Cancel this run?")
+    expect(dialog.get_by_role("button", name="Let it run")).to_be_focused()
+    dialog.get_by_label("Reason").fill("The <b>wrong</b> file.")
+    dialog.get_by_role("button", name="Cancel the run").click()
+    noted(page, f"Run {plan.run} is cancelled: it ends in a moment, and nothing is published.")
+    expect(page.get_by_role("button", name="Cancel run")).to_have_count(0)
+    expect(page.locator(".title .chip")).to_have_text(["failed", "cancelled"], timeout=LONG_MS)
+    expect(page.locator(".alarm").first).to_have_text("Cancelled by morning-look: The <b>wrong</b> file.")
 
 
 def test_reject_and_approve(world: World, open_page: Open) -> None:

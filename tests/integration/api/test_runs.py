@@ -162,7 +162,7 @@ def test_lists_hold_ones_own_alone(world: World) -> None:
         world.api.get(path, "acme", 403)
 
 
-@pytest.mark.parametrize("order", ["retry", "approve", "reject"])
+@pytest.mark.parametrize("order", ["cancel", "retry", "approve", "reject"])
 def test_orders_of_another_organisation_are_refused(world: World, order: str) -> None:
     for run in (world.failed.run, NOWHERE):
         answer = world.api.ask("POST", f"/v1/runs/acme/{run}/{order}", "harbor")
@@ -262,3 +262,28 @@ def test_a_marker_that_outlived_its_run_is_not_open(world: World) -> None:
     finally:
         world.api.deployed.bucket.delete(marker)
     assert states == ["published", "published", "failed"]
+
+
+def test_cancel(world: World) -> None:
+    """The last test: it makes an open run of its own."""
+    objects = RunObjects(world.api.deployed.bucket, NOW)
+    plan = objects.working("acme", 7, world.working.source)
+    path = f"/v1/runs/acme/{plan.run}"
+    assert world.api.get(path)["actions"] == ["cancel"]
+    too_long = world.api.ask("POST", f"{path}/cancel", "acme", json={"reason": "x" * 301})
+    assert too_long.status_code == 400
+    said = world.api.ask("POST", f"{path}/cancel", "acme", json={"reason": "The wrong\nfile."})
+    assert said.json()["note"] == f"Run {plan.run} is cancelled: it ends in a moment, and nothing is published."
+    assert ordered(world, f"{path}/cancel", "operator")["org"] == "acme"
+    after = world.api.get(path)
+    assert (after["state"], after["verdict"], after["actions"]) == ("finishing", "cancelled", [])
+    assert after["reason"] == "Cancelled by acme: The wrong file."
+    messages = world.api.deployed.sqs.receive_message(QueueUrl=world.api.run_queues["finish"], MaxNumberOfMessages=10)[
+        "Messages"
+    ]
+    assert {json.loads(message["Body"])["run"] for message in messages} == {plan.run}
+    refused = ordered(world, f"/v1/runs/acme/{world.published.run}/cancel", expect=409)
+    assert "it has ended as published" in refused["error"]
+    assert ordered(world, f"/v1/runs/acme/{NOWHERE}/cancel", expect=404) == {
+        "error": f"There is no run {NOWHERE} of acme."
+    }
