@@ -372,7 +372,7 @@ def test_variables_are_settings_and_defaults_agree() -> None:
 @pytest.mark.parametrize("function", [name for name in RUN_QUEUES if name != "SendWebhook"])
 def test_the_functions_of_runs_are_told_of_machines(function: str) -> None:
     own = _settings_told(FUNCTIONS[function]["Environment"]["Variables"])
-    assert len(own.keys() - OF_MACHINES) == (4 if function == "PlanRun" else 0)
+    assert len(own.keys() - OF_MACHINES) == {"PlanRun": 5, "LaunchMachine": 1}.get(function, 0)
     assert own.keys() >= OF_MACHINES
     _assert_defaults_agree(own)
 

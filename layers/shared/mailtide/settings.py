@@ -128,6 +128,12 @@ class Settings(StorageSettings):
     brake_min: int = Field(
         default=100, ge=0, le=1_000_000_000, description="Rows or contacts up to which a change never holds a run"
     )
+    max_mails_per_contact: int = Field(
+        default=100,
+        ge=1,
+        le=1_000_000,
+        description="Mails that campaigns and rules may ask for, on the average of the contacts; beyond it a run fails at once",
+    )
     size_table: tuple[SizeTier, ...] = Field(
         default=SIZE_TABLE, min_length=1, description="Machines and prices, as JSON"
     )

@@ -68,6 +68,8 @@ class TaskDocument(Contract):
     rules_sha256: str
     profile: Profile
     sync: SyncMode = "replace"
+    max_mails_per_contact: int | None = None
+    """On the average of the eligible contacts; beyond it the database is refused. None: whatever fits into the memory."""
     urls: TaskUrls
     parts: tuple[PartInput, ...] = ()
     """Of a merge: every chunk, ascending."""

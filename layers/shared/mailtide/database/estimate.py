@@ -13,7 +13,8 @@ from mailtide.database.btree import MAX_DEPTH, Page, TreeReader
 from mailtide.database.header import HEADER_BYTES, MISSING_WAL_WARNING, Header, read_header
 from mailtide.database.ranged import BlockCache, RangeReader, open_ranged
 from mailtide.database.schedules_schema import plan_preparation
-from mailtide.database.schema import read_schema
+from mailtide.database.schema import Schema, read_schema
+from mailtide.errors import DatabaseError
 
 _INTERIOR_SAMPLES = 16
 _LEAF_SAMPLES = 20
@@ -36,6 +37,8 @@ class DatabaseFacts:
     """First page of the b-tree of contacts."""
     ids_are_rowids: bool = False
     """Whether that b-tree is in the order of the contacts' ids."""
+    instances_estimate: int = 0
+    """Rows of campaign_instances."""
 
 
 def inspect_database(reader: RangeReader) -> DatabaseFacts:
@@ -65,7 +68,17 @@ def inspect_database(reader: RangeReader) -> DatabaseFacts:
         bytes_read=cache.bytes_read,
         contacts_root=root,
         ids_are_rowids=schema.contacts.rowid_alias == "id",
+        instances_estimate=_instances(cache, header, schema),
     )
+
+
+def _instances(cache: BlockCache, header: Header, schema: Schema) -> int:
+    """Damage is told by whoever reads the rows."""
+    table = schema.get("campaign_instances")
+    try:
+        return _Tree(cache, header).estimate(table.root_page) if table else 0
+    except DatabaseError:
+        return 0
 
 
 class _Tree:

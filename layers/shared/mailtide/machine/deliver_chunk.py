@@ -12,6 +12,7 @@ from mailtide.database.read_chunk import read_chunk
 from mailtide.machine.chunks.chunk import propose_chunk
 from mailtide.machine.chunks.report import ChunkReport
 from mailtide.machine.delivery import Delivery, Laps, Say, deliver
+from mailtide.machine.memory import limits_of
 from mailtide.machine.transfer import ObjectReader
 from mailtide.rules.config import load_rules
 
@@ -28,7 +29,7 @@ def deliver_chunk(client: httpx.Client, document: TaskDocument, folder: Path, sa
     fetch_s = round(min(file.fetch_s, whole_s), 3)
     say(f"fetched {file.bytes_read} of {file.size_bytes} bytes by {file.requests} requests in {fetch_s:.2f} s")
     start_s = time.monotonic()
-    made = propose_chunk(document, rules, read, task.threads)
+    made = propose_chunk(document, rules, read, task.threads, limits_of(document))
     decide_s = round(time.monotonic() - start_s, 3)
     say(
         f"proposed {made.candidates} mails for {made.header.eligible} of {made.header.rows} contacts in {decide_s:.2f} s"

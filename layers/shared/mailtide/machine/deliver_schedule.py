@@ -2,6 +2,7 @@
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from mailtide.machine.beside import deliver_all, earlier_changes, leave_for
 from mailtide.machine.chunks.prepare import MergePreparation
 from mailtide.machine.delivery import Delivery, Laps, Say
 from mailtide.machine.feedback import take_feedback
+from mailtide.machine.memory import limits_of
 from mailtide.machine.prepare import Prepare, prepare_whole
 from mailtide.machine.report import PassReport
 from mailtide.machine.schedule_pass import run_pass
@@ -79,12 +81,14 @@ def _pass(
     except BadPartError as error:
         warning = f"{str(error).removesuffix('.')}, so the merge's machine did the whole pass itself."
         say(warning)
-        report = one(prepare_whole)
-        return report.model_copy(update={"warnings": [*report.warnings, warning]})
+        report = one(_alone(document))
+        report.warnings.append(warning)
+        return report
 
 
 def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Prepare, BadPartError | None]:
     """Fetch the source to `path`, and beside it the parts of a merge; why they cannot be used, or None."""
+    alone = _alone(document)
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         parts = [pool.submit(_fetch_part, client, part) for part in document.parts]
         transfer.download(
@@ -96,12 +100,18 @@ def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Pr
             part_bytes=document.source_part_bytes,
         )
         if document.task.kind == "whole":
-            return prepare_whole, None
+            return alone, None
         names = (part.task for part in document.parts)
         try:
-            return MergePreparation(document, tuple(zip(names, (part.result() for part in parts), strict=True))), None
+            found = tuple(zip(names, (part.result() for part in parts), strict=True))
+            return MergePreparation(document, found, limits_of(document)), None
         except BadPartError as error:
-            return prepare_whole, error
+            return alone, error
+
+
+def _alone(document: TaskDocument) -> Prepare:
+    """Everything from the file."""
+    return partial(prepare_whole, limits=limits_of(document))
 
 
 def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:

@@ -7,9 +7,11 @@ from mailtide.database.bulk import Source
 from mailtide.database.read import read_inputs
 from mailtide.database.schema import Schema
 from mailtide.database.standing import Standing
+from mailtide.machine.memory import available_memory_bytes
 from mailtide.rules.columns import Int64, Outcome
 from mailtide.rules.config import Rules
 from mailtide.rules.decide import decide
+from mailtide.rules.volume import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +33,11 @@ type Prepare = Callable[[Source, Schema, Rules, int, int], Prepared]
 """From (file, schema, rules, as_of in days since 1970-01-01, threads). Raises DatabaseError."""
 
 
-def prepare_whole(source: Source, schema: Schema, rules: Rules, as_of: int, threads: int) -> Prepared:
-    """Everything from the file."""
+def prepare_whole(
+    source: Source, schema: Schema, rules: Rules, as_of: int, threads: int, limits: Limits | None = None
+) -> Prepared:
+    """Everything from the file. limits: None for what this machine's memory allows."""
+    limits = limits or Limits(memory_bytes=available_memory_bytes())
     read = read_inputs(source, schema, threads)
     return Prepared(
         ids=read.inputs.contacts.id,
@@ -40,5 +45,5 @@ def prepare_whole(source: Source, schema: Schema, rules: Rules, as_of: int, thre
         invalid_ids=read.invalid_ids,
         quality=read.quality,
         standing=read.standing,
-        decide=lambda: decide(read.inputs, rules, as_of, threads),
+        decide=lambda: decide(read.inputs, rules, as_of, threads, limits=limits),
     )

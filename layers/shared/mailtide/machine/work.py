@@ -15,7 +15,7 @@ import httpx
 from pydantic import ValidationError
 
 from mailtide.contracts import Claim, Failure, Manifest, TaskDocument, TaskKind, TryError
-from mailtide.errors import InputError, MailtideError, SourceChangedError, StaleWriteError
+from mailtide.errors import DatabaseMemoryError, InputError, MailtideError, SourceChangedError, StaleWriteError
 from mailtide.machine import transfer
 from mailtide.machine.deliver_chunk import deliver_chunk
 from mailtide.machine.deliver_schedule import deliver_schedule
@@ -102,6 +102,8 @@ def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Sa
 def _failure(error: Exception) -> Failure:
     """What error.json says. Only sentences of our own tree and of the system are shown; anything else is named
     by its class."""
+    if isinstance(error, DatabaseMemoryError):
+        return Failure(kind="out_of_memory", message=str(error))
     if isinstance(error, MemoryError):
         return Failure(kind="out_of_memory", message="The machine ran out of memory.")
     if isinstance(error, InputError):

@@ -11,11 +11,12 @@ import numpy as np
 from mailtide.rules.assemble import Chunk
 from mailtide.rules.columns import Inputs, Int32, Outcome
 from mailtide.rules.config import Rules
-from mailtide.rules.ground import lay_ground
+from mailtide.rules.ground import check_volume, lay_ground
 from mailtide.rules.handled import Handled
 from mailtide.rules.people import judge
 from mailtide.rules.propose import Proposer
 from mailtide.rules.settle import Progress, counted, settle, with_post_window
+from mailtide.rules.volume import NO_LIMITS, Limits
 
 CHUNK_CONTACTS = 1 << 16
 
@@ -26,13 +27,22 @@ def split_contacts(eligible: Int32, contacts: int) -> list[Int32]:
     return np.split(eligible, np.searchsorted(eligible, edges))
 
 
-def decide(inputs: Inputs, rules: Rules, as_of: int, threads: int = 1, progress: Progress | None = None) -> Outcome:
+def decide(
+    inputs: Inputs,
+    rules: Rules,
+    as_of: int,
+    threads: int = 1,
+    progress: Progress | None = None,
+    limits: Limits = NO_LIMITS,
+) -> Outcome:
     """The rows that should stand in email_schedules on the day `as_of` (days since 1970-01-01).
 
     threads: 1 or more; the rows are the same for any number. progress: called with a stage, the chunks done and their number.
+    DatabaseError when more could come of it than the limits allow.
     """
     people, skipped, mismatches = judge(inputs.contacts)
     ground = lay_ground(inputs, people, rules, as_of)
+    check_volume(ground, limits)
     handled = Handled(inputs, rules, ground.table)
     proposer = Proposer(ground, handled)
 

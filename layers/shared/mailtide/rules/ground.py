@@ -8,6 +8,7 @@ from mailtide.rules.config import Rules
 from mailtide.rules.dates import FIRST_DAY, LAST_DAY
 from mailtide.rules.people import People
 from mailtide.rules.sources import Codes, Names, Source, SourceTable, list_sources, tabulate
+from mailtide.rules.volume import Limits, check_mails, mails_without_campaigns
 from mailtide.rules.windows import StateWindows
 
 
@@ -43,6 +44,14 @@ def lay_ground(related: Related, people: People, rules: Rules, as_of: int) -> Gr
         windows=StateWindows(rules, people, names.reasons),
         instances_without_start=without_start,
     )
+
+
+def check_volume(ground: Ground, limits: Limits) -> None:
+    """Raise DatabaseError where more could come of the ground than the limits allow; follow-ups aside, which only follow
+    from mails that were sent."""
+    for_everybody = sum(source.everybody_on is not None for source in ground.table.sources)
+    contacts, each = len(ground.people.eligible), mails_without_campaigns(ground.rules) + for_everybody
+    check_mails(contacts * each + len(ground.related.targets.contact), contacts, limits)
 
 
 def digest_of(sources: list[Source]) -> str:

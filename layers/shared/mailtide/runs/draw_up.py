@@ -1,15 +1,21 @@
 """What a plan says: the rules, the inspection of the database by ranged reads, the machine and its price."""
 
+from datetime import date
+
 from mailtide.contracts import Failure, Inspection, OpenMarker, Plan, PublishedFile
 from mailtide.database.estimate import DatabaseFacts, inspect_database
+from mailtide.database.for_everybody import count_for_everybody
 from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
 from mailtide.ports import Bucket
 from mailtide.rules.config import Rules, load_rules
+from mailtide.rules.volume import Limits, check_mails, mails_without_campaigns, refusal_of
 from mailtide.runs import keys, store
 from mailtide.runs.cadence import local_date
 from mailtide.runs.feedback import plan_feedback
 from mailtide.runs.services import Services
 from mailtide.runs.share_out import BucketRanges, plan_tasks
+
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def draw_up(services: Services, marker: OpenMarker) -> Plan:
@@ -18,6 +24,7 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         rules_yaml = _read_rules_yaml(services.bucket, marker.org)
         rules = load_rules(rules_yaml)
         facts = _inspect(services.bucket, marker)
+        _check_volume(services, marker, rules, facts)
     except InputError as error:
         rules = read_rules_or_packaged(services.bucket, marker.org)
         rejected = Failure(kind="bad_input", message=str(error))
@@ -86,6 +93,22 @@ def _inspect(bucket: Bucket, marker: OpenMarker) -> DatabaseFacts:
         return inspect_database(BucketRanges.of(bucket, marker))
     except BudgetExceededError as error:
         raise DatabaseError("The database's schema is too large to be read at planning.") from error
+
+
+def _check_volume(services: Services, marker: OpenMarker, rules: Rules, facts: DatabaseFacts) -> None:
+    """Raise DatabaseError for campaigns that ask for too many mails. The machine looks too, and exactly; where the campaigns
+    cannot be read with few requests, it alone."""
+    limits = Limits(mails_per_contact=services.settings.max_mails_per_contact)
+    contacts, each = facts.contacts_estimate, mails_without_campaigns(rules)
+    if refusal_of(contacts * (each + facts.instances_estimate), contacts, limits) is None:
+        return
+    as_of = marker.as_of or local_date(services.clock.now(), rules.timezone)
+    try:
+        ranges = BucketRanges.of(services.bucket, marker)
+        for_everybody = count_for_everybody(ranges, facts.encoding, as_of.toordinal() - _EPOCH)
+    except BudgetExceededError:
+        return
+    check_mails(contacts * (each + for_everybody), contacts, limits)
 
 
 def _inspection(facts: DatabaseFacts) -> Inspection:

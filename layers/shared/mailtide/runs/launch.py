@@ -123,6 +123,7 @@ def _document(
         rules_sha256=plan.rules_sha256,
         profile=plan.profile,
         sync=plan.sync,
+        max_mails_per_contact=services.settings.max_mails_per_contact,
         urls=urls,
         parts=parts,
         feedback=_feedback(services, plan, task),

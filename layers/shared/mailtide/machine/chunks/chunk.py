@@ -11,9 +11,10 @@ from mailtide.machine.chunks.part import compress
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import days_since_epoch
 from mailtide.rules.decide import CHUNK_CONTACTS, split_contacts
-from mailtide.rules.ground import digest_of, lay_ground
+from mailtide.rules.ground import check_volume, digest_of, lay_ground
 from mailtide.rules.people import judge
 from mailtide.rules.propose import Proposer
+from mailtide.rules.volume import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +27,14 @@ class Candidates:
     missed: int
 
 
-def propose_chunk(document: TaskDocument, rules: Rules, read: ChunkRead, threads: int) -> Candidates:
-    """The candidates of the contacts that were read, as they are delivered."""
+def propose_chunk(
+    document: TaskDocument, rules: Rules, read: ChunkRead, threads: int, limits: Limits = NO_LIMITS
+) -> Candidates:
+    """The candidates of the contacts that were read, as they are delivered. DatabaseError beyond the limits."""
     contacts = read.inputs.contacts
     people, skipped, mismatches = judge(contacts)
     ground = lay_ground(read.inputs, people, rules, days_since_epoch(document.as_of))
+    check_volume(ground, limits)
     proposer, codec = Proposer(ground, None), BlockCodec(ground)
     parts = split_contacts(people.eligible, len(contacts)) if len(contacts) else []
 

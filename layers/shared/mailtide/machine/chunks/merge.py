@@ -18,12 +18,13 @@ from mailtide.rules.assemble import Chunk
 from mailtide.rules.columns import Outcome, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import days_since_epoch
-from mailtide.rules.ground import digest_of, lay_ground
+from mailtide.rules.ground import check_volume, digest_of, lay_ground
 from mailtide.rules.handled import Handled
 from mailtide.rules.people import People
 from mailtide.rules.propose import Proposals, leave_out_handled
 from mailtide.rules.settle import settle, with_post_window
 from mailtide.rules.sources import list_sources
+from mailtide.rules.volume import NO_LIMITS, Limits
 
 _REASONS = ("invalid_email", "suppressed", "no_state")
 
@@ -188,9 +189,13 @@ def _joined(blocks: list[People]) -> People:
     )
 
 
-def settle_parts(read: MergeRead, related: Related, rules: Rules, as_of: int, threads: int) -> Outcome:
-    """What `mailtide.rules.decide.decide` gives of the whole. as_of: days since 1970-01-01. Raises BadPartError."""
+def settle_parts(
+    read: MergeRead, related: Related, rules: Rules, as_of: int, threads: int, limits: Limits = NO_LIMITS
+) -> Outcome:
+    """What `mailtide.rules.decide.decide` gives of the whole. as_of: days since 1970-01-01. Raises BadPartError, and
+    DatabaseError when more could come of it than the limits allow."""
     ground = lay_ground(related, read.people, rules, as_of)
+    check_volume(ground, limits)
     handled = Handled(related, rules, ground.table)
     codec = BlockCodec(ground)
 

@@ -11,6 +11,7 @@ from mailtide.errors import BadPartError
 from mailtide.machine.chunks.merge import MergeRead, read_parts, settle_parts
 from mailtide.machine.prepare import Prepared, prepare_whole
 from mailtide.rules.config import Rules
+from mailtide.rules.volume import NO_LIMITS, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class MergePreparation:
 
     document: TaskDocument
     parts: tuple[tuple[str, bytes], ...]
+    limits: Limits = NO_LIMITS
 
     def __call__(self, source: Source, schema: Schema, rules: Rules, as_of: int, threads: int) -> Prepared:
         """Check the parts against the file, and read the rest from it. Raises BadPartError and DatabaseError.
@@ -34,13 +36,15 @@ class MergePreparation:
         if read.suppressions_sha256 != suppressions_sha256:
             if not self.document.feedback:
                 raise BadPartError("The chunks read other suppressions than those of the database.")
-            return prepare_whole(source, schema, rules, as_of, threads)
+            return prepare_whole(source, schema, rules, as_of, threads, self.limits)
         if read.rows != rows:
             raise BadPartError(f"The chunks hold {read.rows} rows of contacts, and the database {rows}.")
-        return _prepared(source, schema, rules, as_of, threads, read)
+        return _prepared(source, schema, rules, as_of, threads, read, self.limits)
 
 
-def _prepared(source: Source, schema: Schema, rules: Rules, as_of: int, threads: int, read: MergeRead) -> Prepared:
+def _prepared(
+    source: Source, schema: Schema, rules: Rules, as_of: int, threads: int, read: MergeRead, limits: Limits
+) -> Prepared:
     rest = read_related(source, schema, read.people.id, threads)
     quality = {name: read.quality.get(name, 0) + rest.quality.get(name, 0) for name in {*read.quality, *rest.quality}}
     return Prepared(
@@ -49,6 +53,6 @@ def _prepared(source: Source, schema: Schema, rules: Rules, as_of: int, threads:
         invalid_ids=read.invalid_ids,
         quality={name: count for name, count in sorted(quality.items()) if count},
         standing=rest.standing,
-        decide=lambda: settle_parts(read, rest.related, rules, as_of, threads),
+        decide=lambda: settle_parts(read, rest.related, rules, as_of, threads, limits),
         step="settle",
     )
