@@ -10,7 +10,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: setup  ## rules and pass against the reference on thousands of databases; 
 
 fuzz-files: setup  ## damaged and hostile databases against everything that opens one; MINUTES=5 TRIALS=… SEED=…
 	@.venv/bin/python -m tests.fuzz_files $(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
+
+fuzz-api: setup  ## requests that the OpenAPI document allows, and such that it does not; EXAMPLES=50 an operation
+	@MAILTIDE_API_EXAMPLES=$(or $(EXAMPLES),50) .venv/bin/pytest -q -rP tests/integration/api/test_schema.py
 
 chaos: setup  ## seeded scenarios of several organisations under faults on the deployed template; SEEDS=1-200, or a list
 	@.venv/bin/python -m tests.chaos --seeds $(or $(SEEDS),1-10)
