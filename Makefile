@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
+# Some images forbid bytecode; hundreds of processes would then compile what they import, each for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
 SETUP := sh localstack/setup.sh
 UV := UV_NO_CONFIG=1 .tools/uv/bin/uv
@@ -10,7 +12,7 @@ PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud test e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +33,13 @@ cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 	@.venv/bin/python -m localstack $(if $(PORT),--port $(PORT))
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
-test: lint  ## every check and every test
+test: setup check-layers  ## every check and every test
+	@$(MAKE) -j2 checks bytecode
 	@.venv/bin/pytest -q -n 4
+
+# Written once while mypy keeps the other core busy; four workers that begin at once would each write it. What fails here is said by the tests.
+bytecode:
+	@.venv/bin/pytest -q --collect-only >/dev/null 2>&1 || true
 
 e2e-web: setup .tools/web/.stamp  ## the page in a real browser against the deployed template; PICTURES=1 renews those of the documentation
 	@command -v chromium >/dev/null || { echo 'mailtide: the page is tested in Chromium, which is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
@@ -69,6 +76,9 @@ site: setup  ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/index.html'
 
 lint: setup check-layers  ## ruff, mypy, the template
+	@$(MAKE) checks
+
+checks:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
