@@ -26,6 +26,7 @@ class MemoryServices:
             bucket=self.bucket,
             queues=self.queues,
             machines=self.machines,
+            pool=self.machines,
             announcer=self.announcer,
             clock=self.clock,
             settings=self.settings,

@@ -13,6 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 GONE_STATES = frozenset({"destroying", "destroyed"})
 """States that a machine does not come back from."""
 
+CACHE_PATH = "/data"
+"""Where a machine finds its volume."""
+
 IDLE_STATES = frozenset({"created", "stopped", "suspended", "failed"})
 """States of a machine that exists but runs nothing."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mailtide.contracts import Message, RunFinished
-from mailtide.machines import MachineInfo, MachineRequest
+from mailtide.machines import MachineInfo, MachineRequest, Setup, VolumeInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +152,35 @@ class MachineHost(Protocol):
 
     def destroy(self, machine_id: str) -> None:
         """Stop and remove it now; it need not exist."""
+
+
+class MachinePool(Protocol):
+    """Machines of that host which are kept stopped between tasks."""
+
+    def check_app(self) -> str:
+        """Name of the app that owns the machines. FlyError when it is not there, or not ours."""
+
+    def add(
+        self, name: str, regions: tuple[str, ...], setup: Setup, *, volume_name: str, volume_gb: int
+    ) -> MachineInfo | None:
+        """A new stopped machine, with a volume unless volume_gb is 0; None when one of that name lives already."""
+
+    def hand_over(
+        self, machine_id: str, version: str, setup: Setup, *, otherwise: Setup | None = None
+    ) -> MachineInfo | None:
+        """Give a stopped machine another setup; with `otherwise` also start it, or give it that one if it cannot start.
+
+        None when it is not to be had in this version. Asked again with the same setup it goes on where it was, and no
+        program runs twice."""
+
+    def stop(self, machine_id: str) -> None:
+        """Stop a running machine, and wait for that; it need not run."""
+
+    def volumes(self) -> list[VolumeInfo]:
+        """All volumes of the app."""
+
+    def remove_volume(self, volume_id: str) -> None:
+        """Gone afterwards, with what is on it; it need not exist. FlyError while a machine has it."""
 
 
 class Announcer(Protocol):

@@ -54,6 +54,7 @@ SIZE_TABLE: tuple[SizeTier, ...] = (
 
 CHUNK_SIZE = MachineSize(cpu_kind="performance", cpus=2, memory_mb=4_096)
 MERGE_SIZE = MachineSize(cpu_kind="performance", cpus=4, memory_mb=8_192)
+POOL_MACHINE_SIZE = MachineSize(cpu_kind="performance", cpus=4, memory_mb=8_192)
 STEPS_CONTACTS_PER_S: dict[Step, float] = {
     "read": 800_000,
     "decide": 800_000,
@@ -166,6 +167,25 @@ class Settings(StorageSettings):
     shared_cpu_share: float = Field(
         default=0.0625, gt=0, le=1, description="Part of a processor that a shared one is sure of"
     )
+    pool_size: int = Field(
+        default=0, ge=0, le=50, description="Stopped machines that are kept for the next task; 0 keeps none"
+    )
+    pool_machine_size: MachineSize = Field(
+        default=POOL_MACHINE_SIZE, description="What they are, of the size table, as JSON: tasks of this size use them"
+    )
+    pool_volume_gb: int = Field(
+        default=10, ge=0, le=500, description="Volume of each, for the database that it had last; 0 for none"
+    )
+    pool_idle_s: int = Field(
+        default=604_800,
+        ge=60,
+        le=31_536_000,
+        description="How long a kept machine may be without work before it is removed",
+    )
+    pool_usd_per_gb_month: float = Field(
+        default=0.15, ge=0, description="What a volume, and the root file system of a stopped machine, cost"
+    )
+    pool_rootfs_gb: float = Field(default=0.6, ge=0, description="Root file system of a stopped machine: its image")
     boot_s: float = Field(default=3.0, ge=0, description="Time from launch to the first line of a machine")
     handover_s: float = Field(
         default=1.0, ge=0, description="Time from the end of a step to the next: event, queue, function"

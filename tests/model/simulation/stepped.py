@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mailtide.contracts import Message, RunFinished
-from mailtide.machines import MachineInfo, MachineRequest
-from mailtide.ports import Announcer, Bucket, MachineHost, ObjectInfo, Queues, StagedCopy, StoredObject
+from mailtide.machines import MachineInfo, MachineRequest, Setup, VolumeInfo
+from mailtide.ports import Announcer, Bucket, MachineHost, MachinePool, ObjectInfo, Queues, StagedCopy, StoredObject
 from tests.model.simulation.steps import Call
 
 
@@ -116,6 +116,40 @@ class SteppedMachines:
 
     def destroy(self, machine_id: str) -> None:
         self.steps.call(Call("destroy_machine", machine_id, writes=True), lambda: self.inner.destroy(machine_id))
+
+
+@dataclass(frozen=True)
+class SteppedPool:
+    """Implements mailtide.ports.MachinePool."""
+
+    inner: MachinePool
+    steps: Stepper
+
+    def check_app(self) -> str:
+        return self.inner.check_app()
+
+    def add(
+        self, name: str, regions: tuple[str, ...], setup: Setup, *, volume_name: str, volume_gb: int
+    ) -> MachineInfo | None:
+        call = Call("add_machine", name, writes=True)
+        return self.steps.call(
+            call, lambda: self.inner.add(name, regions, setup, volume_name=volume_name, volume_gb=volume_gb)
+        )
+
+    def hand_over(
+        self, machine_id: str, version: str, setup: Setup, *, otherwise: Setup | None = None
+    ) -> MachineInfo | None:
+        call = Call("hand_over", machine_id, writes=True)
+        return self.steps.call(call, lambda: self.inner.hand_over(machine_id, version, setup, otherwise=otherwise))
+
+    def stop(self, machine_id: str) -> None:
+        self.steps.call(Call("stop_machine", machine_id, writes=True), lambda: self.inner.stop(machine_id))
+
+    def volumes(self) -> list[VolumeInfo]:
+        return self.steps.call(Call("list_volumes", "", writes=False), self.inner.volumes)
+
+    def remove_volume(self, volume_id: str) -> None:
+        self.steps.call(Call("remove_volume", volume_id, writes=True), lambda: self.inner.remove_volume(volume_id))
 
 
 @dataclass(frozen=True)

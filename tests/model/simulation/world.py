@@ -12,7 +12,14 @@ from mailtide.runs.inbox import of_key
 from mailtide.runs.services import Services, StepReport
 from mailtide.settings import Settings
 from tests.model.simulation.machine import Behaviour, Program
-from tests.model.simulation.stepped import SteppedAnnouncer, SteppedBucket, SteppedMachines, SteppedQueues, Stepper
+from tests.model.simulation.stepped import (
+    SteppedAnnouncer,
+    SteppedBucket,
+    SteppedMachines,
+    SteppedPool,
+    SteppedQueues,
+    Stepper,
+)
 from tests.model.simulation.steps import Actor, Call, Crash, Direct, Fault
 from tests.support.memory_bucket import MemoryBucket, Version, Written
 from tests.support.memory_clock import MemoryClock, WrongClock
@@ -95,6 +102,7 @@ class World:
             bucket=SteppedBucket(self.bucket, steps),
             queues=SteppedQueues(self.queues, steps),
             machines=SteppedMachines(self.machines, steps),
+            pool=SteppedPool(self.machines, steps),
             announcer=SteppedAnnouncer(self.announcer, steps),
             clock=WrongClock(self.clock, self.wrong_by_s(kind)),
             settings=self.settings,

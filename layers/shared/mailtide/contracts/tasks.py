@@ -33,6 +33,8 @@ class TaskUrls(Contract):
     """Presigned URLs for exactly the objects of one try."""
 
     source_get: str
+    source_blocks_get: str | None = None
+    """Digests of the source's blocks, where a machine may have an older version of it and our own run published this one."""
     claim_put: str
     claim_get: str
     manifest_put: str
@@ -78,6 +80,21 @@ class TaskDocument(Contract):
     written_at: datetime
 
 
+class KeptMachine(Contract):
+    """A stopped machine in the version in which it was seen free."""
+
+    machine_id: str
+    version: str
+
+
+class PoolChoice(Contract):
+    """…/{try}/pool.json: the kept machines that a try may have, in this order. A version never comes back, so every launch
+    of the try comes to the same one, or to none."""
+
+    token: str = Field(default_factory=new_token)
+    machines: tuple[KeptMachine, ...]
+
+
 class Launch(Contract):
     """…/{try}/launch.json: the machine that was created for a try."""
 
@@ -87,6 +104,8 @@ class Launch(Contract):
     region: str | None
     size: MachineSize
     launched_at: datetime
+    kept: bool = False
+    """Whether it is one of the pool, which other tasks have had before and will have after."""
 
 
 class Claim(Contract):

@@ -4,7 +4,7 @@ tail is run again."""
 
 from mailtide.contracts import DELIVERED_NAMES, Done, Latest, OpenMarker, PlanMessage
 from mailtide.runs import keys, lock, store
-from mailtide.runs.launch import ROLE
+from mailtide.runs.pool.kept import ROLE, is_kept, is_startable
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.webhook import finished, queue_webhook
 
@@ -27,7 +27,8 @@ def _destroy_machines(services: Services, done: Done) -> None:
     if services.bucket.head(keys.plan(done.org, done.run)) is None:
         return
     for machine in services.machines.find({"role": ROLE, "run": done.run}):
-        services.machines.destroy(machine.id)
+        if not (is_kept(machine) and is_startable(machine)):
+            services.machines.destroy(machine.id)
 
 
 def _delete_deliveries(services: Services, done: Done) -> None:

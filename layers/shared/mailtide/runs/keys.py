@@ -148,6 +148,11 @@ class TryKeys:
         return self._key("launch.json")
 
     @property
+    def pool(self) -> str:
+        """The kept machines that it may have."""
+        return self._key("pool.json")
+
+    @property
     def claim(self) -> str:
         """The process that works on it."""
         return self._key("claim.json")

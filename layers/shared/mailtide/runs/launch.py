@@ -1,6 +1,7 @@
 """launch_machine: one try of one task gets its document and its machine."""
 
 import hashlib
+from contextlib import suppress
 
 from mailtide.contracts import (
     DELIVERIES,
@@ -18,10 +19,11 @@ from mailtide.errors import FlyError, TransientError
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs import keys, store
 from mailtide.runs.parts import merge_inputs, task_of
+from mailtide.runs.pool.fill import add_one
+from mailtide.runs.pool.kept import ROLE, is_kept, is_of
+from mailtide.runs.pool.take import take_kept, wants_kept
 from mailtide.runs.services import Services, StepReport
 
-ROLE = "mailtide-run"
-"""Metadata `role` of every machine that runs of mailtide create; the watcher sweeps what carries it."""
 TASK_URL_VARIABLE = "MAILTIDE_TASK_URL"
 
 
@@ -43,15 +45,29 @@ def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
     if parts is None:
         return StepReport("parts_missing", message.org, message.run)
     store.create_once(services.bucket, paths.document, _document(services, plan, task, paths, parts))
+    request = _request(services, task, paths)
     try:
-        machine = services.machines.create(_request(services, task, paths))
+        machine = _machine(services, task, paths, request)
     except TransientError:
         raise
     except FlyError as error:
         failure = Failure(kind="launch_refused", message=f"No machine could be created: {error}")
         store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
         return StepReport("launch_refused", message.org, message.run, {"reason": str(error)})
-    return _record(services, message, paths, task, machine)
+    report = _record(services, message, paths, task, machine)
+    if wants_kept(services, request) and not is_kept(machine):
+        # The task has its machine; one more for the next task is not worth another try.
+        with suppress(FlyError):
+            add_one(services)
+    return report
+
+
+def _machine(services: Services, task: TaskPlan, paths: keys.TryKeys, request: MachineRequest) -> MachineInfo:
+    """A kept machine that is free, or a new one. FlyError."""
+    kept = None
+    if wants_kept(services, request):
+        kept = take_kept(services, paths, request, holds=None if task.kind == "chunk" else paths.org)
+    return kept or services.machines.create(request)
 
 
 def _record(
@@ -63,16 +79,19 @@ def _record(
         region=machine.region,
         size=machine.size or task.sizes[0],
         launched_at=services.clock.now(),
+        kept=is_kept(machine),
     )
     store.create_once(services.bucket, paths.launch, launch)
     if store.read_done(services.bucket, message.org, message.run) is not None:
-        services.machines.destroy(machine.id)
+        if not launch.kept or is_of(services.machines.get(machine.id), paths):
+            services.machines.destroy(machine.id)
         return StepReport("destroyed_late_machine", message.org, message.run, {"machine": machine.id})
     facts: dict[str, object] = {
         "task": message.task,
         "machine": machine.id,
         "region": machine.region,
         "size": str(launch.size),
+        "kept": launch.kept,
     }
     return StepReport("launched", message.org, message.run, facts)
 

@@ -11,6 +11,7 @@ from mailtide.runs import keys, store
 from mailtide.runs.feedback import told
 from mailtide.runs.launch import machine_name
 from mailtide.runs.parts import chunks, list_tries, task_of
+from mailtide.runs.pool.kept import is_kept
 from mailtide.runs.services import Services
 from mailtide.runs.share import shared_by
 from mailtide.runs.sizing import egress_usd, machine_usd, requests_usd
@@ -85,8 +86,14 @@ def _launch(services: Services, task: TaskPlan, paths: keys.TryKeys, objects: di
         machine_name=machine_name(paths),
         region=machine.region if machine else "unknown",
         size=(machine.size if machine else None) or task.sizes[0],
-        launched_at=(machine.created_at if machine else None) or document.last_modified,
+        launched_at=(_began(machine) if machine else None) or document.last_modified,
+        kept=machine is not None and is_kept(machine),
     )
+
+
+def _began(machine: MachineInfo) -> datetime | None:
+    """When it came to be there for its task."""
+    return machine.started_at if is_kept(machine) else machine.created_at
 
 
 def _look_up(services: Services, machine_id: str) -> MachineInfo | None:

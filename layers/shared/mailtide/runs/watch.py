@@ -20,6 +20,8 @@ from mailtide.runs import keys, lock, store
 from mailtide.runs.collect import decide
 from mailtide.runs.draw_up import give_up
 from mailtide.runs.parts import chunks, deciding, list_tries, standing_chunks
+from mailtide.runs.pool.kept import is_of, is_startable
+from mailtide.runs.pool.upkeep import discard
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.sizing import launch_delay_s
@@ -146,16 +148,20 @@ def _watch_machine(services: Services, paths: keys.TryKeys) -> StepReport | None
     launch = store.read(services.bucket, paths.launch, Launch)
     if launch is None:
         return None
-    failure = _verdict(services, launch)
+    failure = _verdict(services, launch, paths)
     if failure is None:
         return None
-    if any(services.bucket.head(key) is not None for key in (paths.manifest, paths.error)):
+    if _has_delivered(services, paths):
         return _collect(services, paths)
     store.create_failure(services.bucket, paths, failure, written_at=services.clock.now())
     return _collect(services, paths)
 
 
-def _verdict(services: Services, launch: Launch) -> Failure | None:
+def _has_delivered(services: Services, paths: keys.TryKeys) -> bool:
+    return any(services.bucket.head(key) is not None for key in (paths.manifest, paths.error))
+
+
+def _verdict(services: Services, launch: Launch, paths: keys.TryKeys) -> Failure | None:
     """Why a machine will deliver nothing more; it is certainly dead afterwards. None: it is at work."""
     timeout_s = services.settings.task_timeout_s
     age_s = store.age_s(services.clock.now(), launch.launched_at)
@@ -163,14 +169,19 @@ def _verdict(services: Services, launch: Launch) -> Failure | None:
         machine = services.machines.get(launch.machine_id)
     except NotFoundError:
         return None if age_s < NEWBORN_S else Failure(kind="machine_lost", message="The machine vanished.")
+    if launch.kept:
+        if not is_of(machine, paths) or _has_delivered(services, paths):
+            return Failure(kind="machine_lost", message="The machine went on to other work.")
+        if is_startable(machine) and machine.exit_code is None and age_s < NEWBORN_S:
+            return None
     if machine.oom_killed:
-        services.machines.destroy(launch.machine_id)
+        discard(services, machine)
         return Failure(kind="out_of_memory", message=f"The machine ran out of memory ({launch.size}).")
     if machine.gone or machine.state in {"stopped", "failed", "suspended"}:
-        services.machines.destroy(launch.machine_id)
+        discard(services, machine)
         code = "" if machine.exit_code is None else f" with exit code {machine.exit_code}"
         return Failure(kind="machine_lost", message=f"The machine stopped{code} before it had delivered.")
     if age_s <= timeout_s:
         return None
-    services.machines.destroy(launch.machine_id)
+    discard(services, machine)
     return Failure(kind="timed_out", message=f"The machine took longer than {timeout_s} seconds.")

@@ -4,8 +4,9 @@ from mailtide.contracts import FinishMessage, Latest
 from mailtide.machines import MachineInfo
 from mailtide.runs import keys, lock, store
 from mailtide.runs.conclude import queue_next_plan
-from mailtide.runs.launch import ROLE
 from mailtide.runs.plan import run_id
+from mailtide.runs.pool.kept import ROLE, is_kept
+from mailtide.runs.pool.upkeep import look_after, remove_stray_volumes
 from mailtide.runs.publish import settle_intent
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
@@ -46,11 +47,14 @@ def _watch_intent(services: Services, org: str, run: str, latest: store.Versione
 
 
 def sweep_machines(services: Services) -> list[StepReport]:
-    """Destroy machines whose run has ended, or that are older than any try may be."""
-    return for_each(services.machines.find({"role": ROLE}), lambda machine: _sweep(services, machine))
+    """Destroy machines whose run has ended, or that are older than any try may be; see to those that are kept."""
+    machines = services.machines.find({"role": ROLE})
+    return for_each(machines, lambda machine: _sweep(services, machine)) + remove_stray_volumes(services, machines)
 
 
 def _sweep(services: Services, machine: MachineInfo) -> StepReport | None:
+    if is_kept(machine):
+        return look_after(services, machine)
     org, run = machine.metadata.get("org", ""), machine.metadata.get("run", "")
     ended = bool(org and run) and services.bucket.head(keys.done(org, run)) is not None
     limit_s = services.settings.task_timeout_s + 120

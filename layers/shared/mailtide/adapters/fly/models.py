@@ -10,10 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mailtide.machines import MachineInfo, MachineRequest, MachineSize, Setup, VolumeInfo
-
-CACHE_PATH = "/data"
-"""Where a machine finds its volume."""
+from mailtide.machines import CACHE_PATH, MachineInfo, MachineRequest, MachineSize, Setup, VolumeInfo
 
 
 class _Request(BaseModel):

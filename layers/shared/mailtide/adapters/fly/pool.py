@@ -30,6 +30,8 @@ LEASE_PATIENCE_S = 8.0
 LEASE_PAUSE_S = 1.0
 SETTLE_S = 10.0
 """How long a machine may take to be stopped after its configuration was changed."""
+STOP_S = 20.0
+"""How long a program may take to end."""
 STARTABLE_STATES = frozenset({"created", "stopped"})
 _REFUSALS = (FlyConflictError, FlyNoCapacityError, FlyInvalidRequestError, FlyNotFoundError)
 
@@ -91,6 +93,16 @@ class FlyMachinePool:
         except FlyNotFoundError:
             return None
 
+    def stop(self, machine_id: str) -> None:
+        """Stop a running machine, and wait for that; it need not run. FlyUnavailableError when it does not stop."""
+        try:
+            self._client.stop(machine_id)
+            stopped = self._client.wait(machine_id, "stopped", timeout_s=STOP_S)
+        except FlyNotFoundError:
+            return
+        if stopped is None:
+            raise FlyUnavailableError(f"Fly stop: machine {machine_id} still runs", 408)
+
     def volumes(self) -> list[VolumeInfo]:
         """All volumes of the app."""
         return [volume.info for volume in self._client.volumes() if "destroy" not in volume.state]
@@ -122,7 +134,7 @@ class FlyMachinePool:
         """The machine with its new setup: by this call, or by one before it whose answer was lost."""
         if machine.info.gone:
             return None
-        if dict(machine.info.metadata) == dict(setup.metadata) and same_image(machine.info.image, setup.image):
+        if _is_set_up(machine.info, setup):
             return machine
         if machine.instance_id != version or machine.state not in STARTABLE_STATES:
             return None
@@ -175,3 +187,9 @@ class FlyMachinePool:
                 if time.monotonic() + self._pause_s > deadline:
                     raise
                 time.sleep(self._pause_s)
+
+
+def _is_set_up(machine: MachineInfo, setup: Setup) -> bool:
+    """Whether it has this setup; what Fly itself puts into the metadata of machines does not count."""
+    own = {key: value for key, value in machine.metadata.items() if not key.startswith("fly_")}
+    return own == dict(setup.metadata) and same_image(machine.image, setup.image)
