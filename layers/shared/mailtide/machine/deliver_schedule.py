@@ -35,10 +35,11 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
     leave = leave_for(document, folder)
     feedback = take_feedback(client, document, path, rules, earlier_changes(leave))
-    report = _pass(document, path, rules, prepare, unusable, leave, say)
+    touched = feedback is not None and feedback.changed
+    report = _pass(document, path, rules, prepare, unusable, leave, touched, say)
     pass_s = laps.seconds()
     say(f"scheduled {report.contacts} contacts in {pass_s:.2f} s")
-    changed = report.changed or (feedback is not None and feedback.changed)
+    changed = report.changed or touched
     delivered = deliver_all(client, document, path, leave) if changed else ()
     deliver_s = laps.seconds()
     say(f"delivered in {deliver_s:.2f} s")
@@ -57,6 +58,7 @@ def _pass(
     prepare: Prepare,
     unusable: BadPartError | None,
     leave: Leave,
+    touched: bool,
     say: Say,
 ) -> PassReport:
     """The pass; where a part cannot be used, without any part. That refusal comes before anything is written."""
@@ -72,6 +74,7 @@ def _pass(
             profile=document.profile,
             prepare=prepare,
             leave=leave,
+            touched=touched,
         )
 
     try:

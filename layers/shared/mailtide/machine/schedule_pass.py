@@ -59,11 +59,13 @@ def run_pass(
     check: bool = True,
     prepare: Prepare = prepare_whole,
     leave: Leave | None = None,
+    touched: bool = False,
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
     started_at: an aware time, written into the rows. threads: 1 to 32. check: have the pages of the tables
-    checked before anything is written. prepare: decides which rows should stand. leave: files to write beside. The file is
+    checked before anything is written. prepare: decides which rows should stand. leave: files to write beside. touched: the
+    run has changed the file before, so it leaves its row and its files even when the pass finds no difference. The file is
     locked against everybody throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
@@ -85,6 +87,7 @@ def run_pass(
             with watch.step("compare"):
                 ids = read.ids
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
+            writes = touched or not found.is_empty
             skipped = _skipped_contacts(read, outcome)
             warnings = _warnings(locked, read, profile)
 
@@ -107,7 +110,7 @@ def run_pass(
                 with watch.step("check"):
                     verdict.wait()
 
-            if replaces and not found.is_empty:
+            if replaces and writes:
                 with watch.step("write"):
                     copy = copy or copies.enter_context(copy_beside(locked))
                     # Only the private copy is written before the verdict.
@@ -119,7 +122,7 @@ def run_pass(
             else:
                 approve()
                 with watch.step("write"):
-                    if not found.is_empty:
+                    if writes:
                         change_in_place(locked, write)
     rows, skips = _counts(outcome.desired)
     return PassReport(
