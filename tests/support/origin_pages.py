@@ -1,0 +1,124 @@
+"""The pages that say what became of the origin, read as rows.
+
+`python -m tests.support.origin_pages` writes anew what is counted: the tables of docs/origin.md, and in its pages the figures
+that `mailtide plan` judges.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailtide.cli.old_figures import Claim, claims
+from mailtide.runs.speeds import Speeds
+from mailtide.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+INDEX = ROOT / "docs" / "origin.md"
+PAGES = sorted((ROOT / "docs" / "origin").glob("*.md"))
+
+FATES = ("covered", "replaced", "refused", "planned")
+JUDGEMENTS = ("reproduced", "corrected", "unproven")
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "Features": FATES,
+    "Commands": FATES,
+    "Environment variables": FATES,
+    "Figures": JUDGEMENTS,
+}
+"""Heading of a page's section -> verdicts that its rows may have."""
+_BEGIN, _END = "<!-- counted -->", "<!-- /counted -->"
+type Groups = Callable[["Row"], tuple[str, ...]]
+_CELL_BORDER = re.compile(r"(?<!\\)\|")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a page."""
+
+    document: str
+    """Name of the origin's document, without its ending."""
+    kind: str
+    cells: tuple[str, ...]
+
+    @property
+    def verdict(self) -> str:
+        """The last cell but one."""
+        return self.cells[-2]
+
+
+def rows_of(page: Path) -> Iterator[Row]:
+    """Every row of the tables below the headings of KINDS."""
+    kind = ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            kind = line.lstrip("# ")
+        elif kind in KINDS and line.startswith("| "):
+            cells = cells_of(line)
+            if cells[-2] != "verdict":
+                yield Row(page.stem, kind, cells)
+
+
+def cells_of(line: str) -> tuple[str, ...]:
+    """The cells of a row of Markdown, without the bars around them."""
+    return tuple(cell.strip() for cell in _CELL_BORDER.split(line)[1:-1])
+
+
+def all_rows() -> list[Row]:
+    """Of all pages, in their order."""
+    return [row for page in PAGES for row in rows_of(page)]
+
+
+def claims_of(document: str) -> dict[str, Claim]:
+    """What `mailtide plan` makes of a document's figures, by name; with the defaults, whatever the environment holds."""
+    settings = Settings.model_construct(bucket="unused")
+    return {claim.what: claim for claim in claims(settings, Speeds(settings)) if claim.document == document}
+
+
+def with_figures(page: Path) -> str:
+    """The page's text, with the figures of `mailtide plan` as they are now."""
+    judged, kind, lines = claims_of(page.stem), "", []
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            kind = line.lstrip("# ")
+        what, *rest = cells_of(line) if kind == "Figures" and line.startswith("| ") else ("",)
+        claim = judged.get(what)
+        figures = (claim.theirs_text, claim.ours_text, claim.verdict) if claim else ()
+        lines.append(f"| {' | '.join((what, *figures, rest[-1]))} |" if claim else line)
+    return "\n".join(lines) + "\n"
+
+
+def with_counts(rows: list[Row]) -> str:
+    """The text of docs/origin.md, with the counts of these rows."""
+    before, rest = INDEX.read_text(encoding="utf-8").split(_BEGIN)
+    after = rest.split(_END)[1]
+    return f"{before}{_BEGIN}\n\n{_counts(rows)}\n\n{_END}{after}"
+
+
+def _counts(rows: list[Row]) -> str:
+    things = [row for row in rows if row.kind != "Figures"]
+    figures = [row for row in rows if row.kind == "Figures"]
+    columns = ("rows", *(kind.lower() for kind in KINDS if kind != "Figures"), *FATES)
+    first = _table(
+        "features, commands, variables of", columns, things, lambda row: ("rows", row.kind.lower(), row.verdict)
+    )
+    second = _table("figures of", ("rows", *JUDGEMENTS), figures, lambda row: ("rows", row.verdict))
+    return f"{first}\n\n{second}"
+
+
+def _table(heading: str, columns: tuple[str, ...], rows: list[Row], groups: Groups) -> str:
+    counted: dict[str, Counter[str]] = {name: Counter() for name in (*(page.stem for page in PAGES), "together")}
+    for row in rows:
+        for name in (row.document, "together"):
+            counted[name].update(groups(row))
+    lines = [f"| {heading} | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+    for name, found in counted.items():
+        first = f"**{name}**" if name == "together" else f"[{name}](origin/{name}.md)"
+        lines.append(f"| {first} | {' | '.join(f'{found[column]:,}' for column in columns)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for path in PAGES:
+        path.write_text(with_figures(path), encoding="utf-8")
+    INDEX.write_text(with_counts(all_rows()), encoding="utf-8")
