@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 
 from mailtide.contracts import Done, SourceRef
-from mailtide.runs.plan import run_id
+from mailtide.runs.naming import run_id
 from mailtide.runs.store import is_handled
 from tests.chaos.facts import Facts, Machine, Organisation, Run, Version
 

@@ -4,14 +4,15 @@ import pytest
 
 from mailtide.contracts import Done, Failure, FinishMessage, Latest, PlanMessage, Result, SourceRef, WatchMessage
 from mailtide.runs import keys, store
-from mailtide.runs.plan import run_id
+from mailtide.runs.naming import run_id
 from mailtide.runs.watch import PLANNING_PATIENCE
-from tests.model.simulation.databases import database
+from tests.model.simulation.databases import computed_from, database
 from tests.model.simulation.drive import ORG, Drive, upload
 from tests.model.simulation.intruders import to_rest
 from tests.model.simulation.invariants import Monitor, at_rest, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
 from tests.model.simulation.world import World
+from tests.support.memory_bucket import md5
 
 SOURCE = keys.source(ORG)
 
@@ -61,6 +62,34 @@ def test_a_delivery_that_is_lost_before_it_is_published_fails_the_run(gone: bool
     assert [(done.status, done.published_etag) for done in ended(world)] == [("failed", None)]
     assert world.bucket.objects[SOURCE].body == database(1)
     check_quiet(world)
+
+
+def test_a_superseded_run_names_the_run_that_handles_the_new_database() -> None:
+    """The upload is not lost, nor anything of it: its own run computes from it alone."""
+    world = World()
+    upload(world, 1)
+    drive = Drive(world, {})
+    while not any(key.endswith("/manifest.json") for key in world.bucket.objects):
+        drive.one()
+    upload(world, 2)
+    rest(world)
+    first, second = ended(world)
+    assert (first.status, second.status) == ("superseded", "published")
+    assert first.reason == (
+        f"The database was replaced while this run was at work; run {second.run} handles the new one."
+    )
+    assert computed_from(world.bucket.objects[SOURCE].body) == md5(database(2))
+
+
+def test_a_run_whose_database_is_removed_says_so() -> None:
+    world = World()
+    upload(world, 1)
+    drive = Drive(world, {})
+    while not any(key.endswith("/manifest.json") for key in world.bucket.objects):
+        drive.one()
+    world.bucket.delete(SOURCE)
+    to_rest(world, rounds=45)
+    assert [done.reason for done in ended(world)] == ["The database was removed while this run was at work."]
 
 
 def test_a_restored_version_gets_a_run_of_its_own() -> None:

@@ -23,7 +23,7 @@ from mailtide.contracts import (
     TaskPlan,
 )
 from mailtide.machines import MachineSize
-from mailtide.runs.plan import run_id
+from mailtide.runs.naming import run_id
 from tests.chaos.check import Rows, findings
 from tests.chaos.facts import DeadLetter, Facts, Machine, Organisation, Run, Version
 

@@ -23,7 +23,7 @@ from mailtide.contracts import (
     WebhookMessage,
 )
 from mailtide.runs.inbox import parse
-from mailtide.runs.plan import run_id
+from mailtide.runs.naming import run_id
 
 ROOT = Path(__file__).resolve().parents[3]
 FUNCTIONS = sorted(

@@ -8,6 +8,7 @@ from mailtide.runs.calibration import learn
 from mailtide.runs.cancel import decide_cancelled
 from mailtide.runs.conclude import close, run_tail
 from mailtide.runs.feedback import note_folded
+from mailtide.runs.naming import run_id
 from mailtide.runs.publish import confirm_unchanged
 from mailtide.runs.publish_part import publish_part
 from mailtide.runs.record import fence, record_handled
@@ -15,7 +16,7 @@ from mailtide.runs.services import Services, StepReport
 from mailtide.runs.share import kept_file, lengthened, remove_older, withdraw, writer
 from mailtide.runs.story import done_of
 
-REPLACED = "The database was replaced while this run was at work; the new one has a run of its own."
+REPLACED = "The database was replaced while this run was at work"
 
 LOST = Failure(
     kind="bad_delivery", message="The delivered database was removed or written over before it could be published."
@@ -58,7 +59,7 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     if publication.ending == "superseded":
         fence(services, plan.org, over=publication.seen)
         withdraw(services, plan, part)
-        return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
+        return close(services, done_of(services, plan, result, "superseded", _replaced(services, plan), None))
     if publication.ending == "lost":
         withdraw(services, plan, part)
         return _fail(services, plan, result.model_copy(update={"failure": LOST}))
@@ -83,6 +84,18 @@ def _publish(services: Services, plan: Plan, result: Result, part: Part) -> Step
     report = close(services, done)
     learn(services, plan, done, part)
     return report
+
+
+def _replaced(services: Services, plan: Plan) -> str:
+    """Why a run is superseded, and where it can be told which run handles what stands now."""
+    source = store.read_source(services.bucket, plan.org)
+    if source is None:
+        return "The database was removed while this run was at work."
+    successor = run_id(plan.org, source)
+    handled = store.is_handled(store.read_latest(services.bucket, plan.org).value, source)
+    if handled or store.read_done(services.bucket, plan.org, successor) is not None:
+        return f"{REPLACED}; the new one has a run of its own."
+    return f"{REPLACED}; run {successor} handles the new one."
 
 
 def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
@@ -110,5 +123,5 @@ def _fail(services: Services, plan: Plan, result: Result) -> StepReport:
         return close(services, done_of(services, plan, result, status, reason, None))
     fence(services, plan.org, over=standing.seen)
     if failure is not None and failure.kind in {"source_changed", "held"}:
-        return close(services, done_of(services, plan, result, "superseded", REPLACED, None))
+        return close(services, done_of(services, plan, result, "superseded", _replaced(services, plan), None))
     return close(services, done_of(services, plan, result, "failed", reason, None))

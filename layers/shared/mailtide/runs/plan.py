@@ -4,7 +4,6 @@ The order is what makes it safe (docs/object-layout.md): the open/ marker first,
 the lock is taken, the source, latest.json and done.json are read again, and a difference starts the planning anew.
 """
 
-import hashlib
 from datetime import date
 
 from mailtide.contracts import (
@@ -14,7 +13,6 @@ from mailtide.contracts import (
     Plan,
     PlanMessage,
     Result,
-    SourceRef,
     Trigger,
 )
 from mailtide.errors import SourceChangedError
@@ -22,22 +20,11 @@ from mailtide.runs import keys, lock, store
 from mailtide.runs.cadence import local_date
 from mailtide.runs.conclude import supersede_unplanned
 from mailtide.runs.draw_up import draw_up, read_rules_or_packaged
+from mailtide.runs.naming import run_id
 from mailtide.runs.parts import queue_launches
 from mailtide.runs.services import Services, StepReport
 
 _MAX_REPEATS = 100
-
-
-def run_id(
-    org: str, source: SourceRef, *, as_of: date | None = None, request_id: str | None = None, repeat: int = 0
-) -> str:
-    """The name of a run: the same upload gives the same one; timer runs hash as_of too. A demand is its request alone: its
-    message may come again when the run has published, and the source is another one."""
-    parts = [org, source.etag, source.last_modified.isoformat(), str(as_of or ""), ""]
-    parts += [str(repeat)] if repeat else []
-    if request_id:
-        parts = [org, "demand", request_id]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:20]
 
 
 def plan_run(services: Services, message: PlanMessage) -> StepReport:

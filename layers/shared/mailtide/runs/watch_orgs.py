@@ -4,7 +4,7 @@ from mailtide.contracts import FinishMessage, Latest
 from mailtide.machines import MachineInfo
 from mailtide.runs import keys, lock, store
 from mailtide.runs.conclude import queue_next_plan
-from mailtide.runs.plan import run_id
+from mailtide.runs.naming import run_id
 from mailtide.runs.pool.kept import ROLE, is_kept
 from mailtide.runs.pool.upkeep import look_after, remove_stray_volumes
 from mailtide.runs.publish import settle_intent
