@@ -10,27 +10,42 @@ UV := UV_NO_CONFIG=1 .tools/uv/bin/uv
 PARTS := .tools/uv/.stamp .tools/python313 .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp .tools/dynalite/.stamp
 # SAM builds with the first python3.13 on the PATH; the one beside it has pip.
 SAM := PATH="$(CURDIR)/.tools/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .tools/sam/bin/sam
+# CLOUD=localstack: on Docker and localstack/docker-compose.yml instead; nothing of that runs in the tests.
+ON := $(if $(filter localstack,$(CLOUD)),--cloud localstack)
+TO := --env $(or $(ENV),dev) $(ON) $(if $(DRY),--dry)
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with mailtide in it, and the local cloud's tools
 	@$(MAKE) -s -j3 $(PARTS)
 
 demo: setup  ## the whole job on a cloud of your own: upload a database, watch it come back scheduled
-	@.venv/bin/python -m localstack.demo $(if $(PORT),--port $(PORT))
+	@.venv/bin/python -m localstack.demo $(ON) $(if $(PORT),--port $(PORT))
 
 demo-warmup: setup  ## a day of the warm-up in a few minutes, over real SMTP; MAILBOXES=400 MINUTES=6 for more
 	@.venv/bin/python -m localstack.warmup_demo $(if $(PORT),--port $(PORT)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(MINUTES),--minutes $(MINUTES))
 
 up: setup  ## the same cloud with the page, two organisations and a token, kept up until Ctrl-C for a look around
-	@.venv/bin/python -m localstack --look $(if $(PORT),--port $(PORT))
+	@.venv/bin/python -m localstack --look $(ON) $(if $(PORT),--port $(PORT))
 
 cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
-	@.venv/bin/python -m localstack $(if $(PORT),--port $(PORT))
+	@.venv/bin/python -m localstack $(ON) $(if $(PORT),--port $(PORT))
+
+deploy: setup  ## build and deploy into the AWS account of the shell; ENV=dev|prod of samconfig.toml, GUIDED=0|1, DRY=1 only shows
+	@.venv/bin/python -m deploy.aws.stack deploy $(TO) $(if $(GUIDED),--guided $(GUIDED))
+
+settings: setup  ## what the command line needs of a deployed stack, as lines for a shell; ENV
+	@.venv/bin/python -m deploy.aws.stack settings $(TO)
+
+image: setup  ## build and push the image of the machines, and note its digest for deploy; ENV APP DRY; needs Docker
+	@.venv/bin/python -m deploy.aws.image $(TO) $(if $(APP),--app $(APP)) $(if $(IMAGE),--image $(IMAGE))
+
+local-invoke: setup  ## a function in Lambda's own container: EVENT=events/plan_run.upload.json, or all; needs Docker
+	@.venv/bin/python -m deploy.aws.invoke $(or $(EVENT),all) $(TO)
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
 test: setup check-layers  ## every check and every test
@@ -44,6 +59,9 @@ bytecode:
 e2e-web: setup .tools/web/.stamp  ## the page in a real browser against the deployed template; PICTURES=1 renews those of the documentation
 	@command -v chromium >/dev/null || { echo 'mailtide: the page is tested in Chromium, which is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	@MAILTIDE_DOC_PICTURES=$(PICTURES) .tools/web/bin/pytest -q tests/web
+
+newcomer: setup  ## README and tutorial, typed word for word in a clean clone
+	@.venv/bin/python -m tests.newcomer
 
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
@@ -75,18 +93,25 @@ bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write
 site: setup  ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/index.html'
 
-lint: setup check-layers  ## ruff, mypy, the template
+lint: setup check-layers  ## ruff, mypy, shellcheck, the template
 	@$(MAKE) checks
 
 checks:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
+	@.venv/bin/shellcheck localstack/*.sh localstack/init/*.sh
 	@$(SAM) validate --lint
 
 format: setup  ## let ruff mend what it can
 	@.venv/bin/ruff check --fix .
 	@.venv/bin/ruff format .
+
+check-template: setup .tools/check/.stamp  ## checkov and hadolint; each exception stands in deploy/aws/exceptions.yaml with its reason
+	@.venv/bin/python -m deploy.aws.check
+
+audit: setup .tools/audit/.stamp  ## licences, known holes and a list of parts (build/sbom-*.json) of what is shipped; SERVICE=osv
+	@.venv/bin/python -m deploy.supply_chain.audit $(if $(SERVICE),--service $(SERVICE))
 
 check-layers: setup
 	@$(UV) $(EXPORT) | cmp -s - layers/deps/requirements.txt || { echo 'mailtide: layers/deps/requirements.txt does not fit uv.lock; run: make pins' >&2; exit 1; }
@@ -97,7 +122,7 @@ reference: setup  ## write the pages of the documentation that come from the cod
 
 pins: setup  ## write the pinned requirements anew from uv.lock and localstack/tools/*.in
 	@$(UV) $(EXPORT) --output-file layers/deps/requirements.txt
-	@cd localstack/tools && for tool in uv ministack sam; do \
+	@cd localstack/tools && for tool in uv ministack sam check audit; do \
 		UV_CUSTOM_COMPILE_COMMAND='make pins' $(CURDIR)/.tools/uv/bin/uv --no-config pip compile --quiet --universal --generate-hashes \
 			--python-version $$([ $$tool = uv ] && echo 3.11 || echo 3.13) $$tool.in --output-file $$tool.txt; done
 
@@ -121,7 +146,7 @@ clean:  ## remove everything that the other targets made
 	@echo 'setup: web'
 	@$(SETUP) web && touch $@
 
-.tools/sam/.stamp .tools/ministack/.stamp: .tools/%/.stamp: localstack/tools/%.txt .tools/python313
+.tools/sam/.stamp .tools/ministack/.stamp .tools/check/.stamp .tools/audit/.stamp: .tools/%/.stamp: localstack/tools/%.txt .tools/python313
 	@echo 'setup: $*'
 	@$(SETUP) $* && touch $@
 

@@ -7,6 +7,7 @@ import sys
 import threading
 
 from localstack.cloud import LocalCloud
+from localstack.compose import cloud_class
 from localstack.page import make_token, sign_in_lines, upload_invented
 from localstack.processes import LocalCloudError
 
@@ -19,11 +20,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of template.yaml; may be repeated"
     )
+    parser.add_argument(
+        "--cloud", choices=["ministack", "localstack"], default="ministack", help="localstack needs Docker"
+    )
     given = parser.parse_args(arguments)
     stop_on_sigterm()
     parameters = {"Warmup": "on"} | dict(text.partition("=")[::2] for text in given.parameter)
     try:
-        with LocalCloud(parameters=parameters, port=given.port, on_phase=_say) as cloud:
+        with cloud_class(given.cloud)(parameters=parameters, port=given.port, on_phase=_say) as cloud:
             print("# The local cloud is up until Ctrl-C. In another shell of this folder:", flush=True)
             for name, value in cloud.environment.items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)

@@ -201,7 +201,7 @@ class LocalCloud:
             began = time.monotonic()
             build = tool.build()
             with self._phase("start"):
-                self._start_ministack(home)
+                self._start_aws(home)
                 self._start_fly(home)
             sam.finish(build, sam.BUILD_TIMEOUT_S)
             tool.slim()
@@ -224,7 +224,7 @@ class LocalCloud:
         self._held.callback(shutil.rmtree, home, ignore_errors=True)
         return home
 
-    def _start_ministack(self, home: Path) -> None:
+    def _start_aws(self, home: Path) -> None:
         self.port = self.port or free_port()
         site_packages = next((TOOLS / "ministack").glob("lib/python3*/site-packages"))
         # Whatever stands here leaks into the functions, so there is no more than MiniStack needs.
@@ -264,8 +264,11 @@ class LocalCloud:
         wait_until(port_file.exists, child=child, timeout_s=60)
         self.fly_port = int(port_file.read_text())
 
-    def _deploy(self, tool: sam.Sam) -> None:
+    def _put_token(self) -> None:
         self.client("secretsmanager").create_secret(Name=TOKEN_SECRET, SecretString=self.fly_token)
+
+    def _deploy(self, tool: sam.Sam) -> None:
+        self._put_token()
         self.client("s3").create_bucket(Bucket=ARTIFACTS)
         parameters = {**PARAMETERS, "FlyApiUrl": self.fly_api_url, **self.parameters}
         environment = {**CREDENTIALS, "AWS_ENDPOINT_URL": self.endpoint_url}

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from localstack.__main__ import stop_on_sigterm
 from localstack.cloud import ROOT, STATE, LocalCloud
+from localstack.compose import cloud_class
 from localstack.page import make_token, sign_in_lines
 from localstack.processes import Child, LocalCloudError
 from localstack.story import tell
@@ -40,13 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--contacts", type=int, default=100_000, help="how many contacts (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="another seed makes other people (default: %(default)s)")
     parser.add_argument("--port", type=int, default=0, help="port of the AWS side (default: a free one)")
+    parser.add_argument(
+        "--cloud", choices=["ministack", "localstack"], default="ministack", help="localstack needs Docker"
+    )
     given = parser.parse_args(arguments)
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDTH_IN_A_FILE)
     stop_on_sigterm()
     try:
-        return _demonstrate(console, given.contacts, given.seed, given.port)
+        return _demonstrate(console, given.contacts, given.seed, cloud_class(given.cloud), given.port)
     except LocalCloudError as error:
         print(f"mailtide: {error}", file=sys.stderr)
         return 1
@@ -55,14 +59,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _demonstrate(console: Console, contacts: int, seed: int, port: int) -> int:
+def _demonstrate(console: Console, contacts: int, seed: int, kind: type[LocalCloud], port: int) -> int:
     began = time.monotonic()
     uploaded, published = FOLDER / "uploaded.db", FOLDER / "contacts.db"
     FOLDER.mkdir(parents=True, exist_ok=True)
     generated = _generate(contacts, seed, uploaded)
     try:
         with console.status("") as status:
-            cloud = LocalCloud(port=port, on_phase=lambda phase: status.update(f"{PHASES[phase]} …"))
+            cloud = kind(port=port, on_phase=lambda phase: status.update(f"{PHASES[phase]} …"))
             with cloud:
                 seconds = ", ".join(f"{name} {taken:.1f} s" for name, taken in cloud.phases.items())
                 console.print(f"The local cloud is up ({seconds}), on {cloud.endpoint_url} and {cloud.fly_api_url}.")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, runtime or dynalite. `make setup` calls it for each that is missing or out of date.
+# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, check, audit, runtime or dynalite. `make setup` calls it for each that is missing or out of date.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -77,7 +77,7 @@ web)
     quietly "cannot install the packages of the group web; is a package index in reach?" \
         env UV_PROJECT_ENVIRONMENT="$tools/web" "$uv" sync --locked --all-extras --group web --python "$(cat "$tools/python313")"
     ;;
-sam | ministack)
+sam | ministack | check | audit)
     tool_venv "$1"
     ;;
 runtime)
@@ -94,6 +94,6 @@ dynalite)
     fi
     ;;
 *)
-    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|runtime|dynalite"
+    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|check|audit|runtime|dynalite"
     ;;
 esac
