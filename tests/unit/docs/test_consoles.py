@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.consoles import Step, base_env, play, shim, steps_of
-
-ROOT = Path(__file__).resolve().parents[3]
-DOCS = ROOT / "docs"
+from tests.support.consoles import Step, base_env, play, shim
+from tests.support.pages import FILES, pages_at, place_of, steps_at
 
 
 @pytest.fixture(scope="module")
@@ -17,10 +15,33 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_the_tutorial(tmp_path: Path, command: Path) -> None:
-    """But for `make`: that is the newcomer's path, `make newcomer`."""
-    steps = [step for step in steps_of(DOCS / "tutorial.md") if not step.command.startswith(("make ", "export "))]
-    play(steps, tmp_path, base_env(command))
+RULES = "timezone: America/New_York\nbirthday_days_before: 21\n"
+CONTACTS = "id,email,state,birth_date\n20001,wei@example.com,IL,1951-10-08\n"
+PREPARED = {
+    "run-it.md": {"rules.yaml": RULES, "export.csv": CONTACTS, "unsubscribed.csv": "email\nwei@example.com\n"},
+}
+"""By page: the files that its reader has."""
+BEFORE = {
+    "run-it.md": "for day in 20 21; do mailtide generate --contacts 100 --json $day.db && "
+    "mailtide schedule $day.db --as-of 2026-11-$day --json; done && mv 20.db yesterday.db && mv 21.db today.db",
+    "feedback.md": "mailtide generate --contacts 1000 demo.db && mailtide schedule demo.db --as-of 2026-11-19",
+}
+"""By page: what its reader did before."""
+
+
+@pytest.mark.parametrize("page", pages_at(FILES))
+def test_a_page_typed_as_it_stands(page: str, tmp_path: Path, command: Path) -> None:
+    for name, text in PREPARED.get(page, {}).items():
+        (tmp_path / name).write_text(text)
+    before = [Step(BEFORE[page], (), f"before {page}")] if page in BEFORE else []
+    # The PATH is the test's own.
+    steps = [step for step in steps_at(FILES, page) if not step.command.startswith("export PATH")]
+    play([*before, *steps], tmp_path, base_env(command))
+
+
+def test_a_command_that_no_test_types_is_noticed() -> None:
+    with pytest.raises(AssertionError, match=r"page\.md:7: no test types"):
+        place_of(Step("rm -r everything", (), "page.md:7"))
 
 
 @pytest.mark.parametrize(
@@ -35,6 +56,13 @@ def test_dots_stand_for_text_and_lines() -> None:
     assert step.agrees("took 4 s\n")
     assert step.agrees("a\nb\ntook 4.1 s\nc\n")
     assert not step.agrees("a\ntook 4\n")
+
+
+def test_figures_may_differ_where_that_is_said() -> None:
+    step = Step("x", (" 12.3 s  machine 5444b4580b04df of 1,000", "…"), "here")
+    assert step.agrees("  9.8 s  machine ab12cd34ef5678 of 2\n", any_figures=True)
+    assert not step.agrees("  9.8 s  machine ab12cd34ef5678 of 2\n")
+    assert not step.agrees("  9.8 s  machines ab12cd34ef5678 of 2\n", any_figures=True)
 
 
 def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mailtide.api.openapi import openapi_text
 from mailtide.cli.main import COMMANDS
 from mailtide.cli.reference import commands_page, settings_page
+from tests.support.template import load_template, resources
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -50,3 +51,13 @@ def test_every_run_function_is_explained() -> None:
     page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     functions = [folder.name for folder in (ROOT / "functions").iterdir() if (folder / "app.py").exists()]
     assert [name for name in functions if name not in page] == []
+
+
+def test_every_alarm_is_explained() -> None:
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    alarms = set(resources(load_template(), "AWS::CloudWatch::Alarm"))
+    assert len(alarms) > 20
+    assert [
+        name for name in sorted(alarms) if f"| {name} |" not in page and not name.endswith("DeadLettersAlarm")
+    ] == []
+    assert "| …DeadLettersAlarm |" in page

@@ -1,0 +1,51 @@
+"""Where the commands that the pages show are typed: on files alone, on the deployed template, beside the API, or not here."""
+
+import re
+from pathlib import Path
+
+from tests.support.consoles import Step, steps_of
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = {page.name: page for page in DOCS.glob("*.md")}
+
+FILES, RUNS, API = "files", "runs", "api"
+PLACES = (
+    (r"mailtide (orgs|upload|run|runs|logs|sync pull|sync push|sync apply)\b", RUNS),
+    (r"mailtide (tokens|mailboxes|warmup (status|trigger))\b|curl .*\$API", API),
+    (r"(mailtide|cat|cp|echo|head|sed|export PATH=\"\$PWD)\b", FILES),
+)
+NOT_HERE = (
+    (r"make\b", "what a target does is its own test; make newcomer types those of README and tutorial"),
+    (r"aws\b", "the AWS command line is not among the tools; the same calls are made by boto3 in tests/e2e"),
+    (r"(docker|sam local|localstack)\b", "needs Docker"),
+    (r"(flyctl|fly)\b", "needs an account at Fly.io"),
+    (
+        r"mailtide calibrate",
+        "measures for half a minute; tests/integration/cli/test_calibrate.py does it with fewer contacts",
+    ),
+    (
+        r"mailtide orgs webhook acme --test",
+        "tells an address that does not exist; tests/integration/webhook has one that does",
+    ),
+)
+
+
+def place_of(step: Step) -> str | None:
+    """FILES, RUNS or API; None for what cannot be typed in a test (NOT_HERE says why). AssertionError for what nobody knows."""
+    if any(re.match(pattern, step.command) for pattern, _ in NOT_HERE):
+        return None
+    for pattern, place in PLACES:
+        if re.match(pattern, step.command):
+            return place
+    raise AssertionError(f"{step.where}: no test types {step.command!r}; see tests/support/pages.py")
+
+
+def steps_at(place: str, page: str) -> list[Step]:
+    """The commands of a page that are typed there."""
+    return [step for step in steps_of(PAGES[page]) if place_of(step) == place]
+
+
+def pages_at(place: str) -> list[str]:
+    """The pages with a command that is typed there."""
+    return sorted(page for page in PAGES if steps_at(place, page))
