@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtide.runs.cadence import Cadence, due_date, local_date, next_due
+from mailtide.runs.cadence import Cadence, due_date, last_opened, local_date, next_due
 
 CHICAGO = "America/Chicago"
 ZONES = (CHICAGO, "America/New_York", "Pacific/Honolulu", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Auckland", "UTC")
@@ -160,3 +160,14 @@ def test_the_next_run_is_the_first_moment_at_which_one_is_due(
     earlier = at - timedelta(hours=2)
     if at > now and earlier > now:
         assert due(earlier, hour=hour, cadence=cadence, last=last, zone=zone) is None
+
+
+def test_the_last_period_that_has_opened() -> None:
+    def opened(cadence: Cadence, *moment: int) -> date:
+        return last_opened(local(CHICAGO, *moment), timezone=CHICAGO, cadence=cadence, run_at_hour=5)
+
+    assert opened("daily", 2026, 11, 22, 4, 59) == date(2026, 11, 21)
+    assert opened("daily", 2026, 11, 22, 5, 0) == date(2026, 11, 22)
+    assert opened("weekly", 2026, 11, 23, 4, 0) == date(2026, 11, 16)
+    assert opened("weekly", 2026, 11, 29, 4, 0) == date(2026, 11, 23)
+    assert opened("monthly", 2026, 3, 1, 3, 0) == date(2026, 2, 1)

@@ -29,6 +29,15 @@ def due_date(
     return local.date()
 
 
+def last_opened(now: datetime, *, timezone: str, cadence: Cadence, run_at_hour: int) -> date:
+    """The first day of the last period whose hour has come: there should be a run of that day or a later one."""
+    local = now.astimezone(ZoneInfo(timezone)).replace(tzinfo=None)
+    start = _period_start(local.date(), cadence)
+    if local < datetime(start.year, start.month, start.day) + timedelta(hours=run_at_hour):
+        return _period_start(start - timedelta(days=1), cadence)
+    return start
+
+
 def next_due(now: datetime, *, timezone: str, cadence: Cadence, run_at_hour: int, last_as_of: date | None) -> datetime:
     """When the next timer run is due, in UTC: `now` when one is due already (the next tick makes it)."""
     zone = ZoneInfo(timezone)
