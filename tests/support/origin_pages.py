@@ -18,9 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs" / "origin.md"
 PAGES = sorted((ROOT / "docs" / "origin").glob("*.md"))
 
+type Verdicts = tuple[str, ...]
+type Group = Callable[[Row], str]
+
 FATES = ("covered", "replaced", "refused", "planned")
 JUDGEMENTS = ("reproduced", "corrected", "unproven")
-KINDS: Mapping[str, tuple[str, ...]] = {
+KINDS: Mapping[str, Verdicts] = {
     "Features": FATES,
     "Commands": FATES,
     "Environment variables": FATES,
@@ -28,7 +31,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 }
 """Heading of a page's section -> verdicts that its rows may have."""
 _BEGIN, _END = "<!-- counted -->", "<!-- /counted -->"
-type Groups = Callable[["Row"], tuple[str, ...]]
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 
 
@@ -98,23 +100,22 @@ def with_counts(rows: list[Row]) -> str:
 def _counts(rows: list[Row]) -> str:
     things = [row for row in rows if row.kind != "Figures"]
     figures = [row for row in rows if row.kind == "Figures"]
-    columns = ("rows", *(kind.lower() for kind in KINDS if kind != "Figures"), *FATES)
-    first = _table(
-        "features, commands, variables of", columns, things, lambda row: ("rows", row.kind.lower(), row.verdict)
+    pages = {page.stem: f"[{page.stem}](origin/{page.name})" for page in PAGES}
+    kinds = {kind: kind.lower() for kind in KINDS if kind != "Figures"}
+    tables = (
+        _table("features, commands, variables", kinds, FATES, things, lambda row: row.kind),
+        _table("by document", pages, FATES, things, lambda row: row.document),
+        _table("figures", pages, JUDGEMENTS, figures, lambda row: row.document),
     )
-    second = _table("figures of", ("rows", *JUDGEMENTS), figures, lambda row: ("rows", row.verdict))
-    return f"{first}\n\n{second}"
+    return "\n\n".join(tables)
 
 
-def _table(heading: str, columns: tuple[str, ...], rows: list[Row], groups: Groups) -> str:
-    counted: dict[str, Counter[str]] = {name: Counter() for name in (*(page.stem for page in PAGES), "together")}
-    for row in rows:
-        for name in (row.document, "together"):
-            counted[name].update(groups(row))
-    lines = [f"| {heading} | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
-    for name, found in counted.items():
-        first = f"**{name}**" if name == "together" else f"[{name}](origin/{name}.md)"
-        lines.append(f"| {first} | {' | '.join(f'{found[column]:,}' for column in columns)} |")
+def _table(heading: str, names: Mapping[str, str], verdicts: Verdicts, rows: list[Row], group: Group) -> str:
+    counted = Counter((group(row), row.verdict) for row in rows)
+    lines = [f"| {heading} | rows | {' | '.join(verdicts)} |", f"|---|{'---:|' * (len(verdicts) + 1)}"]
+    for groups, name in (*(({key}, name) for key, name in names.items()), (set(names), "**together**")):
+        numbers = [sum(counted[key, verdict] for key in groups) for verdict in verdicts]
+        lines.append(f"| {name} | {' | '.join(map(str, (sum(numbers), *numbers)))} |")
     return "\n".join(lines)
 
 
