@@ -30,6 +30,13 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def stop(self) -> None:
+        async def end_others() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        self.call(end_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
 
