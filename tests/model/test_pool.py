@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from mailtide.runs.launch import TASK_URL_VARIABLE
-from mailtide.runs.pool.fill import fill
+from mailtide.runs.pool.fill import deploy
 from mailtide.runs.pool.kept import HOLDS, is_kept
 from mailtide.settings import SIZE_TABLE
 from tests.model.simulation.drive import drive_one_upload
@@ -22,7 +22,7 @@ POOLED_CHUNKS = IN_CHUNKS.model_copy(update=POOL | {"chunk_size": SIZE_TABLE[0].
 def pooled(*, lost: bool = False) -> World:
     """Two machines stand ready."""
     world = World(settings=POOLED, loses_event=lambda _: lost)
-    assert len(fill(world.services(Direct(), "deploy"))) == 2
+    assert len(deploy(world.services(Direct(), "deploy")).made) == 2
     return world
 
 
@@ -90,6 +90,6 @@ def test_walks_with_a_pool(seed: int) -> None:
     walk = Walk(70_000 + seed)
     walk.world.settings = (POOLED, POOLED, POOLED_CHUNKS)[seed % 3]
     if seed % 2:
-        fill(walk.world.services(Direct(), "deploy"))
+        deploy(walk.world.services(Direct(), "deploy"))
     walk.run()
     check_kept(walk.world)

@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "tokens": ("mailtide.cli.tokens:tokens", "Make, list and revoke the bearer tokens of the API."),
     "serve": ("mailtide.cli.serve:serve", "Serve the API on a port, for teams without Lambda."),
+    "fly": ("mailtide.cli.fly:fly", "Look after the machines that are kept stopped in the Fly app."),
     "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""

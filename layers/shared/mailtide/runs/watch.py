@@ -21,7 +21,7 @@ from mailtide.runs.collect import decide
 from mailtide.runs.draw_up import give_up
 from mailtide.runs.parts import chunks, deciding, list_tries, standing_chunks
 from mailtide.runs.pool.kept import is_of, is_startable
-from mailtide.runs.pool.upkeep import discard
+from mailtide.runs.pool.volumes import discard
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.sizing import launch_delay_s

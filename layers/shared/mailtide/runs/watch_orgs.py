@@ -6,7 +6,7 @@ from mailtide.runs import keys, lock, store
 from mailtide.runs.conclude import queue_next_plan
 from mailtide.runs.naming import run_id
 from mailtide.runs.pool.kept import ROLE, is_kept
-from mailtide.runs.pool.upkeep import look_after, remove_stray_volumes
+from mailtide.runs.pool.upkeep import look_after, remove_strays
 from mailtide.runs.publish import settle_intent
 from mailtide.runs.rounds import for_each
 from mailtide.runs.services import Services, StepReport
@@ -49,7 +49,7 @@ def _watch_intent(services: Services, org: str, run: str, latest: store.Versione
 def sweep_machines(services: Services) -> list[StepReport]:
     """Destroy machines whose run has ended, or that are older than any try may be; see to those that are kept."""
     machines = services.machines.find({"role": ROLE})
-    return for_each(machines, lambda machine: _sweep(services, machine)) + remove_stray_volumes(services, machines)
+    return for_each(machines, lambda machine: _sweep(services, machine)) + remove_strays(services, machines)
 
 
 def _sweep(services: Services, machine: MachineInfo) -> StepReport | None:

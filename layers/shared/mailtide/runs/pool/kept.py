@@ -15,6 +15,8 @@ KEPT = "kept"
 """Metadata of a machine that is not gone with its task."""
 HOLDS = "holds"
 """Metadata: the organisation whose database stands on its volume."""
+LAST = "last"
+"""Metadata of an empty one: the task that it had last."""
 VISIT = "visit_until"
 """Metadata: until when a person may look around on it, in seconds since 1970."""
 CACHE_VARIABLE = "MAILTIDE_CACHE_DIR"
@@ -95,10 +97,19 @@ def task_setup(request: MachineRequest, machine: MachineInfo, size: MachineSize,
 
 
 def empty_setup(settings: Settings, machine: MachineInfo | None = None) -> Setup:
-    """Without a task: nothing of the last one but the name of the organisation whose database it holds. None: a new one."""
-    holds = _holding(machine, machine.metadata.get(HOLDS)) if machine else {}
-    size = (machine.size if machine else None) or settings.pool_machine_size
-    return Setup(image=settings.machine_image, size=size, metadata={**_OF_KEPT, **holds})
+    """Without a task: nothing of the last one but its name, and the organisation whose database is held. None: a new one."""
+    if machine is None:
+        return Setup(image=settings.machine_image, size=settings.pool_machine_size, metadata=_OF_KEPT)
+    last = last_task(machine)
+    metadata = {**_OF_KEPT, **_holding(machine, machine.metadata.get(HOLDS)), **({LAST: last} if last else {})}
+    return Setup(image=settings.machine_image, size=machine.size or settings.pool_machine_size, metadata=metadata)
+
+
+def last_task(machine: MachineInfo) -> str | None:
+    """org/run/task/try of the task that it has, or had last."""
+    if not has_task(machine):
+        return machine.metadata.get(LAST)
+    return "/".join(machine.metadata.get(name, "") for name in ("org", "run", "task", "try"))
 
 
 def _holding(machine: MachineInfo, org: str | None) -> dict[str, str]:

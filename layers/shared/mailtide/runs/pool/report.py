@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from mailtide.machines import MachineInfo, same_image
-from mailtide.runs.pool.kept import HOLDS, VISIT, VOLUME_NAME, PoolServices, has_task, kept_machines
+from mailtide.runs.pool.kept import HOLDS, VISIT, VOLUME_NAME, PoolServices, kept_machines, last_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptReport:
-    """One kept machine. task: the last one it was given, until it is emptied. usd_per_month: for its volume and its root file
-    system; the seconds at work are in the runs' own costs."""
+    """One kept machine. task: org/run/task/try of the one that it has, or had last. usd_per_month: for its volume and its root
+    file system; the seconds at work are in the runs' own costs."""
 
     name: str
     id: str
@@ -62,7 +62,6 @@ def report_pool(services: PoolServices) -> PoolReport:
 
 def _row(services: PoolServices, machine: MachineInfo, volume_gb: int) -> KeptReport:
     settings, metadata = services.settings, machine.metadata
-    named = [metadata.get(key, "") for key in ("org", "run", "task", "try")]
     visit = metadata.get(VISIT, "")
     return KeptReport(
         name=machine.name,
@@ -72,7 +71,7 @@ def _row(services: PoolServices, machine: MachineInfo, volume_gb: int) -> KeptRe
         region=machine.region,
         image=machine.image,
         image_is_current=same_image(machine.image, settings.machine_image),
-        task="/".join(named) if has_task(machine) else None,
+        task=last_task(machine),
         holds=metadata.get(HOLDS),
         visit_until=datetime.fromtimestamp(int(visit), UTC).isoformat() if visit.isdigit() else None,
         volume=machine.volume,

@@ -1,15 +1,11 @@
 """The watcher's care for kept machines: what has ended is emptied, what is broken, too old or too much is removed."""
 
-from contextlib import suppress
 from datetime import datetime
 
-from mailtide.errors import FlyError
 from mailtide.machines import MachineInfo, same_image
 from mailtide.runs import keys, store
 from mailtide.runs.pool.kept import (
     VISIT,
-    VOLUME_NAME,
-    PoolServices,
     empty_setup,
     has_task,
     is_kept,
@@ -17,12 +13,11 @@ from mailtide.runs.pool.kept import (
     number_of,
 )
 from mailtide.runs.pool.take import task_is_over
+from mailtide.runs.pool.volumes import discard, remove_stray_volumes
 from mailtide.runs.services import Services, StepReport
 
 GRACE_S = 120
 """Beyond the time that a task may take."""
-NEW_VOLUME_S = 600
-"""A volume is made before its machine."""
 
 
 def look_after(services: Services, machine: MachineInfo) -> StepReport | None:
@@ -43,26 +38,12 @@ def look_after(services: Services, machine: MachineInfo) -> StepReport | None:
     return None
 
 
-def remove_stray_volumes(services: PoolServices, machines: list[MachineInfo]) -> list[StepReport]:
-    """Volumes of the pool that belong to no machine (any more): they cost, and hold people's data. One that is new may be
-    about to get its machine. machines: all of ours; without a pool, and without any that was kept, nothing is asked."""
+def remove_strays(services: Services, machines: list[MachineInfo]) -> list[StepReport]:
+    """Remove volumes without a machine. machines: all of ours; without a pool, and without any that was kept, nothing is
+    asked."""
     if services.settings.pool_size == 0 and not any(is_kept(machine) for machine in machines):
         return []
-    removed = []
-    for volume in services.pool.volumes():
-        stray = volume.name == VOLUME_NAME and volume.machine_id is None
-        if stray and _age_s(services, volume.created_at) > NEW_VOLUME_S:
-            services.pool.remove_volume(volume.id)
-            removed.append(StepReport("removed_volume", details={"volume": volume.id}))
-    return removed
-
-
-def discard(services: PoolServices, machine: MachineInfo) -> None:
-    """Destroy a machine, with its volume if it has one. A volume that Fly still holds for it goes in a later round."""
-    services.machines.destroy(machine.id)
-    if machine.volume is not None:
-        with suppress(FlyError):
-            services.pool.remove_volume(machine.volume)
+    return [StepReport("removed_volume", details={"volume": volume}) for volume in remove_stray_volumes(services)]
 
 
 def _why_not_run(services: Services, machine: MachineInfo) -> str | None:
@@ -100,6 +81,6 @@ def _told(action: str, machine: MachineInfo, **more: object) -> StepReport:
     return StepReport(action, org, run, {"machine": machine.id, "name": machine.name, **more})
 
 
-def _age_s(services: PoolServices, moment: datetime | None) -> float:
+def _age_s(services: Services, moment: datetime | None) -> float:
     """Seconds since a moment; 0 for one that is not known."""
     return 0.0 if moment is None else store.age_s(services.clock.now(), moment)

@@ -70,3 +70,12 @@ def stop_visits(services: PoolServices, *, name: str | None = None) -> list[Mach
             stopped.append(machine)
         services.pool.hand_over(machine.id, machine.version, empty_setup(services.settings, machine))
     return stopped
+
+
+def find_running(services: PoolServices, name: str | None) -> MachineInfo:
+    """A kept machine that runs, one that is being visited before others. InputError when there is none."""
+    running = [machine for machine in find_kept(services, name) if machine.running]
+    if not running:
+        which = f"Machine {name} does not run" if name is not None else "No kept machine runs"
+        raise InputError(f"{which}; mailtide fly start starts one for a time.")
+    return min(running, key=lambda machine: not is_visited(machine))
