@@ -25,7 +25,8 @@ class Environment:
 
     def parameter(self, name: str, default: str = "") -> str:
         """The value that this environment gives a parameter of template.yaml."""
-        found = [match[1] or match[2] for one in self.overrides for match in re.finditer(_PAIR.format(name), f" {one}")]
+        matches = (match for one in self.overrides for match in re.finditer(_PAIR.format(name), f" {one}"))
+        found = [match[2] if match[1] is None else match[1] for match in matches]
         return found[-1] if found else default
 
     @property

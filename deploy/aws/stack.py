@@ -29,12 +29,16 @@ OUTPUTS = {
 }
 
 
-def deploy(environment: Environment, *, guided: bool | None, dry: bool) -> None:
+def deploy(environment: Environment, *, guided: bool | None, dry: bool, image: str) -> None:
     """Build, slim the layers, deploy. guided: whether SAM asks for each parameter; None for only the first time, at a terminal.
+    image: of the machines, empty for what the environment says.
 
     InputError where something that the stack needs is not there yet: it would deploy, and its first run fail.
     """
-    image = "" if environment.is_local else _image(environment)
+    if not image and not environment.parameter("MachineImage"):
+        raise InputError(
+            f"No image of the machines is noted in {IMAGE_FILE}; run first: make image ENV={environment.name}"
+        )
     variables = aws_variables(environment)
     if not dry:
         stands = stack_of(environment) is not None
@@ -105,15 +109,6 @@ def stack_of(environment: Environment) -> dict[str, Any] | None:
     return stack
 
 
-def _image(environment: Environment) -> str:
-    image = noted_image() or environment.parameter("MachineImage")
-    if not image:
-        raise InputError(
-            f"No image of the machines is noted in {IMAGE_FILE}; run first: make image ENV={environment.name}"
-        )
-    return image
-
-
 def _need_token(environment: Environment) -> None:
     if environment.is_local:
         return
@@ -163,7 +158,8 @@ def run(arguments: list[str]) -> None:
     if given.command == "settings":
         print("\n".join(settings(environment)))
     else:
-        deploy(environment, guided=None if given.guided is None else given.guided == "1", dry=given.dry)
+        guided = None if given.guided is None else given.guided == "1"
+        deploy(environment, guided=guided, dry=given.dry, image="" if environment.is_local else noted_image())
 
 
 if __name__ == "__main__":

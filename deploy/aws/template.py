@@ -1,5 +1,6 @@
 """template.yaml as plain data, with CloudFormation's short tags written out."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[st
 _Loader.add_multi_constructor("!", _short_tag)
 
 
+@cache
 def load_template() -> dict[str, Any]:
-    """The whole template."""
+    """The whole template, read once: nobody may change it."""
     template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
     return template
 
