@@ -66,8 +66,8 @@ newcomer: setup  ## README and tutorial, typed word for word in a clean clone
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))
 
-fuzz-files: setup  ## damaged and hostile databases against everything that opens one; MINUTES=5 TRIALS=… SEED=…
-	@.venv/bin/python -m tests.fuzz_files $(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
+fuzz-files: setup  ## damaged and hostile databases against everything that opens one; WHAT=changesets or feedback, MINUTES=5 TRIALS=… SEED=…
+	@.venv/bin/python -m tests.fuzz_files $(if $(WHAT),--what $(WHAT)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(TRIALS),--trials $(TRIALS)) $(if $(SEED),--seed $(SEED))
 
 fuzz-api: setup  ## requests that the OpenAPI document allows, and such that it does not; EXAMPLES=50 an operation
 	@MAILTIDE_API_EXAMPLES=$(or $(EXAMPLES),50) .venv/bin/pytest -q -rP tests/integration/api/test_schema.py

@@ -76,6 +76,8 @@ class Suite:
     stage: Stage
     look: Look
     fly: FaultClient
+    tells_all: bool = False
+    """Whether what struck is told of every scenario, not only of those with findings."""
     totals: Totals = field(default_factory=Totals)
     kept: list[tuple[Scenario, dict[str, str]]] = field(default_factory=list)
 
@@ -91,6 +93,8 @@ class Suite:
         print(f"seed {scenario.seed}: {what}; {took_s:.1f} s", flush=True)
         if found:
             self._tell(scenario, facts, found)
+        elif self.tells_all:
+            print("\n".join(f"  struck: {line}" for line in self.stage.book.log), flush=True)
         self.kept.append((scenario, {org.org: org.versions[-1].etag for org in facts.organisations if org.versions}))
         return found + (self.look_back() if len(self.kept) > KEPT else [])
 
@@ -148,6 +152,7 @@ def main() -> int:
         signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser(description="Seeded scenarios under faults on the deployed template.")
     parser.add_argument("--seeds", default="1-10", help="a range or a list, such as 1-200 or 3,17")
+    parser.add_argument("--struck", action="store_true", help="say of every scenario what struck it")
     parser.add_argument("--draw", action="store_true", help="only say what the seeds draw")
     arguments = parser.parse_args()
     try:
@@ -159,10 +164,10 @@ def main() -> int:
             scenario = draw(seed)
             print(f"seed {seed}: {scenario.family}", *(f"  {line}" for line in scenario.lines()), sep="\n")
         return 0
-    return _play(seeds)
+    return _play(seeds, tells_all=arguments.struck)
 
 
-def _play(seeds: list[int]) -> int:
+def _play(seeds: list[int], *, tells_all: bool) -> int:
     parameters = {"RetryAfterS": str(RETRY_AFTER_S), "LogLevel": "INFO"}
     logs = STATE / "logs" / "chaos"
     print(f"the template is being deployed; logs: {os.path.relpath(logs, ROOT)}", flush=True)
@@ -172,7 +177,7 @@ def _play(seeds: list[int]) -> int:
     ):
         origin = cloud.fly_api_url.removesuffix("/v1")
         with FaultClient(origin) as fly, staged(cloud, Path(folder), retry_after_s=RETRY_AFTER_S) as stage:
-            suite = Suite(stage, Look(cloud, fly, Path(folder)), fly)
+            suite = Suite(stage, Look(cloud, fly, Path(folder)), fly, tells_all)
             try:
                 for seed in seeds:
                     suite.play(draw(seed))

@@ -23,6 +23,27 @@ class Finding:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is tried: the ways in which a file is used, how it is damaged, and which of the uses a damaged one has."""
+
+    uses: dict[str, Use]
+    mutate: Callable[[bytes, Random], bytes]
+    choose: Callable[[Random], list[str]]
+
+
+def _of_databases(random: Random) -> list[str]:
+    """Planning, a pass, and at times something else that reads."""
+    passes = [name for name in USES if name.startswith("pass")]
+    names = ["plan", random.choice(passes)]
+    if random.random() < 0.3:
+        names.append(random.choice([name for name in USES if name not in (*passes, "plan")]))
+    return names
+
+
+DATABASES = Target(USES, mutate, _of_databases)
+
+
 @dataclass(slots=True)
 class Campaign:
     """Trials one after the other; the same seed draws the same ones."""
@@ -30,6 +51,7 @@ class Campaign:
     seeds: list[bytes]
     random: Random
     folder: Path
+    target: Target = DATABASES
     limits: Limits = field(default_factory=Limits)
     trials: int = 0
     refused: int = 0
@@ -44,7 +66,7 @@ class Campaign:
     def begin(self) -> None:
         """The seeds themselves, whole: every use must go well on each."""
         for content in self.seeds:
-            verdict = self._try(content, USES)
+            verdict = self._try(content, self.target.uses)
             refusals = {name: said for name, said in verdict.sentences.items() if said is not None}
             if refusals and verdict.finding is None:
                 self.findings.append(Finding(f"a sound file was refused: {refusals}", list(refusals), content))
@@ -52,16 +74,8 @@ class Campaign:
     def step(self) -> None:
         """Mutate one file and try it."""
         known = self._corpus if self._corpus and self.random.random() < 0.6 else self.seeds
-        content = mutate(self.random.choice(known), self.random)
-        self._try(content, self._some_uses())
-
-    def _some_uses(self) -> dict[str, Use]:
-        """Planning, a pass, and at times something else that reads."""
-        passes = [name for name in USES if name.startswith("pass")]
-        names = ["plan", self.random.choice(passes)]
-        if self.random.random() < 0.3:
-            names.append(self.random.choice([name for name in USES if name not in (*passes, "plan")]))
-        return {name: USES[name] for name in names}
+        content = self.target.mutate(self.random.choice(known), self.random)
+        self._try(content, {name: self.target.uses[name] for name in self.target.choose(self.random)})
 
     def _try(self, content: bytes, uses: dict[str, Use]) -> Verdict:
         verdict = try_file(content, uses, self.folder, self.limits)

@@ -177,6 +177,30 @@ def mutate(content: bytes, random: Random) -> bytes:
     return bytes(damaged)
 
 
+def mutate_plain(content: bytes, random: Random) -> bytes:
+    """Damage to a file of any kind: bits, edges, cuts, pieces that are doubled, swapped or gone."""
+    damaged = bytearray(content)
+    for _ in range(random.choice((1, 1, 2, 4))):
+        if damaged:
+            random.choice((flip_bits, tempting_bytes, tempting_bytes, _move_piece, _move_piece, _cut_end))(
+                damaged, random
+            )
+    return bytes(damaged)
+
+
+def _move_piece(content: bytearray, random: Random) -> None:
+    start, target = random.randrange(len(content)), random.randrange(len(content))
+    length = random.choice((1, 2, 9, 40, 400))
+    piece = bytes(content[start : start + length])
+    if random.random() < 0.5:
+        del content[start : start + length]
+    content[target:target] = piece * random.choice((0, 1, 1, 3))
+
+
+def _cut_end(content: bytearray, random: Random) -> None:
+    del content[random.randrange(len(content)) :]
+
+
 def _page_start(content: bytearray, random: Random) -> int:
     size = page_size_of(content)
     page = random.randrange(len(content) // size)

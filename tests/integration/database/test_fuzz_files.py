@@ -10,7 +10,9 @@ from random import Random
 import pytest
 
 from mailtide.errors import DatabaseError
-from tests.fuzz_files.guide import Campaign, run
+from tests.fuzz_files.changesets import CHANGESETS, make_changesets
+from tests.fuzz_files.feedback import FEEDBACK, make_feedback
+from tests.fuzz_files.guide import Campaign, Target, run
 from tests.fuzz_files.mutations import MUTATIONS, mutate
 from tests.fuzz_files.seeds import make_seeds
 from tests.fuzz_files.trial import Limits, try_file
@@ -30,6 +32,19 @@ def test_a_short_campaign_finds_nothing(seeds: list[bytes], tmp_path: Path) -> N
     assert campaign.refused > 5
     assert campaign.accepted > 5
     assert len(campaign.lines) > 2_000
+
+
+@pytest.mark.parametrize(
+    ("target", "make"), [(CHANGESETS, make_changesets), (FEEDBACK, make_feedback)], ids=["changesets", "feedback"]
+)
+def test_a_short_campaign_with_other_files_finds_nothing(
+    target: Target, make: Callable[[Path], list[bytes]], tmp_path: Path
+) -> None:
+    campaign = Campaign(make(tmp_path), Random(2), tmp_path, target)
+    run(campaign, trials=20, until_s=None, say=print, report=print)
+    assert [finding.what for finding in campaign.findings] == []
+    assert campaign.accepted > 5
+    assert len(campaign.lines) > 300
 
 
 def test_every_mutation_changes_something(seeds: list[bytes]) -> None:
