@@ -1,9 +1,14 @@
 """A database that asks for more mails than there is room for, on the machine: refused before any is made."""
 
+from pathlib import Path
+
 import apsw
 import pytest
 
-from mailtide.contracts import TaskDocument
+from mailtide.contracts import MAX_DELIVERED_BYTES, TaskDocument
+from mailtide.errors import DatabaseError
+from mailtide.machine.delivery import deliver
+from mailtide.machine.transfer import make_client
 from mailtide.machine.work import work
 from tests.integration.machine.fault_bucket import FaultBucket
 from tests.integration.machine.tasks import TRY, Task, database
@@ -38,3 +43,16 @@ def test_too_many_mails_are_bad_input(bucket: FaultBucket, greedy: bytes) -> Non
     assert failure.message.startswith("The campaigns and rules ask for up to ")
     assert failure.message.endswith(" contacts; 100 a contact are allowed (MAILTIDE_MAX_MAILS_PER_CONTACT).")
     assert task.body("contacts.db") is None
+
+
+def test_a_database_that_no_put_can_hold_is_refused_before_it_is_read(bucket: FaultBucket, tmp_path: Path) -> None:
+    document = TaskDocument.model_validate_json(Task(bucket, b"").body("task.json") or b"")
+    path = tmp_path / "contacts.db"
+    with path.open("wb") as file:
+        file.truncate(MAX_DELIVERED_BYTES + 1)
+    with (
+        make_client() as client,
+        pytest.raises(DatabaseError, match=r"^What the pass made \(contacts\.db\) has 5\.4 GB; "),
+    ):
+        deliver(client, document, "contacts.db", path)
+    assert f"{TRY}/contacts.db" not in bucket.objects

@@ -56,7 +56,7 @@ from mailtide.contracts.messages import (
     WatchMessage,
     WebhookMessage,
 )
-from mailtide.contracts.plan import Failure, Inspection, Plan, TaskPlan
+from mailtide.contracts.plan import MAX_DELIVERED_BYTES, Failure, Inspection, Plan, TaskPlan
 from mailtide.contracts.state import (
     CHAIN_LENGTH,
     Baseline,
@@ -92,6 +92,7 @@ __all__ = [
     "DELIVERED_NAMES",
     "DELIVERIES",
     "FEEDBACK_KEEP_DAYS",
+    "MAX_DELIVERED_BYTES",
     "MAX_FEEDBACK_BYTES",
     "MAX_FEEDBACK_FILES",
     "MAX_FEEDBACK_TOTAL_BYTES",
@@ -136,8 +137,8 @@ __all__ = [
     "PartInput",
     "Plan",
     "PlanMessage",
-    "Profile",
     "PoolChoice",
+    "Profile",
     "PublishedFile",
     "Result",
     "RunFinished",

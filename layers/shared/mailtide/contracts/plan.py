@@ -10,6 +10,9 @@ from mailtide.contracts.feedback import FeedbackPlan
 from mailtide.contracts.state import PublishedFile, SourceRef
 from mailtide.machines import MachineSize
 
+MAX_DELIVERED_BYTES = 5 << 30
+"""Of one object: a machine stores each with one PUT, and that is the most that S3 takes in one."""
+
 
 class TaskPlan(Contract):
     """One machine's share of a run."""

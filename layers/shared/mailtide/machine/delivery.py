@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from mailtide.contracts import Delivered, DeliveredName, TaskDocument, Timings
+from mailtide.contracts import MAX_DELIVERED_BYTES, Delivered, DeliveredName, TaskDocument, Timings
+from mailtide.errors import DatabaseError
 from mailtide.machine import transfer
 
 type Say = Callable[[str], None]
@@ -36,6 +37,11 @@ class Laps:
 
 
 def deliver(client: httpx.Client, document: TaskDocument, name: DeliveredName, path: Path) -> Delivered:
-    """Store a file under a name of the task."""
+    """Store a file under a name of the task. DatabaseError when it is too large for one PUT."""
+    if path.stat().st_size > MAX_DELIVERED_BYTES:
+        raise DatabaseError(
+            f"What the pass made ({name}) has {path.stat().st_size / 1e9:.1f} GB; "
+            f"at most {MAX_DELIVERED_BYTES / 1e9:.1f} GB can be delivered."
+        )
     etag, sha256, size_bytes = transfer.upload(client, document.urls.deliver_put[name], path)
     return Delivered(name=name, size_bytes=size_bytes, sha256=sha256, etag=etag)
