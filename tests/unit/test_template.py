@@ -60,7 +60,14 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "events:PutEvents": (BUS,),
     },
     "LaunchMachine": {
-        "s3:GetObject": ("orgs/*/contacts.db", "orgs/*/published/*", "orgs/*/feedback/*", "runs/*"),
+        "s3:GetObject": (
+            "orgs/*/contacts.db",
+            "orgs/*/latest.json",
+            "orgs/*/published/*",
+            "orgs/*/feedback/*",
+            "changes/*",
+            "runs/*",
+        ),
         "s3:PutObject": ("runs/*/tasks/*",),
         "secretsmanager:GetSecretValue": (SECRET,),
     },

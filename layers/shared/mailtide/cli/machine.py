@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import click
 import httpx
@@ -14,8 +15,14 @@ from mailtide.machine.work import Ended, work
 @click.command()
 @click.option("--task-url", envvar="MAILTIDE_TASK_URL", required=True, help="Presigned URL of the task document.")
 @click.option("--machine-id", envvar="FLY_MACHINE_ID", help="Name of this machine, for the record.")
+@click.option(
+    "--cache-dir",
+    envvar="MAILTIDE_CACHE_DIR",
+    type=click.Path(path_type=Path),
+    help="Folder that outlasts the task, where the database is kept for this machine's next one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end instead of text.")
-def machine(task_url: str, machine_id: str | None, as_json: bool) -> None:
+def machine(task_url: str, machine_id: str | None, cache_dir: Path | None, as_json: bool) -> None:
     """Do one task of a run: fetch the database, bring its schedule up to date, deliver it.
 
     This is what the image starts; a person has no need to. It holds no credentials but the URLs of its task. Exit code 1
@@ -30,7 +37,7 @@ def machine(task_url: str, machine_id: str | None, as_json: bool) -> None:
         [lambda retry: say(f"again in {retry.wait_for:.1f} s: {retry.caused_by}")]
     )
     try:
-        ended = work(task_url, machine_id=machine_id, say=say)
+        ended = work(task_url, machine_id=machine_id, say=say, cache_dir=cache_dir)
     except MailtideError as error:
         ended = Ended(ok=False, sentence=f"The machine cannot report to the bucket: {error}.")
     facts = {"ok": ended.ok, "sentence": ended.sentence}

@@ -15,24 +15,29 @@ from mailtide.machine.beside import deliver_all, earlier_changes, leave_for
 from mailtide.machine.chunks.prepare import MergePreparation
 from mailtide.machine.delivery import Delivery, Laps, Say
 from mailtide.machine.feedback import take_feedback
+from mailtide.machine.kept_file import Fetched, KeptFile, fetch_source
 from mailtide.machine.memory import limits_of
 from mailtide.machine.prepare import Prepare, prepare_whole
 from mailtide.machine.report import PassReport
 from mailtide.machine.schedule_pass import run_pass
 from mailtide.rules.config import Rules, load_rules
 
+DATABASE = "contacts.db"
+"""Its name in the folder of a task."""
 MAX_PART_BYTES = 1 << 30
 _CONNECTIONS = 8
 
 
-def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path, say: Say) -> Delivery:
-    """Fetch the source, bring its schedule up to date, and store it when it changed."""
+def deliver_schedule(
+    client: httpx.Client, document: TaskDocument, folder: Path, say: Say, kept: KeptFile | None = None
+) -> Delivery:
+    """Fetch the source, bring its schedule up to date, and store it when it changed. kept: what this machine had before."""
     laps = Laps()
     rules = load_rules(document.rules_yaml)
-    path = folder / "contacts.db"
-    prepare, unusable = _fetch(client, document, path)
+    path = folder / DATABASE
+    prepare, unusable, fetched = _fetch(client, document, path, kept, say)
     fetch_s = laps.seconds()
-    say(f"fetched {document.source.size_bytes} bytes in {fetch_s:.2f} s")
+    say(f"fetched {fetched.moved_bytes} of {document.source.size_bytes} bytes in {fetch_s:.2f} s")
     leave = leave_for(document, folder)
     feedback = take_feedback(client, document, path, rules, earlier_changes(leave))
     touched = feedback is not None and feedback.changed
@@ -46,7 +51,7 @@ def deliver_schedule(client: httpx.Client, document: TaskDocument, folder: Path,
     return Delivery(
         changed=changed,
         delivered=delivered,
-        report=_told(report, feedback),
+        report=_told(report, feedback, fetched),
         timings=Timings(fetch_s=fetch_s, pass_s=pass_s, deliver_s=deliver_s),
     )
 
@@ -89,27 +94,22 @@ def _pass(
         return report
 
 
-def _fetch(client: httpx.Client, document: TaskDocument, path: Path) -> tuple[Prepare, BadPartError | None]:
+def _fetch(
+    client: httpx.Client, document: TaskDocument, path: Path, kept: KeptFile | None, say: Say
+) -> tuple[Prepare, BadPartError | None, Fetched]:
     """Fetch the source to `path`, and beside it the parts of a merge; why they cannot be used, or None."""
     alone = _alone(document)
     with ThreadPoolExecutor(_CONNECTIONS) as pool:
         parts = [pool.submit(_fetch_part, client, part) for part in document.parts]
-        transfer.download(
-            client,
-            document.urls.source_get,
-            path,
-            etag=document.source.etag,
-            size_bytes=document.source.size_bytes,
-            part_bytes=document.source_part_bytes,
-        )
+        fetched = fetch_source(client, document, path, kept, say)
         if document.task.kind == "whole":
-            return alone, None
+            return alone, None, fetched
         names = (part.task for part in document.parts)
         try:
             found = tuple(zip(names, (part.result() for part in parts), strict=True))
-            return MergePreparation(document, found, limits_of(document)), None
+            return MergePreparation(document, found, limits_of(document)), None, fetched
         except BadPartError as error:
-            return alone, error
+            return alone, error, fetched
 
 
 def _alone(document: TaskDocument) -> Prepare:
@@ -131,6 +131,8 @@ def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:
     return data
 
 
-def _told(report: PassReport, feedback: FeedbackReport | None) -> dict[str, object]:
+def _told(report: PassReport, feedback: FeedbackReport | None, fetched: Fetched) -> dict[str, object]:
     told = report.model_dump(mode="json")
+    if fetched.way != "whole":
+        told["source_bytes_read"] = fetched.moved_bytes
     return told if feedback is None else {**told, "feedback": feedback.model_dump(mode="json")}

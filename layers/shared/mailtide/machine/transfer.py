@@ -103,7 +103,7 @@ def download(
         with attempt:
             path.write_bytes(b"")
             _fetch_all(client, url, path, etag, size_bytes)
-            if not _matches(path, etag, part_bytes):
+            if not matches(path, etag, part_bytes):
                 raise CorruptTransferError("The database does not have the checksum of the plan.")
 
 
@@ -213,7 +213,15 @@ def _seek(answer: httpx.Response, file: BinaryIO, offset: int) -> None:
         raise CorruptTransferError("fetching the database: the bucket sent another range")
 
 
-def _matches(path: Path, etag: str, part_bytes: int | None) -> bool:
+def states_checksum(etag: str, size_bytes: int, part_bytes: int | None) -> bool:
+    """Whether an ETag says what the bytes of the whole object are."""
+    plain, _, parts = etag.partition("-")
+    if len(plain) != 32:
+        return False
+    return not parts or (part_bytes is not None and -(-size_bytes // part_bytes) == int(parts))
+
+
+def matches(path: Path, etag: str, part_bytes: int | None) -> bool:
     """Whether a file has the checksum that its ETag states; an ETag that states none, or one of unequal
     parts, is taken on trust."""
     plain, _, parts = etag.partition("-")

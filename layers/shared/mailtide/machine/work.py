@@ -5,7 +5,6 @@ it dies: then the watcher writes error.json in its place.
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +13,13 @@ from tempfile import TemporaryDirectory
 import httpx
 from pydantic import ValidationError
 
-from mailtide.contracts import Claim, Failure, Manifest, TaskDocument, TaskKind, TryError
+from mailtide.contracts import Claim, Failure, Manifest, TaskDocument, TryError
 from mailtide.errors import DatabaseMemoryError, InputError, MailtideError, SourceChangedError, StaleWriteError
 from mailtide.machine import transfer
 from mailtide.machine.deliver_chunk import deliver_chunk
-from mailtide.machine.deliver_schedule import deliver_schedule
-from mailtide.machine.delivery import Delivery, Say
-
-_DELIVER: dict[TaskKind, Callable[[httpx.Client, TaskDocument, Path, Say], Delivery]] = {
-    "whole": deliver_schedule,
-    "chunk": deliver_chunk,
-    "merge": deliver_schedule,
-}
+from mailtide.machine.deliver_schedule import DATABASE, deliver_schedule
+from mailtide.machine.delivery import Say
+from mailtide.machine.kept_file import KeptFile, open_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,17 +31,24 @@ class Ended:
     sentence: str
 
 
-def work(task_url: str, *, machine_id: str | None, say: Say) -> Ended:
-    """Do the task behind a URL. MailtideError only when not even error.json could be written."""
+def work(task_url: str, *, machine_id: str | None, say: Say, cache_dir: Path | None = None) -> Ended:
+    """Do the task behind a URL. MailtideError only when not even error.json could be written.
+
+    cache_dir: where the database is kept for this machine's next task, None for one that ends with this task.
+    """
     with transfer.make_client() as client:
         document = _document(transfer.get_small(client, task_url, "fetching the task"))
         say(f"task {document.task.task} of run {document.run}, try {document.attempt}")
         claim = Claim(machine_id=machine_id, claimed_at=_now())
         if not _claim(client, document, claim):
             return Ended(ok=True, sentence="Another process works on this try.")
+        kept = open_kept(cache_dir, document.org, say)
         try:
-            manifest = _deliver(client, document, claim, say)
-            _put_own(client, document.urls.manifest_put, manifest.to_bytes(), "writing the manifest")
+            with TemporaryDirectory(prefix="mailtide-") as folder:
+                manifest = _deliver(client, document, claim, Path(folder), kept, say)
+                _put_own(client, document.urls.manifest_put, manifest.to_bytes(), "writing the manifest")
+                if kept is not None and document.task.kind != "chunk":
+                    kept.keep(Path(folder) / DATABASE, say)
         except Exception as error:  # noqa: BLE001 - a machine must not die in silence; what it does not know it calls internal
             failure = _failure(error)
             _say_details(error)
@@ -84,10 +85,14 @@ def _put_own(client: httpx.Client, url: str, body: bytes, what: str) -> None:
         return
 
 
-def _deliver(client: httpx.Client, document: TaskDocument, claim: Claim, say: Say) -> Manifest:
+def _deliver(
+    client: httpx.Client, document: TaskDocument, claim: Claim, folder: Path, kept: KeptFile | None, say: Say
+) -> Manifest:
     started_at = _now()
-    with TemporaryDirectory(prefix="mailtide-") as folder:
-        delivery = _DELIVER[document.task.kind](client, document, Path(folder), say)
+    if document.task.kind == "chunk":
+        delivery = deliver_chunk(client, document, folder, say)
+    else:
+        delivery = deliver_schedule(client, document, folder, say, kept)
     return Manifest(
         token=claim.token,
         changed=delivery.changed,

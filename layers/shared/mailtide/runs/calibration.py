@@ -98,7 +98,11 @@ def speeds_of(report: dict[str, object], contacts: int) -> dict[str, float]:
 def _transfer(plan: Plan, kind: TaskKind, manifest: Manifest) -> float | None:
     """Bytes a second, both ways together; a merge fetches its parts too, which are few bytes beside the database."""
     timings, told = manifest.timings, manifest.report.get("source_bytes_read")
-    fetched = told if kind == "chunk" and isinstance(told, int) else plan.read.size_bytes
-    size_bytes = fetched + sum(delivered.size_bytes for delivered in manifest.delivered)
-    seconds = timings.fetch_s + timings.deliver_s
+    delivered = sum(delivered.size_bytes for delivered in manifest.delivered)
+    if kind == "chunk" or told is None:
+        size_bytes = (told if isinstance(told, int) else plan.read.size_bytes) + delivered
+        seconds = timings.fetch_s + timings.deliver_s
+    else:
+        # A machine that had most of it before: the time of its fetch is that of its disk.
+        size_bytes, seconds = delivered, timings.deliver_s
     return round(size_bytes / seconds, 1) if size_bytes >= LEAST_BYTES and seconds > 0 else None

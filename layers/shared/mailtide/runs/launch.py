@@ -21,7 +21,7 @@ from mailtide.runs import keys, store
 from mailtide.runs.parts import merge_inputs, task_of
 from mailtide.runs.pool.fill import add_one
 from mailtide.runs.pool.kept import ROLE, is_kept, is_of
-from mailtide.runs.pool.take import take_kept, wants_kept
+from mailtide.runs.pool.take import take_kept, uses_kept, wants_kept
 from mailtide.runs.services import Services, StepReport
 
 TASK_URL_VARIABLE = "MAILTIDE_TASK_URL"
@@ -120,6 +120,7 @@ def _document(
 
     urls = TaskUrls(
         source_get=bucket.presign_get(plan.file.key if plan.file else keys.source(plan.org), expires_s=expires_s),
+        source_blocks_get=_blocks_url(services, plan, task),
         claim_put=put_once(paths.claim),
         claim_get=bucket.presign_get(paths.claim, expires_s=expires_s),
         manifest_put=put_once(paths.manifest),
@@ -147,6 +148,20 @@ def _document(
         parts=parts,
         feedback=_feedback(services, plan, task),
         written_at=services.clock.now(),
+    )
+
+
+def _blocks_url(services: Services, plan: Plan, task: TaskPlan) -> str | None:
+    """Where a kept machine, which may have an older version of the file, finds the digests of the one that it is to read."""
+    if not uses_kept(services.settings, task):
+        return None
+    latest = store.read_latest(services.bucket, plan.org).value
+    ours = plan.file is None and latest.published_etag == plan.source.etag
+    run = plan.file.run if plan.file else latest.written_by if ours else None
+    if run is None:
+        return None
+    return services.bucket.presign_get(
+        keys.shared(plan.org, run, "contacts.blocks"), expires_s=services.settings.url_ttl_s
     )
 
 

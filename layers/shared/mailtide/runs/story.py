@@ -180,8 +180,9 @@ def _cost(services: Services, plan: Plan, machines: tuple[MachineUse, ...], part
 def _fetched_bytes(plan: Plan, use: MachineUse, parts: dict[str, Part]) -> int:
     """What a machine fetches: the database, with the parts for a merge; of it what a chunk's machine says, or its share."""
     task, size_bytes = task_of(plan, use.task), plan.read.size_bytes
+    told = parts[use.task].manifest.report.get("source_bytes_read") if use.task in parts else None
     if task is None or task.kind != "chunk":
         inputs = (parts[name].manifest.delivered for name in chunks(plan) if name in parts)
-        return size_bytes + sum(delivered.size_bytes for found in inputs for delivered in found)
-    told = parts[use.task].manifest.report.get("source_bytes_read") if use.task in parts else None
+        beside = sum(delivered.size_bytes for found in inputs for delivered in found)
+        return (told if isinstance(told, int) else size_bytes) + beside
     return told if isinstance(told, int) else size_bytes // len(chunks(plan))

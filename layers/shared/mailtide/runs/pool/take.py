@@ -2,7 +2,7 @@
 
 import hashlib
 
-from mailtide.contracts import KeptMachine, PoolChoice
+from mailtide.contracts import KeptMachine, PoolChoice, TaskPlan
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs import keys, store
 from mailtide.runs.pool.kept import (
@@ -15,6 +15,7 @@ from mailtide.runs.pool.kept import (
     task_setup,
 )
 from mailtide.runs.services import Services
+from mailtide.settings import Settings
 
 MOST_CHOICES = 4
 """More are not tried: whoever comes to the fourth meets many others, and a new machine is a boot away."""
@@ -24,6 +25,16 @@ def wants_kept(services: Services, request: MachineRequest) -> bool:
     """Whether kept machines are of the size that a task is to have."""
     settings = services.settings
     return settings.pool_size > 0 and request.sizes[0] == settings.pool_machine_size
+
+
+def uses_kept(settings: Settings, task: TaskPlan) -> bool:
+    """Whether a kept machine may come to a task that fetches the whole database."""
+    return (
+        settings.pool_size > 0
+        and settings.pool_volume_gb > 0
+        and task.kind != "chunk"
+        and settings.pool_machine_size in task.sizes
+    )
 
 
 def take_kept(
