@@ -29,13 +29,17 @@ def queue_function(*accepted: type[Contract]) -> Handler:
     batch = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
     def carry_out_one(record: SQSRecord) -> None:
+        message = None
         try:
             message = parse(record.body)
             if message is not None and not isinstance(message, accepted):
                 raise ValueError(f"This function takes no {message.kind!r} messages.")
             _write_down(carry_out(services(), message), record.message_id)
         except Exception as error:
-            logger.exception("failed", extra={"message_id": record.message_id, "error": type(error).__name__})
+            # `mailtide logs` finds a run's lines by its id.
+            about = message.model_dump(include={"org", "run"}, exclude_none=True) if message is not None else {}
+            facts = {"message_id": record.message_id, "error": type(error).__name__, **about}
+            logger.exception("failed", extra=facts)
             raise
 
     @logger.inject_lambda_context(clear_state=True)

@@ -6,7 +6,7 @@ import os
 import re
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
@@ -65,7 +65,8 @@ class Site:
     resources: dict[str, str] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's own
-        return boto3.client(service, endpoint_url=self.url, **CREDENTIALS)
+        make: Callable[..., Any] = boto3.client
+        return make(service, endpoint_url=self.url, **CREDENTIALS)
 
     @cached_property
     def s3(self) -> Any:  # noqa: ANN401

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from mailtide import __version__
 from mailtide.errors import InputError, MailtideError
@@ -33,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "mailtide.cli.runs:runs",
         "List, show and follow runs; cancel, retry, approve or reject one.",
     ),
+    "logs": ("mailtide.cli.logs:logs", "The story of a run, from the logs of the functions and from the bucket."),
+    "doctor": ("mailtide.cli.doctor:doctor", "Say what is wrong with a deployment, and what to do about it."),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",
         "Import, export, list, pause and resume mailboxes.",
@@ -43,6 +46,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "tokens": ("mailtide.cli.tokens:tokens", "Make, list and revoke the bearer tokens of the API."),
     "serve": ("mailtide.cli.serve:serve", "Serve the API on a port, for teams without Lambda."),
+    "completion": ("mailtide.cli.completion:completion", "Print what makes a shell complete commands, names and runs."),
     "fly": ("mailtide.cli.fly:fly", "Look after the machines that are kept stopped in the Fly app."),
     "machine": ("mailtide.cli.machine:machine", "Do one task of a run (the entry point of the machine image)."),
 }
@@ -68,6 +72,11 @@ class LazyGroup(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, without importing any of them, and the options of the group."""
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         """The list of commands in the help, without importing any of them."""

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mailtide.cli.cloud import check_org, cloud_command
 from mailtide.cli.files import parsed_rules, rules_text
+from mailtide.cli.names import org_names
 from mailtide.cli.org_erase import erase
 from mailtide.cli.org_versions import restore, versions
 from mailtide.cli.org_webhook import webhook
@@ -25,7 +26,7 @@ for command in (versions, restore, webhook, erase):
 
 
 @orgs.command()
-@click.argument("org")
+@click.argument("org", shell_complete=org_names)
 @click.option(
     "--rules", "rules_file", type=click.Path(path_type=Path), help="Its rules file; the packaged rules if left out."
 )

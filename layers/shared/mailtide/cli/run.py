@@ -6,10 +6,11 @@ import secrets
 import click
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.names import org_names
 
 
 @click.command()
-@click.argument("org")
+@click.argument("org", shell_complete=org_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def run(org: str, as_json: bool) -> None:

@@ -10,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.names import org_names, run_names
 from mailtide.cli.runs_cancel import cancel
+from mailtide.cli.runs_watch import watch
 from mailtide.cli.which_run import checked_run
 from mailtide.errors import InputError
 
@@ -26,11 +28,12 @@ def runs() -> None:
     """List runs, show one, follow or cancel one that is open, retry one that failed, decide about one that is held."""
 
 
-runs.add_command(cancel)
+for command in (watch, cancel):
+    runs.add_command(command)
 
 
 @runs.command(name="list")
-@click.argument("org")
+@click.argument("org", shell_complete=org_names)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="The newest so many.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @cloud_command
@@ -57,8 +60,8 @@ def list_runs(org: str, limit: int, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("org")
-@click.argument("run")
+@click.argument("org", shell_complete=org_names)
+@click.argument("run", shell_complete=run_names)
 @click.option("--json", "as_json", is_flag=True, help="Print done.json as it stands.")
 @cloud_command
 def show(org: str, run: str, as_json: bool) -> None:
@@ -79,8 +82,8 @@ def show(org: str, run: str, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("org")
-@click.argument("run")
+@click.argument("org", shell_complete=org_names)
+@click.argument("run", shell_complete=run_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def approve(org: str, run: str, as_json: bool) -> None:
@@ -97,8 +100,8 @@ def approve(org: str, run: str, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("org")
-@click.argument("run")
+@click.argument("org", shell_complete=org_names)
+@click.argument("run", shell_complete=run_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def reject(org: str, run: str, as_json: bool) -> None:
@@ -114,8 +117,8 @@ def reject(org: str, run: str, as_json: bool) -> None:
 
 
 @runs.command()
-@click.argument("org")
-@click.argument("run")
+@click.argument("org", shell_complete=org_names)
+@click.argument("run", shell_complete=run_names)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def retry(org: str, run: str, as_json: bool) -> None:

@@ -10,10 +10,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColu
 
 from mailtide.cli.cloud import check_org, cloud_command
 from mailtide.cli.files import naming
+from mailtide.cli.names import org_names
 
 
 @click.command()
-@click.argument("org")
+@click.argument("org", shell_complete=org_names)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command

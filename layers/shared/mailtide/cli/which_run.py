@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailtide.cli.cloud import check_org
+from mailtide.cli.names import orgs_or_runs
 from mailtide.contracts import RUN_PATTERN
 from mailtide.errors import InputError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def run_argument[F: Callable[..., Any]](metavar: str) -> Callable[[F], F]:
     """The argument `names` of a command: a run's id, with or without its organisation before it."""
-    return click.argument("names", nargs=-1, required=True, metavar=metavar)
+    return click.argument("names", nargs=-1, required=True, metavar=metavar, shell_complete=orgs_or_runs)
 
 
 def named_run(bucket: "Bucket", names: tuple[str, ...]) -> tuple[str, str]:
