@@ -50,7 +50,8 @@ def deploy(environment: Environment, *, guided: bool | None, dry: bool, image: s
     folders = [str((BUILT / layer).relative_to(ROOT)) for layer in LAYERS]
     steps.run(".venv/bin/python", "layers/slim.py", *folders)
     overrides = [*environment.overrides, f"Architecture={architecture}", *([f"MachineImage={image}"] if image else [])]
-    asked = ["--guided"] if guided else []
+    # With its whole path: SAM would otherwise save the answers beside the built template, where the next build removes them.
+    asked = ["--guided", "--config-file", str(ROOT / "samconfig.toml")] if guided else []
     steps.sam("deploy", "--config-env", environment.name, *asked, "--parameter-overrides", *overrides)
 
 
