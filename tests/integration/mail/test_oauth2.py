@@ -145,7 +145,9 @@ def test_many_lanes_fetch_one_token(tokens: TokenServer) -> None:
     assert fetch(work) == 1
 
 
-@pytest.mark.parametrize("url", ["http://login.example/token", "ftp://127.0.0.1/token", "", "//127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "url", ["http://login.example/token", "ftp://127.0.0.1/token", "", "//127.0.0.1/x", "https://[::1", "https://a:x/"]
+)
 def test_secrets_go_out_over_tls_alone(url: str) -> None:
     async def work(client: httpx.AsyncClient) -> None:
         await AccessTokens(client).get("box", url, CREDENTIALS)

@@ -118,6 +118,9 @@ def test_everything_that_a_line_may_say() -> None:
         ("acme,a@b,smtp.b.example,x", "address: not a mail address"),
         ("acme,a@b.example,smtp b,x", "smtp.host: String should match pattern"),
         ('acme,"a"@b.example,smtp.b.example,x', "it is not CSV"),
+        ("acme,.a@b.example,smtp.b.example,x", "address: not a mail address"),
+        ("acme,a.@b.example,smtp.b.example,x", "address: not a mail address"),
+        (f"acme,{'a' * 65}@b.example,smtp.b.example,x", "address: not a mail address"),
     ],
 )
 def test_bad_lines_say_why(row: str, reason: str) -> None:
@@ -141,6 +144,8 @@ def test_bad_lines_say_why(row: str, reason: str) -> None:
         ("weekdays", "monday", "weekdays is not like"),
         ("first_day", "tomorrow", "first_day"),
         ("display_name", "a\x07b", "display_name"),
+        ("display_name", "a\x85b", "display_name"),
+        ("display_name", "a\u2028b", "display_name"),
         ("mailbox_id", "a/b", "mailbox_id"),
     ],
 )
@@ -165,6 +170,32 @@ def test_a_mailbox_stands_in_a_file_once() -> None:
     assert isinstance(first, Line)
     assert isinstance(second, Refusal)
     assert (second.number, "line 2 already" in second.reason) == (3, True)
+
+
+def test_an_address_stands_in_a_file_once_under_whatever_id() -> None:
+    head = HEAD.strip() + ",mailbox_id\n"
+    first, second = lines(head + "acme,a@b.example,smtp.b.example,x,one\n" + "else,A@B.example,smtp.b.example,x,two\n")
+    assert isinstance(first, Line)
+    assert isinstance(second, Refusal)
+    assert second.reason == "its address stands in line 2 already"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://login.example/", "file:///etc/passwd", "https://[::1", "https://", "login.example"]
+)
+def test_a_token_comes_over_tls_alone(url: str) -> None:
+    head = "user_id,address,smtp_host,refresh_token,token_url\n"
+    reason = refusal(f"acme,a@b.example,smtp.b.example,hunter2,{url}", head)
+    assert reason == "auth.token_url: not an address that begins with https://"
+
+
+def test_a_secret_that_does_not_fit_is_refused_before_it_is_stored() -> None:
+    """A mailbox that cannot be read any more would take the others of its batch with it."""
+    table = Table()
+    row = f"acme,a@b.example,smtp.b.example,{'x' * 4_090}\n"
+    report = import_mailboxes(lines(HEAD + row), table, Seals())
+    assert [refusal.reason for refusal in report.refused] == ["its secrets are too long together"]
+    assert table.rows == {}
 
 
 def test_the_good_lines_go_in() -> None:

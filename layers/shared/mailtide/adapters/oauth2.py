@@ -5,18 +5,17 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
 
 from mailtide.warmup.classify import MailRefusedError, ReplyClass
+from mailtide.warmup.contracts import is_safe_url
 from mailtide.warmup.mail_ports import Credentials
 
 EXPIRY_MARGIN_S = 60.0
 DEFAULT_LIFE_S = 300.0
 """For answers that do not say how long their token lives."""
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class AccessTokens:
         self._kept.pop(mailbox_id, None)
 
     async def _refresh(self, token_url: str, credentials: Credentials) -> KeptToken:
-        if credentials.refresh_token is None or not _is_safe(token_url):
+        if credentials.refresh_token is None or not is_safe_url(token_url):
             raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth")
         form = {
             "grant_type": "refresh_token",
@@ -74,6 +73,8 @@ class AccessTokens:
         asked_s = self._now_s()
         try:
             answer = await self._client.post(token_url, data=form, follow_redirects=False)
+        except httpx.InvalidURL:
+            raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth") from None
         except httpx.HTTPError:
             raise MailRefusedError(ReplyClass.TRANSIENT, "auth") from None
         if answer.status_code in {400, 401, 403}:
@@ -91,9 +92,3 @@ def _read(answer: httpx.Response, asked_s: float) -> KeptToken:
     if not isinstance(token, str) or not token.isascii() or not token.isprintable():
         raise MailRefusedError(ReplyClass.TRANSIENT, "auth", answer.status_code)
     return KeptToken(SecretStr(token), asked_s + life_s - EXPIRY_MARGIN_S)
-
-
-def _is_safe(url: str) -> bool:
-    """Secrets go out over TLS alone, but for this very machine."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)

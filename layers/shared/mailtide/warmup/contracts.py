@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
@@ -25,7 +26,12 @@ type Shard = Annotated[int, Field(ge=0)]
 type HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
 type MailboxStatus = Literal["active", "paused", "disconnected", "quarantined"]
 
-_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
+MAX_SEALED = 4_096
+_ADDRESS = re.compile(
+    r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
+)
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def day_start_ms(day: date) -> int:
@@ -41,6 +47,16 @@ def day_of(instant_ms: int) -> date:
 def to_ms(instant: datetime) -> int:
     """An aware instant in milliseconds."""
     return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def is_safe_url(url: str) -> bool:
+    """Whether secrets may go to this address: over TLS alone, but for this very machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
 
 
 class MailServer(Contract):
@@ -60,9 +76,16 @@ class Auth(Contract):
 
     kind: Literal["password", "xoauth2"]
     username: Annotated[str, Field(min_length=1, max_length=320)]
-    sealed: Annotated[str, Field(repr=False, max_length=4_096)]
+    sealed: Annotated[str, Field(repr=False, max_length=MAX_SEALED)]
     token_url: Annotated[str, Field(max_length=2_048)] | None = None
     """Where an access token is fetched with the refresh token; xoauth2 only."""
+
+    @field_validator("token_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe_url(value):
+            raise ValueError("not an address that begins with https://")
+        return value
 
     @model_validator(mode="after")
     def _has_token_url(self) -> Self:
@@ -121,7 +144,7 @@ class MailboxProfile(Contract):
     @field_validator("address")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not _ADDRESS.fullmatch(value) or ".." in value:
+        if not _ADDRESS.fullmatch(value):
             raise ValueError("not a mail address in ASCII (domains in other scripts as xn--…)")
         local, _, domain = value.rpartition("@")
         return f"{local}@{domain.lower()}"
@@ -135,7 +158,7 @@ class MailboxProfile(Contract):
 class Mailbox(MailboxProfile):
     """One mailbox, as the table holds it."""
 
-    display_name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    display_name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")] = ""
     smtp: MailServer
     imap: MailServer | None = None
     auth: Auth

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import batched
 
-from mailtide.warmup.contracts import Mailbox
+from mailtide.warmup.contracts import MAX_SEALED, Mailbox
 from mailtide.warmup.mail_ports import Secrets
 from mailtide.warmup.mailbox_csv import Line, Refusal
 from mailtide.warmup.ports import MailboxStore
@@ -62,6 +62,9 @@ def _merge(
             sealed = old.auth.sealed
         else:
             report.refused.append(Refusal(line.number, "it holds no password or refresh_token, and the mailbox is new"))
+            continue
+        if len(sealed) > MAX_SEALED:
+            report.refused.append(Refusal(line.number, "its secrets are too long together"))
             continue
         changes: dict[str, object] = {"auth": mailbox.auth.model_copy(update={"sealed": sealed})}
         if old is not None:

@@ -72,6 +72,7 @@ def read_lines(file: TextIO, *, settings: WarmupSettings, first_day: date) -> It
     reader = csv.reader(file, strict=True)
     header = _header(reader)
     seen: dict[str, int] = {}
+    addresses: dict[str, int] = {}
     while True:
         number = reader.line_num + 1
         try:
@@ -88,6 +89,9 @@ def read_lines(file: TextIO, *, settings: WarmupSettings, first_day: date) -> It
             first = seen.setdefault(line.mailbox.mailbox_id, number)
             if first != number:
                 raise LineError(f"mailbox {line.mailbox.mailbox_id} stands in line {first} already")
+            first = addresses.setdefault(line.mailbox.address.lower(), number)
+            if first != number:
+                raise LineError(f"its address stands in line {first} already")
             yield line
         except LineError as refused:
             yield Refusal(number, str(refused))
