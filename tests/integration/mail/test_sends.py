@@ -41,7 +41,9 @@ def test_a_mail_arrives_once(world: World, server: RecordingServer) -> None:
     assert mail["From"] == f"The alpha <{sender.address}>"
     assert mail["To"] == f"The beta <{recipient.address}>"
     assert (mail["X-Mailtide-Warmup"], mail["Auto-Submitted"]) == ("yes", "auto-generated")
-    assert str(make_header(decode_header(mail["Subject"]))) == subject_of(message.send_id, packaged_templates())
+    assert str(make_header(decode_header(mail["Subject"]))) == subject_of(
+        message.send_id, packaged_templates(), sender="The alpha", recipient="The beta"
+    )
     assert "In-Reply-To" not in mail
 
 

@@ -73,7 +73,7 @@ def test_headers_are_these_and_no_others() -> None:
     reply = parsed(build_reply(send_id, mailbox("a"), original, mailbox("b"), packaged_templates(), now_ms=0))
     assert set(reply.keys()) == HEADERS | {"In-Reply-To", "References"}
     assert reply["In-Reply-To"] == reply["References"] == message_id(original, "b.example")
-    assert reply["Subject"] == "Re: " + subject_of(original, packaged_templates())
+    assert reply["Subject"] == "Re: " + subject_of(original, packaged_templates(), sender="b", recipient="a")
 
 
 @given(st.text(max_size=200))
@@ -121,6 +121,29 @@ def test_names_are_not_expanded() -> None:
     assert mail.get_content().strip() == "[[sender]] {1|2}+{x|y}"
 
 
+def test_names_stand_in_subjects_too() -> None:
+    ann, bob = mailbox("a", "Ann"), mailbox("b", "Bob")
+    texts, first = own("[[sender]] for [[recipient]]"), SendId(DAY, "a", 0)
+    assert parsed(build_mail(first, ann, bob, texts, now_ms=0))["Subject"] == "Ann for Bob"
+    assert parsed(build_reply(SendId(DAY, "b", 0), bob, first, ann, texts, now_ms=0))["Subject"] == "Re: Ann for Bob"
+
+
+@pytest.mark.parametrize(
+    ("length", "domain"), [(21, "a-rather-long-company-name.example"), (64, f"{'b' * 63}.example")]
+)
+def test_long_ids_stay_whole(length: int, domain: str) -> None:
+    """Encoded words are for texts: no reader finds the mail that such an id means."""
+    sender, recipient = (
+        mailbox(name).model_copy(update={"mailbox_id": name * length, "address": f"{name}@{domain}"}) for name in "ab"
+    )
+    send_id, original = SendId(DAY, sender.mailbox_id, 11), SendId(DAY, recipient.mailbox_id, 12)
+    lines = build_reply(send_id, sender, original, recipient, packaged_templates(), now_ms=0).split(b"\r\n")
+    found = b"".join(lines[: lines.index(b"")]).decode()
+    assert f"Message-ID: {message_id(send_id, domain)}" in found
+    assert f"In-Reply-To: {message_id(original, domain)}" in found
+    assert f"References: {message_id(original, domain)}" in found
+
+
 @pytest.mark.parametrize(
     ("text", "options"),
     [
@@ -157,6 +180,8 @@ def test_one_re(given_subject: str, expected: str) -> None:
             b"templates: [{subject: a, body: '}{', replies: [c]}]",
             "f.yaml: templates.0.body: braces must match and nest at most 6 deep.",
         ),
+        (b"templates: [{subject: 2026-99-99, body: b, replies: [c]}]", "f.yaml is no YAML."),
+        (b"[" * 5_000, "f.yaml is no YAML."),
     ],
 )
 def test_bad_template_files(text: bytes, message: str) -> None:

@@ -62,9 +62,12 @@ class TemplateSet(Contract):
         if len(text) > MAX_FILE_BYTES:
             raise TemplateError(f"{name} is larger than {MAX_FILE_BYTES // 1024} KB.")
         try:
-            return cls.model_validate(yaml.safe_load(text))
-        except yaml.YAMLError:
+            content = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            # ValueError: what looks like a day or a number, and is none.
             raise TemplateError(f"{name} is no YAML.") from None
+        try:
+            return cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -112,9 +115,10 @@ def expand(text: str, seed: str) -> str:
     return stack[0][0]
 
 
-def subject_of(send_id: SendId, templates: TemplateSet) -> str:
-    """The subject of an original mail."""
-    return " ".join(expand(templates.of(send_id).subject, f"{send_id} subject").split())
+def subject_of(send_id: SendId, templates: TemplateSet, *, sender: str, recipient: str) -> str:
+    """The subject of an original mail. sender, recipient: names."""
+    text = " ".join(expand(templates.of(send_id).subject, f"{send_id} subject").split())
+    return _with_names(text, sender, recipient)
 
 
 def body_of(send_id: SendId, templates: TemplateSet, *, sender: str, recipient: str) -> str:

@@ -1,10 +1,11 @@
 """A mail as bytes, with honest headers."""
 
 from datetime import UTC, datetime
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, MessageIDHeader
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from typing import cast
 
 from mailtide.errors import MailtideError
 from mailtide.warmup import content
@@ -15,7 +16,18 @@ from mailtide.warmup.ids import SendId, message_id
 TAG_HEADER = "X-Mailtide-Warmup"
 """In every mail, so that owners can filter on it."""
 TAG = "yes"
-_POLICY = SMTP.clone(cte_type="7bit")
+
+
+def _header_types() -> HeaderRegistry:
+    """With ids in the headers of replies, which else are folded into encoded words when they are long."""
+    types = HeaderRegistry()
+    for name in ("in-reply-to", "references"):
+        # The registry adds the base class by itself, as with its own types.
+        types.map_to_type(name, cast("type[BaseHeader]", MessageIDHeader))
+    return types
+
+
+_POLICY = SMTP.clone(cte_type="7bit", header_factory=_header_types())
 
 
 class HeaderError(MailtideError):
@@ -25,7 +37,7 @@ class HeaderError(MailtideError):
 def build_mail(send_id: SendId, sender: Mailbox, recipient: Mailbox, templates: TemplateSet, *, now_ms: int) -> bytes:
     """An ordinary mail."""
     names = {"sender": _name(sender), "recipient": _name(recipient)}
-    mail = _headers(send_id, sender, recipient, content.subject_of(send_id, templates), now_ms)
+    mail = _headers(send_id, sender, recipient, content.subject_of(send_id, templates, **names), now_ms)
     mail.set_content(content.body_of(send_id, templates, **names), cte="quoted-printable")
     return mail.as_bytes()
 
@@ -35,7 +47,9 @@ def build_reply(
 ) -> bytes:
     """A reply to a mail of `recipient`, whose templates these are."""
     names = {"sender": _name(sender), "recipient": _name(recipient)}
-    subject = content.reply_subject(content.subject_of(original, templates))
+    subject = content.reply_subject(
+        content.subject_of(original, templates, sender=names["recipient"], recipient=names["sender"])
+    )
     mail = _headers(send_id, sender, recipient, subject, now_ms)
     original_id = message_id(original, recipient.domain)
     mail["In-Reply-To"] = original_id
