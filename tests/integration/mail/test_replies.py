@@ -107,6 +107,22 @@ def test_transient_then_sent(world: World, server: ScriptedServer) -> None:
     assert world.view(message).tries == {0: 1}
 
 
+@pytest.mark.parametrize(
+    ("step", "reply"), [("auth", "454 4.7.0 Temporary authentication failure"), ("mail", THROTTLED[0])]
+)
+def test_a_pause_holds_over_midnight(world: World, server: ScriptedServer, step: str, reply: str) -> None:
+    """The next day has another item in the ledger, which knows nothing of it."""
+    server.script[step] = [reply]
+    world.settings = world.settings.model_copy(update={"rate_limit_backoff_ms": HOUR_MS})
+    world.clock.skip_ms(11 * HOUR_MS + 50 * 60_000)
+    sender = world.mailbox("alpha")
+    before_ms = world.clock.now_ms()
+    assert world.send(world.message(sender, world.mailbox("beta"))).counts() == {"given_back": 1}
+    found = world.mailboxes.get_many([sender.mailbox_id])[sender.mailbox_id]
+    assert before_ms + HOUR_MS <= found.not_before_ms <= world.clock.now_ms() + HOUR_MS
+    assert found.status == "active"
+
+
 @pytest.mark.parametrize("reply", ["454 4.7.0 Temporary authentication failure"])
 def test_auth_temporary(world: World, server: ScriptedServer, reply: str) -> None:
     server.script["auth"] = [reply]

@@ -194,8 +194,12 @@ class Attempt:
         mailboxes, sender = self._services.mailboxes, envelope.sender
         if sentence.sender_status:
             mailboxes.set_status(sender.mailbox_id, *sentence.sender_status)
-        if sentence.parked_until_ms:
-            mailboxes.park(sender.mailbox_id, sentence.parked_until_ms, sentence.reason)
+        parked_until_ms = sentence.parked_until_ms
+        if sentence.next_ok_ms and sentence.next_ok_ms >= day_start_ms(self._message.day) + DAY_MS:
+            # The next day's ledger knows nothing of a pause that reaches into it.
+            parked_until_ms = sentence.next_ok_ms
+        if parked_until_ms:
+            mailboxes.park(sender.mailbox_id, parked_until_ms, sentence.reason)
         if sentence.recipient_status:
             mailboxes.set_status(envelope.recipient.mailbox_id, *sentence.recipient_status)
         if sentence.mark in {"bounce", "policy"}:

@@ -55,7 +55,8 @@ def judge(refused: MailRefusedError, *, tries: int, now_ms: int, settings: Warmu
 
 def _throttled(case: Case) -> Sentence:
     until_ms = case.now_ms + min(HOUR_MS, case.backoff_ms << min(case.tries, 20))
-    return Sentence(again_ms=until_ms, next_ok_ms=until_ms, pauses_host_ms=case.backoff_ms)
+    reason = f"The provider asked for a pause ({case.said})."
+    return Sentence(again_ms=until_ms, next_ok_ms=until_ms, pauses_host_ms=case.backoff_ms, reason=reason)
 
 
 def _transient(case: Case) -> Sentence:
@@ -66,7 +67,8 @@ def _transient(case: Case) -> Sentence:
 
 def _auth_temporary(case: Case) -> Sentence:
     until_ms = case.now_ms + HOUR_MS
-    return Sentence(counts_try=False, next_ok_ms=until_ms, again_ms=until_ms)
+    reason = f"The server cannot check logins for now ({case.said})."
+    return Sentence(counts_try=False, next_ok_ms=until_ms, again_ms=until_ms, reason=reason)
 
 
 def _auth_permanent(case: Case) -> Sentence:
