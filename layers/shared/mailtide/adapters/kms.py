@@ -33,7 +33,8 @@ DATA_KEY_MAX_AGE_S = 3_600
 _FORMAT = 1
 _NONCE_BYTES = 12
 _PURPOSE = "mailtide-mailbox-secret"
-_REFUSED = {"InvalidCiphertextException", "IncorrectKeyException", "AccessDeniedException", "NotFoundException"}
+_REFUSED = {"InvalidCiphertextException", "IncorrectKeyException"}
+"""What says that the secret is bad; whatever else KMS refuses (a right, a key that is gone) is no mailbox's fault."""
 
 
 def make_kms_client(endpoint_url: str | None = None, *, connections: int = 10) -> "KMSClient":
