@@ -14,7 +14,7 @@ from mailtide.warmup.forecast import mails_by_minute
 from mailtide.warmup.memory import MemoryObjects
 from mailtide.warmup.parties import free_mail_domains, parties
 from mailtide.warmup.pool import Pool, ShardMembers, user_day_limit
-from mailtide.warmup.roster import Roster, shard_of
+from mailtide.warmup.roster import Roster, _Columns, shard_of
 from mailtide.warmup.targets import ramp_target
 from tests.support.warmup_pools import DAY, LONG_AGO, day_of_roster, pool_of, profile, roster_of
 
@@ -266,3 +266,14 @@ def test_profiles_refuse_what_cannot_be_an_address() -> None:
     for bad in ("a", "a@b", "a b@c.de", "a@b..de", "a@b.de\nBcc: x@y.z", "ä@b.de"):
         with pytest.raises(ValueError, match="address"):
             MailboxProfile.model_validate({**profile("x", "y").model_dump(), "address": bad})
+
+
+def test_there_may_be_more_windows_than_two_bytes_count() -> None:
+    """Minutes of opening and closing make two million."""
+    columns = _Columns()
+    columns.ids.append("box")
+    columns.users.append("user")
+    columns.domains.append("b.example")
+    columns.targets.append(1)
+    columns.windows.append(70_000)
+    assert list(columns.reordered([0]).windows) == [70_000]

@@ -44,7 +44,7 @@ class _Columns:
     users: list[str] = field(default_factory=list)
     domains: list[str] = field(default_factory=list)
     targets: "array[int]" = field(default_factory=lambda: array("H"))
-    windows: "array[int]" = field(default_factory=lambda: array("H"))
+    windows: "array[int]" = field(default_factory=lambda: array("I"))
 
     def reordered(self, order: Iterable[int]) -> "_Columns":
         places = list(order)
@@ -53,7 +53,7 @@ class _Columns:
             [self.users[i] for i in places],
             [self.domains[i] for i in places],
             array("H", (self.targets[i] for i in places)),
-            array("H", (self.windows[i] for i in places)),
+            array("I", (self.windows[i] for i in places)),
         )
 
 
