@@ -1,8 +1,10 @@
 """machine/Dockerfile, .dockerignore and machine/fly.toml, read as their tools read them."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -16,6 +18,7 @@ from mailtide.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "machine" / "Dockerfile").read_text()
+START = (ROOT / "machine" / "start.sh").read_text()
 FLY: dict[str, Any] = tomllib.loads((ROOT / "machine" / "fly.toml").read_text())
 
 
@@ -42,7 +45,8 @@ def last_stage() -> list[tuple[str, str]]:
 
 def copied_from_the_repository() -> list[str]:
     copies = [shlex.split(arguments) for arguments in arguments_of("COPY")]
-    return [source for words in copies if not words[0].startswith("--from") for source in words[:-1]]
+    inner = (words for words in copies if not words[0].startswith("--from"))
+    return [source for words in inner for source in words[:-1] if not source.startswith("--")]
 
 
 def test_every_stage_starts_from_the_one_pinned_base() -> None:
@@ -66,19 +70,54 @@ def test_uv_is_pinned_by_hash() -> None:
     assert re.search(r"^uv==[0-9.]+ \\\n\s+--hash=sha256:", (ROOT / "localstack/tools/uv.txt").read_text(), re.M)
 
 
-def test_it_runs_the_machine_command_and_not_as_root() -> None:
+def test_it_runs_the_machine_command_and_root_does_no_more_than_hand_over_a_volume() -> None:
     stage = dict(last_stage())
-    assert json.loads(stage["ENTRYPOINT"]) == ["mailtide", "machine"]
+    assert json.loads(stage["ENTRYPOINT"]) == ["start-machine"]
     assert "machine" in COMMANDS
     assert "CMD" not in stage
-    uid = stage["USER"].partition(":")[0]
-    assert int(uid) > 0
+    (uid,) = re.findall(r"^user=([1-9][0-9]*)$", START, re.M)
     assert f"--uid {uid} " in stage["RUN"]
+    assert f'user: "{uid}:{uid}"' in (ROOT / "deploy" / "compose.yaml").read_text()
+    as_root = [line.strip() for line in START.partition("\nfi\n")[2].splitlines()]
+    assert as_root == [
+        'if [ -d "${MAILTIDE_CACHE_DIR:-}" ]; then',
+        'chown "$user:$user" "$MAILTIDE_CACHE_DIR"',
+        "fi",
+        'exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs mailtide machine "$@"',
+    ]
+
+
+def test_the_script_hands_its_arguments_on(tmp_path: Path) -> None:
+    """As whoever runs the tests: without root it goes straight on; with root it gives up being that."""
+    command = tmp_path / "mailtide"
+    command.write_text('#!/bin/sh\nid -u; printf "%s\\n" "$@"; touch "$MAILTIDE_CACHE_DIR/mine"\n')
+    for path in (tmp_path, command):
+        path.chmod(0o755)
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MAILTIDE_CACHE_DIR": str(cache)}
+    # What pytest makes is closed to others: the script is to be seen by the user that it becomes.
+    for parent in tmp_path.parents:
+        if parent.stat().st_uid == os.getuid() and parent.name.startswith(("pytest-of-", "pytest-")):
+            parent.chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(ROOT / "machine" / "start.sh"), "--json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    uid = "10001" if os.getuid() == 0 else str(os.getuid())
+    assert done.stdout.splitlines() == [uid, "machine", "--json"]
+    assert (cache / "mine").stat().st_uid == int(uid)
 
 
 def test_the_last_stage_takes_nothing_but_the_finished_environment() -> None:
     copies = [arguments for name, arguments in last_stage() if name in {"COPY", "ADD"}]
-    assert copies == ["--from=build /opt/mailtide /opt/mailtide"]
+    assert copies == [
+        "--from=build /opt/mailtide /opt/mailtide",
+        "--chmod=755 machine/start.sh /usr/local/bin/start-machine",
+    ]
     assert "UV_PROJECT_ENVIRONMENT=/opt/mailtide" in " ".join(arguments_of("ENV"))
 
 
