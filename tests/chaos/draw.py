@@ -151,6 +151,8 @@ def _certain(
             # The watcher looks at a machine that takes its time.
             fly = [faults.SlowBoot(metadata=own, delay_s=5), faults.NotFound(action="get", count=2)]
         case 2:
+            # Nothing supersedes the run before its merge.
+            first = replace(first, uploads=first.uploads[:1])
             rules = [
                 Rule("foreign part", "machine", first.org, "chunk manifest", 1),
                 Rule("spoiled part", "machine", first.org, "chunk manifest", 2),
