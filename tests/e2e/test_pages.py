@@ -1,0 +1,40 @@
+"""The commands of the pages about runs, typed as they stand, on the deployed template."""
+
+import shutil
+from pathlib import Path
+
+from localstack.cloud import LocalCloud
+from mailtide.contracts import Latest
+from mailtide.runs import keys
+from tests.e2e.scenario import Organisation, Wait, make_database
+from tests.support.consoles import Step, base_env, play, shim
+from tests.support.pages import RUNS, steps_at
+
+
+def test_pages_typed_as_they_stand(cloud: LocalCloud, tmp_path: Path, wait_for_done: Wait) -> None:
+    acme = Organisation(cloud, "acme", tmp_path)
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    make_database(folder / "contacts.db")
+    shutil.copyfile(folder / "contacts.db", tmp_path / "kept.db")
+    (folder / "rules.yaml").write_text("timezone: America/New_York\nsync: both\n")
+    with shim(tmp_path) as command:
+        env = {**cloud.environment, **base_env(command)}
+        steps = steps_at(RUNS, "run-it.md")
+        uploading = [step.command.startswith("mailtide upload") for step in steps].index(True) + 1
+        play(steps[:uploading], folder, env)
+        # While an upload waits for its run, a run on demand is that run.
+        wait_for_done("acme")
+        play(steps[uploading:], folder, env)
+        done = wait_for_done("acme", count=2)
+        assert done.status == "published", done.reason
+        latest = Latest.model_validate_json(acme.read(keys.latest("acme")))
+        (folder / "a-day.changeset").write_bytes(acme.read(latest.chain[0].key))
+        steps = steps_at(RUNS, "sync.md")
+        play(steps[:2], folder, env)
+        shutil.copyfile(tmp_path / "kept.db", folder / "contacts.db")
+        # Nobody listens at the address of the page.
+        away = Step("mailtide orgs webhook acme --remove", (), "afterwards")
+        play([*steps_at(RUNS, "webhooks.md"), away, *steps[2:]], folder, env)
+    assert wait_for_done("acme", count=3).status == "published"
+    acme.assert_quiet()
