@@ -99,6 +99,8 @@ def test_a_run_that_is_not_published_is_told() -> None:
     rule = TEMPLATE["Resources"]["RunNotPublished"]
     pattern = rule["Properties"]["EventPattern"]
     assert (pattern["source"], pattern["detail-type"]) == (["mailtide"], ["RunFinished"])
+    bucket = {"Fn::If": ["BucketIsElsewhere", {"Ref": "S3Bucket"}, {"Ref": "Bucket"}]}
+    assert pattern["resources"] == [{"Fn::Join": ["", ["arn:aws:s3:::", bucket]]}], "other stacks may share the bus"
     statuses = set(re.findall("'(\\w+)'", str(RunFinished.model_json_schema())))
     assert {"failed", "held", "published"} <= statuses
     assert pattern["detail"] == {"status": ["failed", "held"]}

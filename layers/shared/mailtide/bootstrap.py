@@ -156,7 +156,7 @@ def services() -> Services:
         queues=queues(),
         machines=fly,
         pool=fly,
-        announcer=EventBridgeAnnouncer(make_events_client(), settings.event_bus_name),
+        announcer=EventBridgeAnnouncer(make_events_client(), settings.event_bus_name, settings.bucket),
         clock=SystemClock(),
         settings=settings,
         hooks=_LazyHooks(),

@@ -22,11 +22,12 @@ def make_events_client() -> "EventBridgeClient":
 
 
 class EventBridgeAnnouncer:
-    """Implements mailtide.ports.Announcer."""
+    """Implements mailtide.ports.Announcer. bucket: told as the event's resource, so that deployments can share a bus."""
 
-    def __init__(self, client: "EventBridgeClient", bus_name: str) -> None:
+    def __init__(self, client: "EventBridgeClient", bus_name: str, bucket: str) -> None:
         self._events = client
         self._bus_name = bus_name
+        self._bucket = bucket
 
     def run_finished(self, event: RunFinished) -> None:
         """See mailtide.ports.Announcer."""
@@ -35,6 +36,7 @@ class EventBridgeAnnouncer:
             "DetailType": "RunFinished",
             "Detail": event.model_dump_json(),
             "EventBusName": self._bus_name,
+            "Resources": [f"arn:aws:s3:::{self._bucket}"],
         }
         try:
             answer = self._events.put_events(Entries=[entry])  # type: ignore[list-item]  # a plain dict fits
