@@ -9,11 +9,11 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that also knows !Ref, !GetAtt and the other short tags."""
+class _Loader(yaml.CSafeLoader):
+    """CSafeLoader that also knows !Ref, !GetAtt and the other short tags."""
 
 
-def _short_tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _short_tag(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     name = suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}"
     if isinstance(node, yaml.ScalarNode):
         value: Any = loader.construct_scalar(node)
@@ -31,7 +31,7 @@ _Loader.add_multi_constructor("!", _short_tag)
 @cache
 def load_template() -> dict[str, Any]:
     """The whole template, read once: nobody may change it."""
-    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    template: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a CSafeLoader
     return template
 
 

@@ -3,6 +3,7 @@
 import datetime
 import json
 import re
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -12,8 +13,12 @@ STATES = set(
         "ALAKAZARCACOCTDCDEFLGAHIIAIDILINKSKYLAMAMDMEMIMNMOMSMTNCNDNENHNJNMNVNYOHOKORPARISCSDTNTXUTVAVTWAWIWVWY",
     )
 )
-_ZIP_ROWS: list[dict[str, Any]] = import_module("zipcodes").list_all()
-_PLACE_OF_ZIP = {row["zip_code"]: row["state"] for row in _ZIP_ROWS}
+
+
+@cache
+def _place_of_zip() -> dict[str, str]:
+    rows: list[dict[str, Any]] = import_module("zipcodes").list_all()
+    return {row["zip_code"]: row["state"] for row in rows}
 
 
 def text(value: object) -> str | None:
@@ -69,7 +74,7 @@ def state_of_zip(value: object) -> str | None:
     found = re.match(r"[0-9]+", str(value).strip())
     if found is None or len(found[0]) < 3:
         return None
-    place = _PLACE_OF_ZIP.get(found[0].zfill(5)[:5])
+    place = _place_of_zip().get(found[0].zfill(5)[:5])
     return place if place in STATES else None
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,7 @@ def imports_of(path: Path, part: str) -> Iterator[Import]:
             yield from (Import(part, f"{module}.{name.name}", where) for name in node.names)
 
 
+@cache
 def package_imports() -> list[Import]:
     found: list[Import] = []
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -103,17 +105,14 @@ def package_imports() -> list[Import]:
     return found
 
 
-IMPORTS = package_imports()
-
-
 def test_every_part_of_the_package_has_its_rule() -> None:
-    assert {found.part for found in IMPORTS} <= {*ALLOWED, "cli"}
+    assert {found.part for found in package_imports()} <= {*ALLOWED, "cli"}
 
 
 def test_imports_point_inward() -> None:
     wrong = [
         f"{found.where}: {found.part} imports {found.module}"
-        for found in IMPORTS
+        for found in package_imports()
         if found.module.startswith("mailtide.")
         and found.part != "cli"
         and part_of(found.module) not in ALLOWED[found.part] | {found.part, "__version__"}
@@ -124,14 +123,14 @@ def test_imports_point_inward() -> None:
 def test_other_packages_stay_where_they_belong() -> None:
     wrong = [
         f"{found.where}: {found.part} imports {found.module}"
-        for found in IMPORTS
+        for found in package_imports()
         if found.part not in OUTSIDERS.get(found.module.partition(".")[0], {found.part})
     ]
     assert wrong == []
 
 
 def test_nothing_imports_the_command_line_but_itself() -> None:
-    assert [found.where for found in IMPORTS if part_of(found.module) == "cli" and found.part != "cli"] == []
+    assert [found.where for found in package_imports() if part_of(found.module) == "cli" and found.part != "cli"] == []
 
 
 @pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: path.parent.name)
