@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from mailtide.adapters.dynamodb.mailboxes import encode_mailbox
+from mailtide.adapters.dynamodb.table import encode
 from mailtide.warmup.contracts import Mailbox, Standing
 from tests.integration.mail.conftest import World
 
@@ -63,3 +65,17 @@ def test_parking_never_shortens(world: World) -> None:
     for until_ms, expected in ((100, 100), (50, 100), (200, 200)):
         assert world.mailboxes.park(mailbox.mailbox_id, until_ms, "parked")
         assert world.mailboxes.standings([mailbox.mailbox_id])[mailbox.mailbox_id].not_before_ms == expected
+
+
+def test_one_that_cannot_be_read_hides_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A row of a later version, or one that somebody changed by hand: the day's roster must not end at it."""
+    good, bad = world.mailbox("alpha"), world.mailbox("beta")
+    item = encode_mailbox(bad.model_copy(update={"address": "no address"}))
+    world.cloud.client.put_item(TableName=world.cloud.mailboxes_table, Item=encode(item))
+    names = [good.mailbox_id, bad.mailbox_id]
+    assert {*world.mailboxes.get_many(names)} == {good.mailbox_id}
+    assert {profile.mailbox_id for profile in world.mailboxes.profiles()} & {*names} == {good.mailbox_id}
+    assert [mailbox.mailbox_id for mailbox in world.mailboxes.of_user(good.user_id)] == [good.mailbox_id]
+    assert bad.mailbox_id in caplog.text
+    assert "no address" not in caplog.text
+    world.mailboxes.put_many([bad])

@@ -1,12 +1,15 @@
 """The mailboxes on DynamoDB, in a fixed number of partitions, so that the whole pool can be read without a scan."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
 from mailtide.warmup.contracts import Mailbox, MailboxProfile, MailboxStatus, Standing
 from mailtide.warmup.ids import hash64
+
+log = logging.getLogger("mailtide.mailboxes")
 
 PARTITIONS = 64
 """Fixed for the life of the table: a mailbox is found by the hash of its id. Of 100,000 mailboxes each holds some 1,600, two
@@ -50,6 +53,23 @@ def decode_mailbox(item: Item) -> Mailbox:
     )
 
 
+def decode_profile(item: Item) -> MailboxProfile:
+    """The part of `encode_mailbox` that planning knows; `j` and `s` are enough."""
+    return MailboxProfile.model_validate({**json.loads(str(item["j"])), "status": item["s"]})
+
+
+def _readable[Made](items: Iterable[Item], decode: Callable[[Item], Made]) -> Iterator[Made]:
+    """Without those that cannot be read: one bad row must not stop the others' mails."""
+    for item in items:
+        try:
+            made = decode(item)
+        except (ValueError, KeyError, TypeError):
+            # Never the error's own text: it quotes the row.
+            log.warning("The mailbox %s cannot be read.", item.get("m"))
+        else:
+            yield made
+
+
 class DynamoMailboxes:
     """Implements mailtide.warmup.ports.MailboxStore."""
 
@@ -64,7 +84,7 @@ class DynamoMailboxes:
     def get_many(self, mailbox_ids: Iterable[str]) -> dict[str, Mailbox]:
         """See mailtide.warmup.ports.MailboxStore."""
         items = self._table.get_many([encode_mailbox_key(mailbox_id) for mailbox_id in dict.fromkeys(mailbox_ids)])
-        return {mailbox.mailbox_id: mailbox for mailbox in map(decode_mailbox, items)}
+        return {mailbox.mailbox_id: mailbox for mailbox in _readable(items, decode_mailbox)}
 
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """See mailtide.warmup.ports.MailboxStore."""
@@ -77,8 +97,8 @@ class DynamoMailboxes:
     def profiles(self) -> Iterator[MailboxProfile]:
         """See mailtide.warmup.ports.MailboxStore."""
         for partition in range(PARTITIONS):
-            for item in self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="j, s"):
-                yield MailboxProfile.model_validate({**json.loads(str(item["j"])), "status": item["s"]})
+            found = self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="m, j, s")
+            yield from _readable(found, decode_profile)
 
     def of_user(self, user_id: str) -> Iterator[Mailbox]:
         """See mailtide.warmup.ports.MailboxStore. One added within the last seconds may be missing."""
@@ -86,7 +106,8 @@ class DynamoMailboxes:
             {"p": item["p"], "m": item["m"]}
             for item in self._table.query("u = :u", {":u": user_id}, projection="p, m", index=USER_INDEX)
         ]
-        yield from sorted(map(decode_mailbox, self._table.get_many(keys)), key=lambda mailbox: mailbox.mailbox_id)
+        found = _readable(self._table.get_many(keys), decode_mailbox)
+        yield from sorted(found, key=lambda mailbox: mailbox.mailbox_id)
 
     def set_status(self, mailbox_id: str, status: MailboxStatus, reason: str) -> bool:
         """See mailtide.warmup.ports.MailboxStore."""
