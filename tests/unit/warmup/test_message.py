@@ -3,6 +3,7 @@
 from datetime import date
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -188,3 +189,11 @@ def test_bad_template_files(text: bytes, message: str) -> None:
     with pytest.raises(TemplateError) as caught:
         TemplateSet.parse(text, "f.yaml")
     assert str(caught.value) == message
+
+
+def test_the_example_of_the_documentation_is_a_template_file() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "warmup.md").read_text()
+    example = page.split("```yaml\n", 1)[1].split("```", 1)[0]
+    templates = TemplateSet.parse(example.encode(), "USER.yaml")
+    subjects = {subject_of(SendId(DAY, "a", number), templates, sender="Ann", recipient="Bob") for number in range(20)}
+    assert subjects == {"Lunch next week, Bob?", "Coffee next week, Bob?"}
