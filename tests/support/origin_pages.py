@@ -1,7 +1,7 @@
 """The pages that say what became of the origin, read as rows.
 
-`python -m tests.support.origin_pages` writes anew what is counted: the tables of docs/origin.md, and in its pages the figures
-that `mailtide plan` judges.
+`python -m tests.support.origin_pages` writes anew what is counted: the tables of docs/origin.md, and the figures that come from
+`mailtide plan`.
 """
 
 import re
@@ -10,9 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailtide.cli.old_figures import Claim, claims
-from mailtide.runs.speeds import Speeds
-from mailtide.settings import Settings
+from tests.support.origin_figures import FIGURES, claims_of, here
 
 ROOT = Path(__file__).resolve().parents[2]
 INDEX = ROOT / "docs" / "origin.md"
@@ -71,22 +69,17 @@ def all_rows() -> list[Row]:
     return [row for page in PAGES for row in rows_of(page)]
 
 
-def claims_of(document: str) -> dict[str, Claim]:
-    """What `mailtide plan` makes of a document's figures, by name; with the defaults, whatever the environment holds."""
-    settings = Settings.model_construct(bucket="unused")
-    return {claim.what: claim for claim in claims(settings, Speeds(settings)) if claim.document == document}
-
-
 def with_figures(page: Path) -> str:
-    """The page's text, with the figures of `mailtide plan` as they are now."""
-    judged, kind, lines = claims_of(page.stem), "", []
+    """The page's text, with the figures that `mailtide plan` counts as they are now."""
+    judged, counted, at = claims_of(page.stem), FIGURES.get(page.stem, {}), here()
+    lines = []
     for line in page.read_text(encoding="utf-8").splitlines():
-        if line.startswith("#"):
-            kind = line.lstrip("# ")
-        what, *rest = cells_of(line) if kind == "Figures" and line.startswith("| ") else ("",)
-        claim = judged.get(what)
-        figures = (claim.theirs_text, claim.ours_text, claim.verdict) if claim else ()
-        lines.append(f"| {' | '.join((what, *figures, rest[-1]))} |" if claim else line)
+        cells = cells_of(line) if line.startswith("| ") else ("",)
+        if claim := judged.get(cells[0]):
+            cells = (cells[0], claim.theirs_text, claim.ours_text, claim.verdict, *cells[4:])
+        elif count := counted.get(cells[0]):
+            cells = (*cells[:2], count(at), *cells[3:])
+        lines.append(f"| {' | '.join(cells)} |" if cells[0] else line)
     return "\n".join(lines) + "\n"
 
 
@@ -120,6 +113,6 @@ def _table(heading: str, names: Mapping[str, str], verdicts: Verdicts, rows: lis
 
 
 if __name__ == "__main__":
-    for path in PAGES:
+    for path in (*PAGES, INDEX):
         path.write_text(with_figures(path), encoding="utf-8")
     INDEX.write_text(with_counts(all_rows()), encoding="utf-8")

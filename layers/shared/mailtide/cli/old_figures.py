@@ -52,20 +52,21 @@ class Claim:
 
 def claims(settings: Settings, speeds: Speeds) -> Iterator[Claim]:
     """Every figure, by document."""
-    here = _Here(settings, speeds)
+    here = Here(settings, speeds)
     yield from _architecture(here)
     yield from _machine(here)
     yield from _single(here)
 
 
 @dataclass(frozen=True, slots=True)
-class _Here:
+class Here:
     """How the figures are counted here."""
 
     settings: Settings
     speeds: Speeds
 
     def run(self, contacts: int) -> Sizing:
+        """The machines of a run, by the whole size table."""
         return size_run(self.settings, contacts=contacts, size_bytes=contacts * BYTES_A_CONTACT, speeds=self.speeds)
 
     def on_largest(self, contacts: int) -> Sizing:
@@ -78,17 +79,20 @@ class _Here:
         return self.speeds.pass_s("whole", self.run(contacts).sizes[0], contacts)
 
     def largest_pass_s(self, contacts: int) -> float:
+        """The pass alone, on the largest machine."""
         return self.speeds.pass_s("whole", self.settings.size_table[-1].size, contacts)
 
     def price_usd_per_s(self, tier: int) -> float:
+        """Of a machine of the size table."""
         return self.settings.size_table[tier].usd_per_s
 
     def ends(self, count: Callable[[int], float], first: int, last: int) -> tuple[float, float]:
+        """What is counted at both ends, the lower one first."""
         one, other = count(first), count(last)
         return min(one, other), max(one, other)
 
 
-def _architecture(here: _Here) -> Iterator[Claim]:
+def _architecture(here: Here) -> Iterator[Claim]:
     tiers = ((1_000, 9_999, (1, 2)), (10_000, 99_999, (3, 5)), (100_000, 499_999, (8, 15)))
     for first, last, theirs in tiers:
         machine = here.run(first).sizes[0]
@@ -112,7 +116,7 @@ def _architecture(here: _Here) -> Iterator[Claim]:
     yield Claim(ARCHITECTURE, "workers for 1,000,000 contacts", (8, 8), _both(chunks), "")
 
 
-def _architecture_dollars(here: _Here) -> Iterator[Claim]:
+def _architecture_dollars(here: Here) -> Iterator[Claim]:
     def machines(contacts: int) -> float:
         return here.run(contacts).machine_usd
 
@@ -135,7 +139,7 @@ def _architecture_dollars(here: _Here) -> Iterator[Claim]:
         yield Claim(ARCHITECTURE, f"{_name(size)} kept up for a month", theirs_a_month, _both(ours), "$")
 
 
-def _machine(here: _Here) -> Iterator[Claim]:
+def _machine(here: Here) -> Iterator[Claim]:
     rows = ((10_000, 1, 0.001), (100_000, 7, 0.003), (500_000, 35, 0.015), (1_000_000, 70, 0.030))
     for contacts, seconds, usd in rows:
         what = f"{contacts:,} contacts on performance-8x"
@@ -150,7 +154,7 @@ def _machine(here: _Here) -> Iterator[Claim]:
     yield Claim(MACHINE, "machines for a year of daily runs of 500,000 to 1,000,000", (5, 10), a_year, "$")
 
 
-def _single(here: _Here) -> Iterator[Claim]:
+def _single(here: Here) -> Iterator[Claim]:
     rows = ((1_000, 0.03), (10_000, 0.3), (100_000, 3), (500_000, 17), (1_000_000, 34), (2_000_000, 68))
     for contacts, seconds in rows:
         what = f"processing {contacts:,} contacts on performance-8x"
