@@ -36,9 +36,12 @@ class LocalStackCloud(LocalCloud):
         """Where the HTTP API is: LocalStack's names of function URLs resolve to this computer."""
         return self.stack.outputs["ApiUrl"].rstrip("/")
 
-    def _start_aws(self, home: Path) -> None:  # noqa: ARG002 - its files are in a volume
+    def _start(self) -> None:
         self.port = PORT
         _docker(("docker", "version"), {}, "no Docker engine answers; is it running, and may you use it?")
+        super()._start()
+
+    def _start_aws(self, home: Path) -> None:  # noqa: ARG002 - its files are in a volume
         self._held.callback(subprocess.run, DOWN, cwd=ROOT, capture_output=True, check=False)
         _docker(UP, {"FLY_TOKEN": self.fly_token}, "LocalStack did not start")
 

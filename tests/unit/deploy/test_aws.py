@@ -16,6 +16,8 @@ from deploy.aws.environments import IMAGE_FILE, load_environment, noted_image
 from deploy.aws.steps import StepError, Steps, need_docker
 from deploy.aws.template import ROOT, load_template, resources
 from localstack.cloud import LocalCloud, Stack
+from localstack.compose import cloud_class
+from localstack.processes import LocalCloudError
 from mailtide.errors import InputError
 
 TEMPLATE = load_template()
@@ -92,7 +94,8 @@ def test_the_noted_image_is_the_last_word(capsys: pytest.CaptureFixture[str]) ->
     environment = load_environment("prod")
     stack.deploy(environment, guided=True, dry=True, image=f"registry.fly.io/mailtide@{DIGEST}")
     deploy = capsys.readouterr().out.splitlines()[-1]
-    assert "sam deploy --config-env prod --guided --parameter-overrides FlyApp=mailtide " in deploy
+    saved = f"--config-file {ROOT / 'samconfig.toml'}"
+    assert f"sam deploy --config-env prod --guided {saved} --parameter-overrides FlyApp=mailtide " in deploy
     assert deploy.endswith(f"Architecture=arm64 MachineImage=registry.fly.io/mailtide@{DIGEST}")
 
 
@@ -174,6 +177,39 @@ def test_without_docker_there_is_one_sentence(
     monkeypatch.setenv("PATH", a_docker(tmp_path, script) if script else str(tmp_path))
     with pytest.raises(InputError, match=f"^make image needs .*{says}"):
         need_docker("make image", buildx=True)
+
+
+def test_the_digest_is_the_one_that_buildx_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a docker that writes what `buildx build --metadata-file` writes, and nothing else."""
+    told = json.dumps({"containerimage.digest": DIGEST, "image.name": "registry.fly.io/my-mailtide:v1"})
+    script = f"""[ "$2" != build ] && exit 0
+while [ "$1" != --metadata-file ]; do shift; done
+echo '{told}' >"$2" """
+    monkeypatch.setenv("PATH", a_docker(tmp_path, script))
+    assert image.build("registry.fly.io/my-mailtide:v1", push=True, dry=False) == DIGEST
+    assert image.DIGESTED.fullmatch(f"registry.fly.io/my-mailtide@{DIGEST}")
+
+
+def test_localstack_without_an_engine_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", a_docker(tmp_path, "echo Cannot connect to the Docker daemon >&2; exit 1"))
+    with pytest.raises(
+        LocalCloudError, match=r"^CLOUD=localstack needs Docker.*no Docker engine answers.*Cannot connect"
+    ):
+        cloud_class("localstack")(logs=tmp_path).__enter__()
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    with pytest.raises(LocalCloudError, match="no docker on the PATH"):
+        cloud_class("localstack")(logs=tmp_path).__enter__()
+
+
+def test_the_page_of_deployment_names_what_there_is() -> None:
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    known = TEMPLATE["Parameters"].keys() | TEMPLATE["Outputs"].keys() | TEMPLATE["Resources"].keys()
+    named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)(?:=[^`]*)?`", page))
+    assert named - {"RunFinished"} <= known
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for line in re.findall(r"(?:^\$ |`)(make [^`\n]+)", page, re.MULTILINE):
+        for variable in re.findall(r"\b([A-Z]{3,})=", line):
+            assert f"$({variable})" in makefile or f"or $({variable})," in makefile, line
 
 
 def test_a_step_that_fails_ends_it() -> None:
