@@ -29,6 +29,8 @@ SMALL_GAP_BLOCKS = 8
 """Equal blocks between two differing ones that are fetched with them: a request takes as long as so many bytes."""
 WORTHWHILE_SHARE = 0.8
 """When more than that differs, the whole is fetched by one request."""
+OWN_PART_BYTES = 256 * 1024 * 1024
+"""Of our own publications, for hosts that do not tell: were it wrong, the checksum would differ, and the whole be fetched."""
 _CONNECTIONS = 8
 _READ_BLOCKS = 256
 
@@ -107,7 +109,7 @@ def fetch_source(client: httpx.Client, document: TaskDocument, path: Path, kept:
 
 def _from_kept(client: httpx.Client, document: TaskDocument, path: Path, kept: Path) -> Fetched:
     """The wanted version made of what is kept, certainly. UselessError and other MailtideErrors when that cannot be."""
-    source, part_bytes = document.source, document.source_part_bytes
+    source, part_bytes = document.source, document.source_part_bytes or OWN_PART_BYTES
     if not transfer.states_checksum(source.etag, source.size_bytes, part_bytes):
         raise UselessError("the bucket states no checksum of it")
     if document.urls.source_blocks_get is None:
