@@ -87,9 +87,12 @@ def test_organisations_are_listed_with_their_last_run(shell: Shell, s3: "S3Clien
     latest = Latest(run="7abd3c7bebca4a1f8d67", status="failed")
     s3.put_object(Bucket=BUCKET, Key="orgs/beta/latest.json", Body=latest.to_bytes())
     s3.put_object(Bucket=BUCKET, Key="orgs/not an organisation/x", Body=b"")
+    empty = dict.fromkeys(
+        ("state", "open_run", "run", "status", "as_of", "finished_at", "reason", "next_run_at", "rules_problem")
+    )
     assert shell.run("orgs", "list", "--json").facts() == [
-        {"org": "acme", "run": None, "status": None, "as_of": None},
-        {"org": "beta", "run": "7abd3c7bebca4a1f8d67", "status": "failed", "as_of": None},
+        {**empty, "org": "acme", "rules": "packaged"},
+        {**empty, "org": "beta", "run": latest.run, "state": "failed", "status": "failed", "rules": "packaged"},
     ]
     shown = shell.run("orgs", "list")
     assert shown.code == 0

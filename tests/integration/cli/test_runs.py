@@ -72,7 +72,7 @@ def test_runs_are_listed_newest_first_and_shown(shell: Shell, held: Plan) -> Non
     ):
         assert words in shown
     assert Done.model_validate(shell.run("runs", "show", "acme", RUN, "--json").facts()).reason == REASON
-    assert shell.run("runs", "list", "beta").out == "No run of beta has ended yet.\n"
+    assert shell.run("runs", "list", "beta").out == "No run of beta is open or has ended yet.\n"
 
 
 def test_an_approval_is_one_request_however_often_it_is_given(shell: Shell, held: Plan, sqs: "SQSClient") -> None:

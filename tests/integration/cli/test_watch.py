@@ -33,6 +33,20 @@ def source(objects: RunObjects) -> SourceRef:
     return objects.organisation("acme")
 
 
+def test_lists_show_what_is_open_with_whole_ids(shell: Shell, objects: RunObjects, source: SourceRef) -> None:
+    done = objects.published("acme", 1, source, NOW - timedelta(days=1))
+    objects.latest("acme", done, source)
+    plan = objects.working("acme", 2, source)
+    (line,) = shell.run("orgs", "list", "--json").facts()
+    assert (line["state"], line["open_run"], line["run"]) == ("running", plan.run, done.run)
+    assert datetime.fromisoformat(line["next_run_at"]) > NOW
+    assert [row["status"] for row in shell.run("runs", "list", "acme", "--json").facts()] == ["running", "published"]
+    narrow = shell.run("orgs", "list", COLUMNS="60").out + shell.run("runs", "list", "acme", COLUMNS="60").out
+    assert max(map(len, narrow.splitlines())) <= 60
+    assert narrow.count(done.run) == 2
+    assert narrow.count(plan.run) == 1
+
+
 def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 

@@ -1,19 +1,28 @@
 """`mailtide orgs`: who is in the bucket, and how to add one."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.colors import STATE_COLORS, list_table
 from mailtide.cli.files import parsed_rules, rules_text
 from mailtide.cli.names import org_names
 from mailtide.cli.org_erase import erase
 from mailtide.cli.org_versions import restore, versions
 from mailtide.cli.org_webhook import webhook
 from mailtide.errors import InputError, StaleWriteError
+
+if TYPE_CHECKING:
+    from mailtide.ports import Bucket
+
+_READERS = 10
 
 
 @click.group()
@@ -58,20 +67,54 @@ def add(org: str, rules_file: Path | None, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @cloud_command
 def list_orgs(as_json: bool) -> None:
-    """Every organisation, with its last run."""
+    """Every organisation: its state, its last run, and when the next one is due.
+
+    The state is that of an open run, else how the last one ended. Needs MAILTIDE_BUCKET and AWS credentials.
+    """
     from mailtide.bootstrap import bucket
     from mailtide.runs import store
 
-    rows = [{"org": org, **_latest(store.read_latest(bucket(), org).value)} for org in store.organisations(bucket())]
+    now = datetime.now(UTC)
+    with ThreadPoolExecutor(_READERS) as readers:
+        lines = list(readers.map(lambda org: org_line(bucket(), org, now), store.organisations(bucket())))
     if as_json:
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps(lines))
         return
-    table = Table("organisation", "last run", "status", "as of")
-    for row in rows:
-        table.add_row(*(str(row[name] or "–") for name in ("org", "run", "status", "as_of")))
-    Console().print(table)
+    table = list_table("organisation", "state", "run", "as of", "finished (UTC)", "next run (UTC)", "rules")
+    for line in lines:
+        state = str(line["state"] or "–")
+        cells = (str(line[name] or "–") for name in ("run", "as_of", "finished_at", "next_run_at"))
+        run, as_of, finished, due = (cell[:16].replace("T", " ") if ":" in cell else cell for cell in cells)
+        rules = Text(str(line["rules"]), style="bold red" if line["rules"] == "unusable" else "")
+        table.add_row(
+            str(line["org"]), Text(state, style=STATE_COLORS.get(state, "")), run, as_of, finished, due, rules
+        )
+    Console(highlight=False, markup=False).print(table)
 
 
-def _latest(latest: object) -> dict[str, str | None]:
-    facts = {name: getattr(latest, name) for name in ("run", "status", "as_of")}
-    return {name: None if value is None else str(value) for name, value in facts.items()}
+def org_line(bucket: "Bucket", org: str, now: datetime) -> dict[str, object]:
+    """What the list says of one organisation. state: of the open run, else the last one's end; None before the first."""
+    from mailtide.api.org_view import line_of as line_of_org
+    from mailtide.api.org_view import rules_of
+    from mailtide.api.run_view import line_of as line_of_run
+    from mailtide.runs import find, keys, store
+
+    latest = store.read_latest(bucket, org).value
+    done = store.read_done(bucket, org, latest.run) if latest.run else None
+    open_run = find.open_run(bucket, org)
+    has_database = bucket.head(keys.source(org)) is not None
+    last = line_of_run(done) if done else None
+    line = line_of_org(org, rules_of(bucket, org), last, now, has_database=has_database)
+    return {
+        "org": org,
+        "state": "running" if open_run else latest.status,
+        "open_run": open_run,
+        "run": latest.run,
+        "status": latest.status,
+        "as_of": str(latest.as_of) if latest.as_of else None,
+        "finished_at": done.finished_at.isoformat() if done else None,
+        "reason": done.reason if done else None,
+        "next_run_at": line.next_run_at.isoformat() if line.next_run_at else None,
+        "rules": line.rules,
+        "rules_problem": line.rules_problem,
+    }

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mailtide.cli.cloud import check_org, cloud_command
+from mailtide.cli.colors import STATE_COLORS, list_table
 from mailtide.cli.names import org_names, run_names
 from mailtide.cli.runs_cancel import cancel
 from mailtide.cli.runs_watch import watch
@@ -17,7 +18,7 @@ from mailtide.cli.which_run import checked_run
 from mailtide.errors import InputError
 
 if TYPE_CHECKING:
-    from mailtide.contracts import Done
+    from mailtide.contracts import Done, OpenMarker
 
 _FILES_SHOWN = 30
 _LISTED = {"org", "run", "status", "as_of", "finished_at", "reason", "changed", "tries"}
@@ -38,25 +39,42 @@ for command in (watch, cancel):
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list instead of a table.")
 @cloud_command
 def list_runs(org: str, limit: int, as_json: bool) -> None:
-    """The runs of organisation ORG that have ended, newest first.
+    """The runs of organisation ORG: those under way, then those that have ended, newest first.
 
     Needs MAILTIDE_BUCKET and AWS credentials.
     """
     from mailtide.bootstrap import bucket
+    from mailtide.runs.find import open_runs
     from mailtide.runs.verdicts import ended
 
-    found = ended(bucket(), check_org(org))[:limit]
+    org = check_org(org)
+    markers = open_runs(bucket(), org)
+    done = {one.run: one for one in ended(bucket(), org)}
+    under_way = [marker for marker in markers if marker.run not in done]
+    found = list(done.values())[:limit]
     if as_json:
-        click.echo(json.dumps([_row(done) for done in found]))
+        opened = [{**dict.fromkeys(_LISTED), **_opened(marker)} for marker in under_way]
+        click.echo(json.dumps([*opened, *(_row(one) for one in found)]))
         return
-    if not found:
-        click.echo(f"No run of {org} has ended yet.")
+    if not found and not under_way:
+        click.echo(f"No run of {org} is open or has ended yet.")
         return
-    table = Table("run", "status", "as of", "finished (UTC)", "reason")
-    for done in found:
-        as_of = "–" if done.as_of is None else str(done.as_of)
-        table.add_row(done.run, done.status, as_of, f"{done.finished_at:%Y-%m-%d %H:%M:%S}", Text(done.reason or "–"))
+    table = list_table("run", "status", "as of", "finished (UTC)", "reason")
+    for marker in under_way:
+        as_of = "–" if marker.as_of is None else str(marker.as_of)
+        table.add_row(
+            marker.run, Text("running", style="cyan"), as_of, f"opened {marker.opened_at:%Y-%m-%d %H:%M:%S}", "–"
+        )
+    for one in found:
+        as_of = "–" if one.as_of is None else str(one.as_of)
+        status = Text(one.status, style=STATE_COLORS.get(one.status, ""))
+        table.add_row(one.run, status, as_of, f"{one.finished_at:%Y-%m-%d %H:%M:%S}", Text(one.reason or "–"))
     Console().print(table)
+
+
+def _opened(marker: "OpenMarker") -> dict[str, object]:
+    as_of = None if marker.as_of is None else str(marker.as_of)
+    return {"org": marker.org, "run": marker.run, "status": "running", "as_of": as_of}
 
 
 @runs.command()

@@ -30,7 +30,7 @@ class OrgFacts:
     reason: str | None
     """Why the last run was not published."""
     decided: bool
-    """Whether a person said something about a held run."""
+    """Whether a person said something about a held run, or cancelled it."""
     source: SourceRef | None
     lock: Lock | None
     open_runs: tuple[OpenMarker, ...]
@@ -52,9 +52,8 @@ def read_org(bucket: Bucket, org: str) -> OrgFacts:
     runs = {marker.run for marker in markers} | ({lock.owner} if lock and lock.owner else set())
     ended = frozenset(run for run in runs if bucket.head(keys.done(org, run)) is not None)
     source = store.read_source(bucket, org)
-    return OrgFacts(
-        org, rules, problem, latest, done.reason if done else None, said is not None, source, lock, markers, ended
-    )
+    decided = said is not None or (done is not None and done.cancelled is not None)
+    return OrgFacts(org, rules, problem, latest, done.reason if done else None, decided, source, lock, markers, ended)
 
 
 def _rules(bucket: Bucket, org: str) -> tuple[Rules, str | None]:
@@ -75,7 +74,7 @@ def org_checks(facts: OrgFacts, now: datetime) -> Iterator[Finding]:
     if facts.rules_problem is not None:
         todo = f"put a rules file that can be used at {keys.rules(org)} (mailtide rules --rules FILE checks one)"
         yield broken("organisations", org, f"The rules of {org} cannot be used: {facts.rules_problem}", todo)
-    if latest.status == "failed":
+    if latest.status == "failed" and not facts.decided:
         todo = f"mailtide logs {org} {latest.run}; mend the cause, then mailtide runs retry {org} {latest.run}"
         yield warning(
             "organisations", org, f"The last run of {org} failed: {facts.reason or 'no reason is kept.'}", todo

@@ -40,28 +40,35 @@ def queue_checks(
         for one in mappings
         if (name := _name_of(one.function_arn)) in functions
     }
-    found: list[Finding] = []
+    found = list(_hasty(queues, timeouts))
     for resource, facts in queues.items():
         if facts is None:
             found.append(broken("queues", resource.logical, f"The queue {resource.logical} is gone.", DEPLOY))
         elif not resource.logical.endswith(DEAD_LETTERS):
-            found += _one_queue(resource, facts, arns, timeouts.get(facts.arn, 0))
+            found += _one_queue(resource, facts, arns)
     return or_ok("queues", found, f"All {len(queues)} are there, and failed messages go to dead-letter queues.")
 
 
-def _one_queue(resource: Resource, facts: QueueFacts, arns: set[str], timeout_s: int) -> Iterable[Finding]:
+def _one_queue(resource: Resource, facts: QueueFacts, arns: set[str]) -> Iterable[Finding]:
     name = resource.logical
     if facts.dead_letters_arn is None:
         what = f"{name} has no dead-letter queue: a message that always fails is tried for days, and then lost unseen."
         yield broken("queues", name, what, DEPLOY)
     elif facts.dead_letters_arn not in arns:
         yield broken("queues", name, f"The dead letters of {name} go to a queue outside of the stack.", DEPLOY)
-    if facts.visibility_s < timeout_s:
-        what = (
-            f"{name} hides a message for {facts.visibility_s} s, and its function may take {timeout_s} s: "
-            "it may be handed out twice."
-        )
-        yield warning("queues", name, what, "deploy with RetryAfterS=0, which takes six times the time-out")
+
+
+def _hasty(queues: Mapping[Resource, QueueFacts | None], timeouts: Mapping[str, int]) -> Iterable[Finding]:
+    """Queues that hand a message out again while a function may still be at it. timeouts: seconds, by the queue's ARN."""
+    found = {
+        resource.logical: facts.visibility_s
+        for resource, facts in queues.items()
+        if facts is not None and facts.visibility_s < timeouts.get(facts.arn, 0)
+    }
+    if found:
+        names = ", ".join(found)
+        what = f"{names}: a message is hidden for {min(found.values())} s, less than its function may take: it may go out twice."
+        yield warning("queues", names, what, "deploy with RetryAfterS=0, which takes six times the time-out")
 
 
 def dead_letter_checks(queues: Mapping[Resource, QueueFacts | None]) -> list[Finding]:
@@ -92,8 +99,13 @@ def table_checks(tables: Mapping[Resource, TableFacts | None]) -> list[Finding]:
         if not facts.on_demand:
             what = f"{name} has a fixed capacity: the warm-up is throttled beyond it."
             found.append(warning("tables", name, what, "set the billing mode to on-demand (PAY_PER_REQUEST)"))
-        if facts.ttl_field is None and name not in _WITHOUT_TTL:
-            found.append(warning("tables", name, f"Nothing in {name} expires: it grows for ever.", DEPLOY))
+    eternal = ", ".join(
+        resource.logical
+        for resource, facts in tables.items()
+        if facts is not None and facts.ttl_field is None and resource.logical not in _WITHOUT_TTL
+    )
+    if eternal:
+        found.append(warning("tables", eternal, f"Nothing in {eternal} expires: it grows for ever.", DEPLOY))
     return or_ok("tables", found, f"All {len(tables)} are active, on demand, and forget what is old.")
 
 

@@ -18,10 +18,15 @@ def org_of(bucket: Bucket, run: str) -> str:
     raise InputError(f"No organisation has a run {run}; runs are kept for 30 days.")
 
 
+def open_runs(bucket: Bucket, org: str) -> list[OpenMarker]:
+    """The markers of an organisation's unfinished runs."""
+    names = (keys.parse_marker(info.key) for info in bucket.list(f"{keys.OPEN}{org}/"))
+    return [marker for name in names if name and (marker := store.read_marker(bucket, *name)) is not None]
+
+
 def open_run(bucket: Bucket, org: str) -> str | None:
     """The run that an organisation is at: of several open ones the one that has the plan, else the first opened."""
-    names = (keys.parse_marker(info.key) for info in bucket.list(f"{keys.OPEN}{org}/"))
-    found = [marker for name in names if name and (marker := store.read_marker(bucket, *name)) is not None]
+    found = open_runs(bucket, org)
     return min(found, key=lambda marker: _turn(bucket, marker)).run if found else None
 
 
