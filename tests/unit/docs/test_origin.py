@@ -27,7 +27,7 @@ from tests.support.origin_pages import (
 
 ROWS = all_rows()
 PACKAGE = ROOT / "layers" / "shared" / "mailtide"
-FIXED_VARIABLES = {"MAILTIDE_TASK_URL"}
+FIXED_VARIABLES = {"MAILTIDE_TASK_URL", "MAILTIDE_CACHE_DIR"}
 """Of a machine's environment: no setting of anybody."""
 page_by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 RENEW = "run: python -m tests.support.origin_pages"
