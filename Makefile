@@ -38,7 +38,9 @@ cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 deploy: setup  ## build and deploy into the AWS account of the shell; ENV=dev|prod of samconfig.toml, GUIDED=0|1, DRY=1 only shows
 	@.venv/bin/python -m deploy.aws.stack deploy $(TO) $(if $(GUIDED),--guided $(GUIDED))
 
-settings: setup  ## what the command line needs of a deployed stack, as lines for a shell; ENV
+# Its output is for a shell to read: what setup says goes elsewhere.
+settings:  ## what the command line needs of a deployed stack, as lines for a shell; ENV
+	@$(MAKE) -s setup >&2
 	@.venv/bin/python -m deploy.aws.stack settings $(TO)
 
 image: setup  ## build and push the image of the machines, and note its digest for deploy; ENV APP DRY; needs Docker

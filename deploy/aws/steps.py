@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from deploy.aws.template import ROOT
 from mailtide.errors import InputError, MailtideError
@@ -80,6 +80,8 @@ def main(action: Callable[[], None]) -> NoReturn:
         _leave(2, str(error))
     except MailtideError as error:
         _leave(1, str(error))
+    except NoCredentialsError:
+        _leave(2, "There are no AWS credentials here: aws configure, or export AWS_PROFILE.")
     except (BotoCoreError, ClientError) as error:
         _leave(1, f"AWS: {str(error).rstrip('.')}.")
     sys.exit(0)
