@@ -89,7 +89,7 @@ class Organisation:
         self.bucket.put(paths.claim, claim.to_bytes())
         manifest = Manifest(
             token=claim.token, changed=bool(delivered), delivered=delivered,
-            report={**report.model_dump(mode="json"), "feedback": told.model_dump(mode="json")},
+            report={**report.plain(), "feedback": told.model_dump(mode="json")},
             timings=Timings(fetch_s=0, pass_s=0, deliver_s=0),
             started_at=self.own.clock.now(), finished_at=self.own.clock.now(),
         )  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from pydantic import TypeAdapter
 
 from mailtide.contracts import PartInput
 from mailtide.machine.chunks.report import ChunkReport
@@ -110,7 +111,7 @@ def test_history_campaigns_and_follow_ups(bucket: FaultBucket, contacts: bytes, 
     run.do_chunks()
     assert run.do("merge") == run.do("whole") == DELIVERED
     assert run.outcome("merge") == run.outcome("whole")
-    report = PassReport.model_validate(run.manifest("merge").report)
+    report = TypeAdapter(PassReport).validate_python(run.manifest("merge").report)
     assert min(report.inserted, report.updated, report.deleted, report.unchanged) > 0
     assert {"followup_2_clicked_no_hq", "campaign_rate", "campaign_news", "post_window"} <= report.rows.keys()
     assert report.notes["invalid_contact_campaigns_trigger_date"] == CONTACTS // 50

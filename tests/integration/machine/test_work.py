@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from pydantic import TypeAdapter
 
 from mailtide.contracts import Claim, Manifest
 from mailtide.errors import MailtideError, TransientError
@@ -61,7 +62,7 @@ def test_a_task_is_claimed_delivered_and_last_of_all_told(
     assert manifest.token == claim.token
     assert claim.machine_id == "3d8d9930a1b489"
     assert manifest.started_at <= manifest.finished_at <= datetime.now(UTC)
-    report = PassReport.model_validate(manifest.report)
+    report = TypeAdapter(PassReport).validate_python(manifest.report)
     assert (report.contacts, report.as_of, manifest.changed) == (400, AS_OF, True)
     (tmp_path / "delivered.db").write_bytes(delivered)
     rows = apsw.Connection(str(tmp_path / "delivered.db")).execute("SELECT count(*) FROM email_schedules").get

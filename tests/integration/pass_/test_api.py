@@ -75,5 +75,10 @@ def test_the_import_alone_is_light() -> None:
         "assert 'numpy' not in sys.modules\n"
         "mailtide.schedule\n"
         "assert 'numpy' in sys.modules\n"
+        "from mailtide.cli.files import rules_from\n"
+        "import mailtide.cli.main, mailtide.cli.schedule\n"
+        "rules_from('origin')\n"
+        # A small pass takes less time than these take to be imported.
+        "assert not {'pydantic', 'yaml', 'rich', 'httpx'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from pydantic import TypeAdapter
 
 from mailtide.machine.report import PassReport
 from tests.integration.pass_.rows import execute, fingerprint, query, schedule_of
@@ -33,7 +34,7 @@ def test_generate_schedule_and_look(tmp_path: Path) -> None:
     for words in ("birthday", "birthday_window:CA", "year_round:NY", "invalid_email", "inserted", "Seconds"):
         assert words in shown
     before = fingerprint(path)
-    again = PassReport.model_validate_json(
+    again = TypeAdapter(PassReport).validate_json(
         mailtide("schedule", path, "--as-of", "2026-11-21", "--json", "--threads", "1")
     )
     assert not again.changed

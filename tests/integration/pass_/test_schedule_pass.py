@@ -1,5 +1,6 @@
 """What a pass does to a file: the same rows however it is run, nothing when nothing changed, and no trace beside it."""
 
+import json
 import os
 import random
 from datetime import date, datetime, timedelta
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from pydantic import TypeAdapter
 
 from mailtide.errors import DatabaseError
 from mailtide.machine.report import PassReport, Profile
@@ -225,7 +227,7 @@ def test_no_contacts_is_an_empty_schedule_and_a_warning(tmp_path: Path, as_of: d
 
 def test_the_report_is_json(database: Path, as_of: date, started: datetime) -> None:
     report = passed(database, as_of, started)
-    assert PassReport.model_validate_json(report.model_dump_json()) == report
+    assert TypeAdapter(PassReport).validate_json(json.dumps(report.plain())) == report
     assert sum(sum(counts.values()) for counts in report.rows.values()) == report.inserted
     assert sum(report.skips.values()) == sum(counts["skipped"] for counts in report.rows.values())
     assert report.eligible + sum(report.skipped_contacts.values()) == report.contacts == 2000

@@ -147,7 +147,7 @@ class Site:
             token=claim.token,
             changed=report.changed,
             delivered=tuple(delivered),
-            report=report.model_dump(mode="json"),
+            report=report.plain(),
             timings=Timings(fetch_s=0, pass_s=0, deliver_s=0),
             started_at=now,
             finished_at=now,

@@ -1,5 +1,6 @@
 """One organisation as a person wants to see it."""
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import lru_cache
@@ -121,7 +122,9 @@ def line_of(
 
 def effective(rules: Rules) -> dict[str, Any]:
     """The rules as plain values, without the long tables."""
-    return rules.model_dump(mode="json", exclude=_LEFT_OUT)
+    values = {name: value for name, value in rules.plain().items() if name not in _LEFT_OUT}
+    shown: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return shown
 
 
 def quality_of(done: Done | None) -> Quality | None:

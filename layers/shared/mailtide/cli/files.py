@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Literal, cast
 
 from mailtide.errors import DatabaseError, RulesError, SettingsError
-from mailtide.rules.config import Rules, load_rules, packaged_rules
+from mailtide.rules.config import PACKAGED, Rules, load_packaged, load_rules
 
-PACKAGED = ("default", "origin")
 _MAX_RULES_BYTES = 1 << 20
 
 
@@ -47,7 +45,7 @@ def day_of(option: str, text: str) -> date:
 def rules_from(name: str) -> Rules:
     """The rules of a packaged name (`default`, `origin`) or of a YAML file. Raises RulesError."""
     if name in PACKAGED:
-        return load_rules(packaged_rules(cast("Literal['default', 'origin']", name)))
+        return load_packaged(name)
     return parsed_rules(rules_text(Path(name)), Path(name))
 
 

@@ -1,6 +1,7 @@
 """`mailtide rules`: the values and the exclusion windows of a set of rules."""
 
 import json
+from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,8 @@ def _windows(effective: "Rules", code: str | None) -> dict[str, tuple["Window", 
 def _as_json(effective: "Rules", code: str | None) -> dict[str, Any]:
     values: dict[str, Any] = {"sha256": effective.sha256} if code is None else {}
     if code is None:
-        values |= effective.model_dump(exclude={"states"})
-    states = {name: [window.model_dump() for window in group] for name, group in _windows(effective, code).items()}
+        values |= {name: value for name, value in effective.plain().items() if name != "states"}
+    states = {name: [asdict(window) for window in group] for name, group in _windows(effective, code).items()}
     return values | {"states": states if code is None else {code: states.get(code, [])}}
 
 
@@ -80,9 +81,10 @@ def _cell(value: object) -> Text:
 
 def _values_table(effective: "Rules") -> Table:
     table = Table("key", "value")
-    for name, value in effective.model_dump(exclude={"states", "templates", "priorities"}).items():
-        table.add_row(name, _cell(", ".join(value) if isinstance(value, tuple) else value))
-    for kind, priority in effective.priorities.model_dump().items():
+    for name, value in effective.plain().items():
+        if name not in ("states", "templates", "priorities"):
+            table.add_row(name, _cell(", ".join(value) if isinstance(value, tuple) else value))
+    for kind, priority in asdict(effective.priorities).items():
         table.add_row(f"priorities.{kind}", _cell(priority))
     for kind, templates in effective.templates.items():
         for medium in ("email", "sms"):

@@ -5,14 +5,11 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from mailtide.cli.changes import show_changes
-from mailtide.cli.files import counted, day_of, naming, rules_from
+from mailtide.cli.files import day_of, naming, rules_from
+from mailtide.cli.pass_report import lines_of, printable
 from mailtide.machine.report import PassReport, Profile
 
 if TYPE_CHECKING:
@@ -52,7 +49,7 @@ def schedule(
     """
     effective = rules_from(rules)
     started_at = datetime.now(UTC)
-    day = day_of("--as-of", as_of) if as_of is not None else started_at.astimezone(ZoneInfo(effective.timezone)).date()
+    day = _today(effective, started_at) if as_of is None else day_of("--as-of", as_of)
     run_id = f"local-{started_at:%Y%m%dT%H%M%S%fZ}"
     if dry:
         _dry_run(database, day, effective, run_id, started_at, threads, as_json=as_json)
@@ -62,9 +59,15 @@ def schedule(
     with naming(database):
         report = run_pass(database, day, effective, run_id, started_at, threads, profile)
     if as_json:
-        click.echo(report.model_dump_json(indent=2, exclude={"daily"}))
+        click.echo(_json(_told(report)))
     else:
-        show_report(report, Console(highlight=False, soft_wrap=True))
+        _show(report)
+
+
+def _today(rules: "Rules", now: datetime) -> date:
+    from zoneinfo import ZoneInfo
+
+    return now.astimezone(ZoneInfo(rules.timezone)).date()
 
 
 def _dry_run(
@@ -75,51 +78,27 @@ def _dry_run(
     with naming(database):
         report, changes = dry_run(database, day, rules, run_id, started_at, threads)
     if as_json:
-        told = report.model_dump(mode="json", exclude={"daily"})
-        click.echo(json.dumps({"report": told, "changes": asdict(changes)}, indent=2))
+        click.echo(_json({"report": _told(report), "changes": asdict(changes)}))
         return
-    console = Console(highlight=False, soft_wrap=True)
-    show_report(report, console)
-    show_changes(changes, console)
-    console.print("This was a dry run: nothing was written.")
+    from rich.console import Console
+
+    from mailtide.cli.changes import show_changes
+
+    _show(report)
+    show_changes(changes, Console(highlight=False, soft_wrap=True))
+    click.echo("This was a dry run: nothing was written.")
 
 
-def show_report(report: PassReport, console: Console) -> None:
-    """Print a report for people: warnings, rows by type, skips, changes, seconds."""
+def _told(report: PassReport) -> dict[str, object]:
+    return {name: value for name, value in report.plain().items() if name != "daily"}
+
+
+def _json(values: dict[str, object]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def _show(report: PassReport) -> None:
     for warning in report.warnings:
-        console.print(f"Warning: {warning}", style="yellow")
-    console.print(f"Schedule as of {report.as_of}: {report.eligible:,} of {report.contacts:,} contacts are eligible")
-    if report.rows:
-        console.print("Mails by type:")
-        console.print(_rows_table(report))
-    for title, counts in (
-        ("Contacts that get no mail", report.skipped_contacts),
-        ("Mails skipped, by reason", report.skips),
-        ("Worth a look", report.notes),
-    ):
-        if counts:
-            console.print(f"{title}:")
-            console.print(_counts_table(counts))
-    changes = ", ".join(f"{getattr(report, name):,} {name}" for name in ("inserted", "updated", "deleted", "unchanged"))
-    console.print(f"Changes: {changes}" + ("" if report.changed else " (nothing was written)"))
-    steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in report.seconds.items() if name != "total")
-    console.print(f"Seconds: {report.seconds['total']:.2f} ({steps})")
-    console.print(f"Computed: {report.profile}, {counted(report.threads, 'thread')}")
-
-
-def _rows_table(report: PassReport) -> Table:
-    table = Table("mail type")
-    for status in ("pre-scheduled", "skipped"):
-        table.add_column(status, justify="right")
-    for kind, counts in report.rows.items():
-        table.add_row(kind, *(f"{counts.get(status, 0):,}" for status in ("pre-scheduled", "skipped")))
-    return table
-
-
-def _counts_table(counts: dict[str, int]) -> Table:
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(justify="right")
-    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        table.add_row(name, f"{count:,}")
-    return table
+        click.secho(f"Warning: {printable(warning)}", fg="yellow")
+    for line in lines_of(report):
+        click.echo(line)

@@ -7,7 +7,6 @@ SQLite's own is opened before the lock and closed after it, and nothing else may
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -136,6 +135,8 @@ def _content(path: Path, descriptor: int, connection: apsw.Connection, *, has_wa
     if not has_wal:
         yield path, descriptor
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="mailtide-") as folder:
         copy = Path(folder) / "copy.db"
         with closing(apsw.Connection(str(copy))) as target, target.backup("main", connection, "main") as backup:

@@ -1,7 +1,6 @@
 """Changing a locked file: as a whole, by a private copy that takes its place, or in place through a WAL. No numpy."""
 
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,8 +48,9 @@ class CopyBeside:
         # We hold the lock, so copies of that name are what killed passes left.
         for stale in folder.glob(f"{_escaped(prefix)}*"):
             stale.unlink(missing_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=prefix, dir=folder)
-        self._made.append((Path(name), descriptor))
+        copy = folder / f"{prefix}{os.urandom(8).hex()}"
+        descriptor = os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._made.append((copy, descriptor))
         _copy_bytes(locked.content_descriptor, descriptor, self._stop)
         if not self._stop.is_set():
             # The disk has nothing else to do meanwhile, and little is left for the end.

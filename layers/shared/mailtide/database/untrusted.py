@@ -19,6 +19,7 @@ MAX_VALUE_BYTES = 64 << 20
 DEADLINE_S = 900.0
 HEAP_LIMIT_BYTES = 4 << 30
 _OPERATIONS_PER_CHECK = 200_000
+_PLAIN = frozenset(b"/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _HEADING = "*** in database main ***\n"
 _LIMITS = {
     apsw.SQLITE_LIMIT_LENGTH: MAX_VALUE_BYTES,
@@ -55,8 +56,9 @@ def open_untrusted(path: Path, *, deadline_s: float = DEADLINE_S, cache_mb: int 
 
     The caller sees to it that nobody writes meanwhile. Wrap every use in `clear_errors`.
     """
-    # as_uri would name the host for a path like //x; quoting keeps ?, # and % in names from being parsed.
-    uri = path.absolute().as_uri() + "?immutable=1&mode=ro"
+    # Quoting keeps ?, # and % in names from being parsed (https://www.sqlite.org/uri.html).
+    name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in os.fsencode(path.absolute()))
+    uri = f"file://{name}?immutable=1&mode=ro"
     with clear_errors():
         connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
         harden(connection, deadline_s=deadline_s, cache_mb=cache_mb)

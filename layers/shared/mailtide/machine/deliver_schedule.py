@@ -132,7 +132,7 @@ def _fetch_part(client: httpx.Client, part: PartInput) -> bytes:
 
 
 def _told(report: PassReport, feedback: FeedbackReport | None, fetched: Fetched) -> dict[str, object]:
-    told = report.model_dump(mode="json")
+    told = report.plain()
     if fetched.way != "whole":
         told["source_bytes_read"] = fetched.moved_bytes
     return told if feedback is None else {**told, "feedback": feedback.model_dump(mode="json")}

@@ -106,8 +106,8 @@ def _only(contacts: Contacts, index: int) -> Contacts:
 def _mails(inputs: Inputs, index: int, as_of: int, rules: Rules, threads: int) -> list[ExplainedMail]:
     variants = (
         rules,
-        rules.model_copy(update={"overage_threshold": _NO_OVERFLOW}),
-        rules.model_copy(update={"daily_cap_fraction": None}),
+        replace(rules, overage_threshold=_NO_OVERFLOW),
+        replace(rules, daily_cap_fraction=None),
     )
     final, spread, plain = (_rows(decide(inputs, one, as_of, threads).desired, index) for one in variants)
     sources, _ = list_sources(inputs, rules, as_of)

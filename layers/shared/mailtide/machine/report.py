@@ -1,9 +1,8 @@
 """What a pass did, as the command line, the machine and the functions show it. No numpy."""
 
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Literal
-
-from pydantic import BaseModel, ConfigDict
+from typing import Any, Literal
 
 type Profile = Literal["highperf", "reliable"]
 
@@ -11,10 +10,9 @@ DAYS = 400
 """Days that the daily volume counts: a year, and what catching up and smoothing put behind it."""
 
 
-class DailyVolume(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class DailyVolume:
     """Planned mails by day, for a chart."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first_day: date
     counts: dict[str, list[int]]
@@ -23,10 +21,9 @@ class DailyVolume(BaseModel):
     """Mails of days beyond the last of DAYS."""
 
 
-class PassReport(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class PassReport:
     """The counts of one pass. Every number is of rows or contacts, but `seconds`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: date
     run_id: str
@@ -55,3 +52,10 @@ class PassReport(BaseModel):
     warnings: list[str]
     seconds: dict[str, float]
     """By step, and `total`."""
+
+    def plain(self) -> dict[str, Any]:
+        """As values of JSON: days are texts in ISO 8601."""
+        values = asdict(self) | {"as_of": self.as_of.isoformat()}
+        if self.daily is not None:
+            values["daily"]["first_day"] = self.daily.first_day.isoformat()
+        return values

@@ -2,31 +2,36 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import apsw
 import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.checked import checked_beside
-from mailtide.database.compare import Differences, compare
+from mailtide.database.compare import compare
 from mailtide.database.first_schedule import first_schedule
-from mailtide.database.leave import Leave
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, replace_whole
 from mailtide.database.run_history import stands_for
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
 from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
-from mailtide.rules.columns import NO_CODE, Desired, Outcome
+from mailtide.rules.columns import NO_CODE, Desired, Int64, Outcome
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import days_since_epoch
 
+if TYPE_CHECKING:
+    from mailtide.database.leave import Leave
+
 HARD_LINKS_WARNING = "The file has several names (hard links), so it was changed in place rather than replaced."
+_CHUNK_ROWS = 1 << 18
 NO_CONTACTS_WARNING = "The database has no contacts, so its schedule is empty."
 
 
@@ -58,7 +63,7 @@ def run_pass(
     *,
     check: bool = True,
     prepare: Prepare = prepare_whole,
-    leave: Leave | None = None,
+    leave: "Leave | None" = None,
     touched: bool = False,
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
@@ -88,6 +93,9 @@ def run_pass(
                 ids = read.ids
                 found = compare(source, locked.schema, ids, outcome.desired, rules.send_time, threads, read.standing)
             writes = touched or not found.is_empty
+            # SQLite writes with one thread.
+            counter = copies.enter_context(ThreadPoolExecutor(1)) if threads > 1 else None
+            counting = counter.submit(_count, outcome.desired, as_of) if counter else None
             skipped = _skipped_contacts(read, outcome)
             warnings = _warnings(locked, read, profile)
 
@@ -124,7 +132,7 @@ def run_pass(
                 with watch.step("write"):
                     if writes:
                         change_in_place(locked, write)
-    rows, skips = _counts(outcome.desired)
+    told = counting.result() if counting else _count(outcome.desired, as_of)
     return PassReport(
         as_of=as_of,
         run_id=run_id,
@@ -134,10 +142,14 @@ def run_pass(
         contacts=read.contact_rows,
         eligible=outcome.eligible,
         skipped_contacts=skipped,
-        rows=rows,
-        skips=skips,
-        daily=_daily(outcome.desired, as_of),
-        **_changes(found),
+        rows=told.rows,
+        skips=told.skips,
+        daily=told.daily,
+        inserted=len(found.insert),
+        updated=len(found.update_row),
+        deleted=len(found.delete),
+        unchanged=found.unchanged,
+        changed=not found.is_empty,
         notes={name: count for name, count in {**outcome.notes, **read.quality}.items() if count},
         warnings=warnings,
         seconds={**watch.seconds, "total": watch.total()},
@@ -158,37 +170,45 @@ def _warnings(locked: LockedFile, read: Prepared, profile: Profile) -> list[str]
     return warnings
 
 
-def _changes(found: Differences) -> dict[str, int]:
-    return {
-        "inserted": len(found.insert),
-        "updated": len(found.update_row),
-        "deleted": len(found.delete),
-        "unchanged": found.unchanged,
-        "changed": not found.is_empty,
-    }
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What the report counts of the desired rows."""
+
+    rows: dict[str, dict[str, int]]
+    """By type and status, types ascending."""
+    skips: dict[str, int]
+    """Skipped rows by reason, ascending."""
+    daily: DailyVolume
 
 
-def _counts(desired: Desired) -> tuple[dict[str, dict[str, int]], dict[str, int]]:
-    """Rows by type and status, and skipped rows by reason; names ascending."""
-    skipped = desired.skip_reason != NO_CODE
-    planned = np.bincount(desired.email_type[~skipped], minlength=len(desired.types))
-    left_out = np.bincount(desired.email_type[skipped], minlength=len(desired.types))
+def _count(desired: Desired, as_of: date) -> _Counted:
+    """Count the rows, chunk by chunk, so that little memory is needed."""
+    types, first = len(desired.types), days_since_epoch(as_of)
+    planned, left_out = np.zeros(types, np.int64), np.zeros(types, np.int64)
+    reasons, days = np.zeros(len(desired.reasons), np.int64), np.zeros(types * DAYS, np.int64)
+    later = 0
+    for start in range(0, len(desired), _CHUNK_ROWS):
+        chunk = slice(start, start + _CHUNK_ROWS)
+        email_type, reason = desired.email_type[chunk], desired.skip_reason[chunk]
+        is_skipped = reason != NO_CODE
+        left_out += np.bincount(email_type[is_skipped], minlength=types)
+        reasons += np.bincount(reason[is_skipped], minlength=len(reasons))
+        email_type, place = email_type[~is_skipped], desired.send[chunk][~is_skipped] - np.int32(first)
+        planned += np.bincount(email_type, minlength=types)
+        within = (place >= 0) & (place < DAYS)
+        days += np.bincount((email_type * np.int32(DAYS) + place)[within], minlength=len(days))
+        later += int(len(place) - np.count_nonzero(within))
     rows = {
-        name: {status: int(counts[code]) for status, counts in (("pre-scheduled", planned), ("skipped", left_out))}
+        name: {"pre-scheduled": int(planned[code]), "skipped": int(left_out[code])}
         for name, code in sorted((name, code) for code, name in enumerate(desired.types))
         if planned[code] or left_out[code]
     }
-    by_reason = np.bincount(desired.skip_reason[skipped], minlength=len(desired.reasons))
-    return rows, {name: int(count) for name, count in sorted(zip(desired.reasons, by_reason, strict=True)) if count}
+    skips = {name: int(count) for name, count in sorted(zip(desired.reasons, reasons, strict=True)) if count}
+    return _Counted(rows, skips, _daily(desired, days.reshape(-1, DAYS), as_of, later))
 
 
-def _daily(desired: Desired, as_of: date) -> DailyVolume:
-    """Planned rows by type and day from `as_of` on."""
-    planned = desired.skip_reason == NO_CODE
-    places = desired.send[planned].astype(np.int64) - days_since_epoch(as_of)
-    within = (places >= 0) & (places < DAYS)
-    cells = desired.email_type[planned][within] * DAYS + places[within]
-    counts = np.bincount(cells, minlength=len(desired.types) * DAYS).reshape(-1, DAYS)
+def _daily(desired: Desired, counts: Int64, as_of: date, later: int) -> DailyVolume:
+    """counts: planned rows by type and day from `as_of` on, shape (types, DAYS)."""
     trimmed = {name: np.trim_zeros(counts[code], "b").tolist() for code, name in enumerate(desired.types)}
     by_type = {name: days for name, days in sorted(trimmed.items()) if days}
-    return DailyVolume(first_day=as_of, counts=by_type, later=int(len(places) - within.sum()))
+    return DailyVolume(first_day=as_of, counts=by_type, later=later)

@@ -1,5 +1,6 @@
 """Collecting the facts of a report: the rules of one day, run on a private copy of the database."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -37,9 +38,9 @@ def collect_facts(path: Path, as_of: date, rules: Rules, threads: int = 2) -> Re
         source = Source(copy.path, copy.header)
         read = read_inputs(source, copy.schema, threads)
         outcome = decide(read.inputs, rules, day, threads)
-        without_cap = rules.model_copy(update={"overage_threshold": _NO_OVERFLOW})
+        without_cap = replace(rules, overage_threshold=_NO_OVERFLOW)
         spread = _send_days(read, without_cap, day, threads, outcome)
-        plain = _send_days(read, rules.model_copy(update={"daily_cap_fraction": None}), day, threads, outcome)
+        plain = _send_days(read, replace(rules, daily_cap_fraction=None), day, threads, outcome)
         return _facts(path.name, copy, source, read, outcome, rules, as_of, (plain, spread), threads)
 
 

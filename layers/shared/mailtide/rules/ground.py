@@ -1,6 +1,5 @@
 """What every step of the rules works with: the people, the sources of candidates and the windows of one run."""
 
-import hashlib
 from dataclasses import dataclass
 
 from mailtide.rules.columns import Related
@@ -56,4 +55,6 @@ def check_volume(ground: Ground, limits: Limits) -> None:
 
 def digest_of(sources: list[Source]) -> str:
     """SHA-256 of what candidates come from, in hexadecimal: equal on two machines that read the same campaigns."""
+    import hashlib
+
     return hashlib.sha256(repr(sources).encode("utf-8", "surrogatepass")).hexdigest()

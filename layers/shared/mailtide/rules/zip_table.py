@@ -4,7 +4,7 @@ import base64
 import json
 import zlib
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from mailtide.rules.states import STATE_INDEX
 
@@ -14,7 +14,7 @@ NO_STATE = 255
 
 def packed_states() -> tuple[bytes, bytes]:
     """One byte for each ZIP 0..99999, known or not: the index into STATES or 255; and one bit for each, set where it is known."""
-    text = (resources.files("mailtide.rules") / "data" / "zip_states.json").read_text(encoding="ascii")
+    text = (Path(__file__).with_name("data") / "zip_states.json").read_text(encoding="ascii")
     table = json.loads(text)
     ends = [start for start, _ in table["ranges"][1:]] + [ZIP_COUNT]
     states = bytearray([NO_STATE]) * int(table["ranges"][0][0])
