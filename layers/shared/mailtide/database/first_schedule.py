@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from mailtide.database.building.encode import DAY
 from mailtide.database.building.schedule import (
     MAX_GROUPS,
     CannotBuildError,
-    Constants,
     Rows,
+    Shared,
     due_cells,
     key_cells,
     narrow,
@@ -25,13 +26,11 @@ from mailtide.database.locked import LockedFile
 from mailtide.database.schedules_schema import DUE_INDEX, KEY_INDEX
 from mailtide.database.untrusted import clear_errors, open_untrusted
 from mailtide.database.write import CONSTANTS, RowConstants, grouped
-from mailtide.rules.columns import Desired, Int32, Int64
+from mailtide.rules.columns import NO_CODE, Desired, Int32, Int64
 
 _SCHEMA_FORMAT_AT, _CHANGES_AT, _PAGES_AT, _VALID_FOR_AT = 44, 24, 28, 92
 _FORMAT_WITH_SHORT_INTEGERS = 4
-_KEY_COLUMNS = ("email_type", "event_date", "campaign_instance_id")
-_DUE_COLUMNS = ("status", "scheduled_send_date")
-_UPDATED_AT = CONSTANTS.index("updated_at")
+_TYPE, _CAMPAIGN, _STATUS = (CONSTANTS.index(name) for name in ("email_type", "campaign_instance_id", "status"))
 _TABLE = "email_schedules"
 
 type Load = Callable[[Path, int], None]
@@ -81,13 +80,37 @@ class _Builder:
         self._max_table_bytes = page_size - 35
         self._max_index_bytes = (page_size - 12) * 64 // 255 - 23
 
-    def _columns(self, *names: str) -> Constants:
-        at = [CONSTANTS.index(name) for name in names]
-        return lambda indexes: ([values[place] for place in at] for values in self._constants.of(indexes))
+    def _whole_rows(self) -> Shared:
+        rows = self._desired
+        columns = (
+            rows.email_type, rows.skip_reason, rows.priority, rows.campaign, rows.email_template, rows.sms_template,
+        )  # fmt: skip
 
-    def _whole_rows(self, indexes: Int32 | Int64) -> Iterator[tuple[Any, ...]]:
-        # created_at stands before updated_at, and nothing was sent yet.
-        return ((*values, values[_UPDATED_AT], None) for values in self._constants.of(indexes))
+        def values(indexes: Int32 | Int64) -> Iterator[tuple[Any, ...]]:
+            # created_at stands before updated_at, and nothing was sent yet.
+            return ((kind, DAY, DAY, *others, others[-1], None) for kind, _, _, *others in self._constants.of(indexes))
+
+        return Shared(
+            lambda indexes: [column[indexes] for column in columns],
+            values,
+            lambda indexes: (rows.event[indexes], rows.send[indexes]),
+        )
+
+    def _keys(self) -> Shared:
+        rows = self._desired
+        return Shared(
+            lambda indexes: (rows.email_type[indexes], rows.campaign[indexes]),
+            lambda indexes: ((values[_TYPE], DAY, values[_CAMPAIGN]) for values in self._constants.of(indexes)),
+            lambda indexes: (rows.event[indexes],),
+        )
+
+    def _dues(self) -> Shared:
+        rows = self._desired
+        return Shared(
+            lambda indexes: (rows.skip_reason[indexes] == NO_CODE,),
+            lambda indexes: ((values[_STATUS], DAY) for values in self._constants.of(indexes)),
+            lambda indexes: (rows.send[indexes],),
+        )
 
     def check(self) -> None:
         """Raise CannotBuildError where a row could be too long for a page."""
@@ -107,7 +130,7 @@ class _Builder:
         file = PageWriter(descriptor, header.page_size, header.page_count)
         with ThreadPoolExecutor(self._threads) as pool:
             rowid = self._build_by_date(file, roots, pool)
-            cells = key_cells(self._contact, rowid, self._groups, self._columns(*_KEY_COLUMNS), self._max_index_bytes)
+            cells = key_cells(self._contact, rowid, self._groups, self._keys(), self._max_index_bytes)
             build_tree(file, cells, INDEX_LEAF, roots[KEY_INDEX], pool)
         _finish_header(file)
 
@@ -117,10 +140,10 @@ class _Builder:
         new = np.zeros(len(order), np.bool_)
         new[starts] = True
         rows = Rows(order, self._contact[order], new)
-        cells = table_cells(rows, self._whole_rows, self._max_table_bytes)
+        cells = table_cells(rows, self._whole_rows(), self._max_table_bytes)
         rowid = narrow(np.arange(1, len(order) + 1, dtype=np.int64))
         build_tree(file, cells, TABLE_LEAF, roots[_TABLE], pool, rowid)
-        cells = due_cells(rows, self._columns(*_DUE_COLUMNS), self._max_index_bytes)
+        cells = due_cells(rows, self._dues(), self._max_index_bytes)
         build_tree(file, cells, INDEX_LEAF, roots[DUE_INDEX], pool)
         of_row = np.empty_like(rowid)
         of_row[order] = rowid

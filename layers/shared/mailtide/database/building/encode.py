@@ -42,36 +42,32 @@ def varint(value: int) -> bytes:
 
 
 class Place:
-    """An integer of a record that is filled in later: its serial type is known, its value is not."""
+    """An integer or a day of a record that is filled in later: its serial type is known, its value is not."""
 
     def __init__(self, serial_type: int) -> None:
         self.serial_type = serial_type
 
 
-def record(
-    values: Sequence[str | int | Place | None], shared: tuple[str | int | Place | None, ...] = ()
-) -> tuple[bytes, list[int]]:
-    """A record with zeros at its places, and where each place stands in it. shared: its last values, which many records have."""
-    stored = [_place(value.serial_type) if value.__class__ is Place else _stored(value) for value in values]
-    stored.append(_joined(shared))
+DAY_BYTES = 10
+DAY = Place(2 * DAY_BYTES + 13)
+"""The place of a day as text, like 2026-01-31."""
+
+
+def record(values: Sequence[str | int | Place | None]) -> tuple[bytes, list[int]]:
+    """A record with zeros at its places, and where each place stands in it."""
+    stored = [_place(value.serial_type) if isinstance(value, Place) else _stored(value) for value in values]
     header = b"".join([kind for kind, _ in stored])
     bodies = [body for _, body in stored]
     size = varint(len(header) + 1 if len(header) < 0x7F else len(header) + 2)
     start = len(size) + len(header)
-    places = [index for index, value in enumerate(values) if value.__class__ is Place]
+    places = [index for index, value in enumerate(values) if isinstance(value, Place)]
     return b"".join((size, header, *bodies)), [start + sum(map(len, bodies[:index])) for index in places]
-
-
-@lru_cache(1_024)
-def _joined(values: tuple[str | int | Place | None, ...]) -> tuple[bytes, bytes]:
-    """The serial types and the bytes of some values, none of them a place."""
-    stored = [_stored(value) for value in values if not isinstance(value, Place)]
-    return b"".join([kind for kind, _ in stored]), b"".join([body for _, body in stored])
 
 
 @lru_cache(16)
 def _place(serial_type: int) -> tuple[bytes, bytes]:
-    return varint(serial_type), bytes(int(INTEGER_BYTES[serial_type]))
+    size = DAY_BYTES if serial_type == DAY.serial_type else int(INTEGER_BYTES[serial_type])
+    return varint(serial_type), bytes(size)
 
 
 @lru_cache(1 << 16)

@@ -1,4 +1,8 @@
-"""The first schedule of a file: email_schedules and its two indexes as cells, from the desired rows (spec §10)."""
+"""The first schedule of a file: email_schedules and its two indexes as cells, from the desired rows (spec §10).
+
+Records that differ in nothing but integers and days are made once; the days are filled in for each template, the integers for
+each cell.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -6,18 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from mailtide.database.building.cells import Cells, Field
-from mailtide.database.building.encode import INTEGER_BYTES, Place, record, serial_types, varint, varint_bytes
-from mailtide.rules.columns import Bool, Int32, Int64
+from mailtide.database.building.encode import (
+    DAY_BYTES,
+    INTEGER_BYTES,
+    Place,
+    record,
+    serial_types,
+    varint,
+    varint_bytes,
+)
+from mailtide.rules.columns import Bool, Int32, Int64, UInt8
+from mailtide.rules.dates import iso_day
 
 MAX_GROUPS = 1 << 17
 """Of `key_cells`."""
 _TYPES = 10
-_OWN = 3
-"""How many of the columns behind the contact differ from most groups to the next: type, event and send date."""
 
 type Value = str | int | Place | None
-type Constants = Callable[[Int32 | Int64], Iterable[Sequence[Value]]]
-"""Of each desired row with the given indexes: the columns that it shares with its group, in the order of the record."""
 
 
 class CannotBuildError(Exception):
@@ -36,48 +45,61 @@ class Rows:
     """Whether a new group starts: rows of a group differ in nothing but the contact."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The columns of a record that do not differ within a group; all are asked with indexes of desired rows, shape (t,)."""
+
+    columns: Callable[[Int32 | Int64], Sequence[Int32 | Int64 | Bool]]
+    """What the values come from but for the days."""
+    values: Callable[[Int32 | Int64], Iterable[Sequence[Value]]]
+    """Of each row the values in the order of the record, with the place of a day for each day."""
+    days: Callable[[Int32 | Int64], Sequence[Int32]]
+    """The days, in the order of their places."""
+
+
 def narrow(values: Int64) -> Int32 | Int64:
     """The same integers in half the memory, where they fit."""
     fits = len(values) and np.iinfo(np.int32).min <= values.min() and values.max() <= np.iinfo(np.int32).max
     return values.astype(np.int32) if fits else values
 
 
-def table_cells(rows: Rows, constants: Constants, max_bytes: int) -> Cells:
-    """Cells of a table whose first column is its rowid, and its second the contact. constants: all columns behind these."""
+def table_cells(rows: Rows, shared: Shared, max_bytes: int) -> Cells:
+    """Cells of a table whose first column is its rowid, and its second the contact. shared: all columns behind these."""
     rowid = narrow(np.arange(1, len(rows.index) + 1, dtype=np.int64))
     contact_type, id_bytes = serial_types(rows.contact), varint_bytes(rowid)
     which, first = _runs(rows.starts, contact_type, id_bytes)
-    contact_type, id_bytes = contact_type[first], id_bytes[first]
-    templates, contact_at, id_at = [], [], []
-    of_runs = zip(contact_type.tolist(), id_bytes.tolist(), constants(rows.index[first]), strict=True)
-    for kind, width, shared in of_runs:
-        bytes_, (place,) = record((None, Place(kind), *shared[:_OWN]), tuple(shared[_OWN:]))
+    contact_type, id_bytes, index = contact_type[first], id_bytes[first], rows.index[first]
+    alike, of = _alike(contact_type, id_bytes, *shared.columns(index))
+    stored, places = [], []
+    for kind, width, values in zip(
+        contact_type[alike].tolist(), id_bytes[alike].tolist(), shared.values(index[alike]), strict=True
+    ):
+        bytes_, found = record((None, Place(kind), *values))
         size = varint(_fitting(len(bytes_), max_bytes))
-        templates.append(size + bytes(width) + bytes_)
-        id_at.append(len(size))
-        contact_at.append(len(size) + width + place)
+        stored.append(size + bytes(width) + bytes_)
+        places.append([len(size), *(len(size) + width + place for place in found)])
+    id_at, contact_at, *days_at = np.array(places, np.int32).T
     fields = [
-        Field(np.array(id_at, np.int32), id_bytes, rowid, is_varint=True),
-        Field(np.array(contact_at, np.int32), INTEGER_BYTES[contact_type], rows.contact),
+        Field(id_at[of], id_bytes, rowid, is_varint=True),
+        Field(contact_at[of], INTEGER_BYTES[contact_type], rows.contact),
     ]
-    return Cells.of(templates, which, fields)
+    return _cells(stored, of, zip(days_at, shared.days(index), strict=True), which, fields)
 
 
-def due_cells(rows: Rows, constants: Constants, max_bytes: int) -> Cells:
-    """Cells of an index over columns by which the rows are sorted. constants: those columns."""
+def due_cells(rows: Rows, shared: Shared, max_bytes: int) -> Cells:
+    """Cells of an index over columns by which the rows are sorted. shared: those columns."""
     rowid = narrow(np.arange(1, len(rows.index) + 1, dtype=np.int64))
     id_type = serial_types(rowid)
     which, first = _runs(rows.starts, id_type)
-    varying = [(id_type[first], rowid)]
-    return _index_cells(which, varying, constants(rows.index[first]), 0, max_bytes)
+    return _index_cells(which, rows.index[first], [(id_type[first], rowid)], shared, 0, max_bytes)
 
 
 def key_cells(
-    contact: Int32 | Int64, rowid: Int32 | Int64, group: Int32 | Int64, constants: Constants, max_bytes: int
+    contact: Int32 | Int64, rowid: Int32 | Int64, group: Int32 | Int64, shared: Shared, max_bytes: int
 ) -> Cells:
-    """Cells of an index over the contact and constant columns, in its order.
+    """Cells of an index over the contact and shared columns, in its order.
 
-    contact, rowid: of each row. group: from 0 on, equal where the constants are; shape (n,).
+    contact, rowid: of each row. group: from 0 on, equal where the shared columns are; shape (n,).
     """
     if int(group.max()) >= MAX_GROUPS:
         raise CannotBuildError
@@ -90,30 +112,73 @@ def key_cells(
     code[used] = np.arange(len(used))
     first = row_of[used]
     varying = [(contact_type[first], contact), (id_type[first], rowid)]
-    return _index_cells(code[kind], varying, constants(first), 1, max_bytes)
+    return _index_cells(code[kind], first, varying, shared, 1, max_bytes)
 
 
 def _index_cells(
     which: Int32,
+    index: Int32,
     varying: list[tuple[Int32, Int32 | Int64]],
-    constants: Iterable[Sequence[Value]],
+    shared: Shared,
     before: int,
     max_bytes: int,
 ) -> Cells:
-    """varying: serial types of each template and values of each cell, the rowid last; before: how many stand in front."""
-    templates, at = [], []
-    kinds = zip(*(types.tolist() for types, _ in varying), strict=True)
-    for types, shared in zip(kinds, constants, strict=True):
+    """index: the desired row of each template. varying: serial types of each template and values of each cell, the rowid
+    last; before: how many stand in front."""
+    alike, of = _alike(*(types for types, _ in varying), *shared.columns(index))
+    stored, at = [], []
+    kinds = zip(*(types[alike].tolist() for types, _ in varying), strict=True)
+    for types, values in zip(kinds, shared.values(index[alike]), strict=True):
         places = [Place(kind) for kind in types]
-        bytes_, found = record((*places[:before], *shared, *places[before:]))
+        bytes_, found = record((*places[:before], *values, *places[before:]))
         size = varint(_fitting(len(bytes_), max_bytes))
-        templates.append(size + bytes_)
+        stored.append(size + bytes_)
         at.append([len(size) + place for place in found])
-    places_of = np.array(at, np.int32).T
+    days = shared.days(index)
+    places_of = list(np.array(at, np.int32).T)
+    days_at = places_of[before : before + len(days)]
+    numbers_at = places_of[:before] + places_of[before + len(days) :]
     fields = [
-        Field(place, INTEGER_BYTES[types], values) for place, (types, values) in zip(places_of, varying, strict=True)
+        Field(place[of], INTEGER_BYTES[types], values)
+        for place, (types, values) in zip(numbers_at, varying, strict=True)
     ]
-    return Cells.of(templates, which, fields)
+    return _cells(stored, of, zip(days_at, days, strict=True), which, fields)
+
+
+def _alike(*columns: Int32 | Int64 | Bool) -> tuple[Int64, Int64]:
+    """The first of each different row of the columns, and which of these each row is like."""
+    code = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        if (column != column[0]).any():
+            values, rank = np.unique(column, return_inverse=True)
+            code = np.unique(code * len(values) + rank, return_inverse=True)[1]
+    _, first, which = np.unique(code, return_index=True, return_inverse=True)
+    return first, which
+
+
+def _cells(
+    stored: list[bytes], of: Int64, days: Iterable[tuple[Int32, Int32]], which: Int32, fields: list[Field]
+) -> Cells:
+    """Cells whose templates are made of few records. of: the record of each template. days: where in each record a day
+    stands, and that of each template."""
+    widest = max(map(len, stored))
+    joined = np.frombuffer(b"".join(bytes_.ljust(widest, b"\0") for bytes_ in stored), np.uint8)
+    templates = joined.reshape(len(stored), widest)[of]
+    flat, start = templates.reshape(-1), np.arange(len(of)) * widest
+    for at, day in days:
+        text, place = _texts(day), start + at[of]
+        for index in range(DAY_BYTES):
+            flat[place + index] = text[:, index]
+    size = np.array([len(bytes_) for bytes_ in stored], np.int32)
+    return Cells(templates, size[of], which, fields)
+
+
+def _texts(days: Int32) -> UInt8:
+    """Each day in ISO 8601, shape (n, DAY_BYTES)."""
+    different, which = np.unique(days, return_inverse=True)
+    joined = "".join([iso_day(day) for day in different.tolist()]).encode()
+    texts: UInt8 = np.frombuffer(joined, np.uint8).reshape(len(different), DAY_BYTES)[which]
+    return texts
 
 
 def _fitting(size: int, max_bytes: int) -> int:
