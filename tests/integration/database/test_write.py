@@ -103,6 +103,20 @@ def test_deletes_updates_and_inserts(path: Path) -> None:
     assert_settled(path)
 
 
+def test_an_update_writes_the_key_as_it_is_spelled(path: Path) -> None:
+    run(path)
+    rows = schedule_of(path)
+    execute(
+        path,
+        "UPDATE email_schedules SET priority = 3;"
+        "UPDATE email_schedules SET status = ' Pre-Scheduled ' WHERE contact_id = 1;"
+        "UPDATE email_schedules SET event_date = event_date || 'T00:00' WHERE contact_id = 2",
+    )
+    assert run(path, "run-2").updated == 3
+    assert schedule_of(path) == rows
+    assert_settled(path)
+
+
 def test_of_several_rows_with_one_key_the_lowest_id_stays(path: Path) -> None:
     columns = (
         "id, contact_id, email_type, event_date, scheduled_send_date, scheduled_send_time, status, skip_reason, "

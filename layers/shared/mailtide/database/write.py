@@ -21,6 +21,8 @@ CONSTANTS = (
     "email_type", "event_date", "scheduled_send_date", "scheduled_send_time", "status", "skip_reason", "priority",
     "campaign_instance_id", "email_template", "sms_template", "scheduler_run_id", "updated_at",
 )  # fmt: skip
+_IN_KEY_INDEX = ("email_type", "event_date", "status", "campaign_instance_id")
+"""Columns of the index by key, but for the contact, and the one that says which rows it holds."""
 _SORT_BITS = 63
 _DIGIT_BITS = 16
 
@@ -196,12 +198,18 @@ class _RowWriter:
     def update(self, rows: Int64, to: Int32) -> None:
         """Set all but the contact, the id and the creation time. rows: row ids; to: indexes into Desired."""
         columns = (*CONSTANTS, *self._parts)
-        statement = (
-            f"UPDATE {self._table} SET {', '.join(f'{name} = ?' for name in columns)} "
-            "WHERE id IN (SELECT value FROM carray(?))"
-        )
+        where = "WHERE id IN (SELECT value FROM carray(?))"
+        everything = f"UPDATE {self._table} SET {', '.join(f'{name} = ?' for name in columns)} {where}"
+        # What is set counts as changed, and nearly each row has a page of the index by key to itself. Most rows have their key.
+        others = [at for at, name in enumerate(columns) if name not in _IN_KEY_INDEX]
+        same = "".join(f" AND {name} COLLATE BINARY IS ?" for name in _IN_KEY_INDEX)
+        most = f"UPDATE {self._table} NOT INDEXED SET {', '.join(f'{columns[at]} = ?' for at in others)} {where}{same}"
+        key = [columns.index(name) for name in _IN_KEY_INDEX]
         for constants, members in self._groups(to):
-            self._connection.execute(statement, (*constants, apsw.carray(np.ascontiguousarray(rows[members]))))
+            array = apsw.carray(np.ascontiguousarray(rows[members]))
+            self._connection.execute(most, (*(constants[at] for at in others), array, *(constants[at] for at in key)))
+            if self._connection.changes() < len(members):
+                self._connection.execute(everything, (*constants, array))
 
     def insert(self, wanted: Int32, ids: Int64) -> None:
         """Insert desired rows, by send date and contact. wanted: indexes into Desired; ids: contact ids."""
