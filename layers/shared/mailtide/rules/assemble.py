@@ -43,43 +43,58 @@ def _empty(size: int, names: Names) -> Desired:
 
 
 class _Writer:
-    """Writes the sorted rows of one chunk after another into their place of the result."""
+    """Writes the sorted rows of one chunk after another into their place of the result.
+
+    The follow-ups count as further sources, those of FOLLOWUP_TYPES; only their priority and campaign are each row's own.
+    """
 
     def __init__(self, result: Desired, table: SourceTable, names: Names, has_phone: Bool) -> None:
-        self._result, self._table, self._has_phone = result, table, has_phone
-        self._ranks = names.types.ranks()
-        self._followup_type = np.array(names.followup_types, np.int32)
-        self._followup_email = np.array(names.followup_email, np.int32)
-        self._followup_sms = np.array(names.followup_sms, np.int32)
+        self._result, self._has_phone, self._sources = result, has_phone, len(table.sources)
+        kinds = len(names.followup_types)
+        ranks = names.types.ranks()
+        self._type_bits = len(ranks).bit_length()
+        self._email_type = np.append(table.type_code, np.array(names.followup_types, np.int32))
+        self._rank = ranks[self._email_type].astype(np.int64)
+        self._email = np.append(table.email_template, np.array(names.followup_email, np.int32))
+        self._sms = np.append(table.sms_template, np.array(names.followup_sms, np.int32))
+        self._priority = np.append(table.priority, np.zeros(kinds, np.int64))
+        self._campaign = np.append(table.campaign, np.zeros(kinds, np.int64))
 
     def write(self, chunk: Chunk, followups: Followups, start: int) -> None:
-        table, rows, result = self._table, chunk.rows, self._result
+        rows, result = chunk.rows, self._result
         contact = np.concatenate((rows.contact, followups.contact))
-        email_type = np.concatenate((table.type_code[rows.source], self._followup_type[followups.kind]))
+        source = np.concatenate((rows.source, followups.kind + np.int32(self._sources)))
         event = np.concatenate((rows.event, followups.event))
-        campaign = np.concatenate((table.campaign[rows.source], followups.campaign))
-        order = self._order(contact, email_type, event, campaign)
+        order = self._order(contact, source, event, followups)
         place = slice(start, start + len(order))
-        contact = contact[order]
-        result.contact[place] = contact
-        result.email_type[place] = email_type[order]
-        result.event[place] = event[order]
-        result.campaign[place] = campaign[order]
-        result.send[place] = np.concatenate((chunk.send, followups.send))[order]
-        result.skip_reason[place] = np.concatenate((chunk.reason, followups.reason))[order]
-        result.priority[place] = np.concatenate((table.priority[rows.source], followups.priority))[order]
-        email = np.concatenate((table.email_template[rows.source], self._followup_email[followups.kind]))[order]
-        sms = np.concatenate((table.sms_template[rows.source], self._followup_sms[followups.kind]))[order]
-        result.email_template[place] = email
-        result.sms_template[place] = np.where(self._has_phone[contact], sms, NO_CODE)
+        contact.take(order, out=result.contact[place], mode="clip")
+        event.take(order, out=result.event[place], mode="clip")
+        np.concatenate((chunk.send, followups.send)).take(order, out=result.send[place], mode="clip")
+        np.concatenate((chunk.reason, followups.reason)).take(order, out=result.skip_reason[place], mode="clip")
+        source = source.take(order)
+        self._email_type.take(source, out=result.email_type[place], mode="clip")
+        self._email.take(source, out=result.email_template[place], mode="clip")
+        self._sms.take(source, out=result.sms_template[place], mode="clip")
+        result.sms_template[place][~self._has_phone[result.contact[place]]] = NO_CODE
+        for column, of_source, own in (
+            (result.priority[place], self._priority, followups.priority),
+            (result.campaign[place], self._campaign, followups.campaign),
+        ):
+            of_source.take(source, out=column, mode="clip")
+            if len(own):
+                column[source >= self._sources] = own[order[source >= self._sources] - len(rows)]
 
-    def _order(self, contact: Int32, email_type: Int32, event: Int32, campaign: Int64) -> Int64:
+    def _order(self, contact: Int32, source: Int32, event: Int32, followups: Followups) -> Int64:
         first = contact.min(initial=np.iinfo(np.int32).max)
-        type_bits = len(self._ranks).bit_length()
-        keys = (contact - first).astype(np.int64) << type_bits | self._ranks[email_type]
-        keys = keys << _DAY_BITS | (event - FIRST_DAY)
-        if np.any(campaign != campaign[:1]):
-            return np.lexsort((campaign, keys))
+        keys = (contact - first).astype(np.int64) << self._type_bits
+        keys |= self._rank.take(source)
+        keys <<= _DAY_BITS
+        keys |= event - FIRST_DAY
+        if self._campaign.any() or followups.campaign.any():
+            campaign = self._campaign.take(source)
+            campaign[len(campaign) - len(followups) :] = followups.campaign
+            if (campaign != campaign[:1]).any():
+                return np.lexsort((campaign, keys))
         # Each source's rows ascend: merging such runs is much faster than sorting anew.
         return np.argsort(keys, kind="stable")
 
