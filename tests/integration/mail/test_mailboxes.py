@@ -57,6 +57,9 @@ def test_statuses(world: World) -> None:
         assert status() == ("paused", "by a person")
     assert world.mailboxes.set_status(mailbox.mailbox_id, "active", "")
     assert status() == ("active", "")
+    # Whoever pauses may say more than a row takes.
+    assert world.mailboxes.set_status(mailbox.mailbox_id, "paused", "holidays " * 100)
+    assert status() == ("paused", ("holidays " * 100)[:300])
 
 
 def test_parking_never_shortens(world: World) -> None:

@@ -82,8 +82,10 @@ def _open(path: Path) -> Iterator[TextIO]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as text:
             yield text
-    except (OSError, UnicodeDecodeError):
-        raise InputError(f"The file {path} cannot be read as UTF-8 text.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"The file {path} is no text in UTF-8.") from None
+    except OSError as error:
+        raise InputError(f"The file {path} cannot be read: {error.strerror}.") from None
 
 
 def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:

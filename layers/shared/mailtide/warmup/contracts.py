@@ -27,6 +27,7 @@ type HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0
 type MailboxStatus = Literal["active", "paused", "disconnected", "quarantined"]
 
 MAX_SEALED = 4_096
+MAX_REASON = 300
 _ADDRESS = re.compile(
     r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}"
@@ -162,7 +163,7 @@ class Mailbox(MailboxProfile):
     smtp: MailServer
     imap: MailServer | None = None
     auth: Auth
-    status_reason: Annotated[str, Field(max_length=300)] = ""
+    status_reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
     """One sentence, safe to show; never a server's text with secrets in it."""
     not_before_ms: int = 0
     """Parked until then (a provider's daily limit, throttling beyond the day)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
-from mailtide.warmup.contracts import Mailbox, MailboxProfile, MailboxStatus, Standing
+from mailtide.warmup.contracts import MAX_REASON, Mailbox, MailboxProfile, MailboxStatus, Standing
 from mailtide.warmup.ids import hash64
 
 log = logging.getLogger("mailtide.mailboxes")
@@ -112,7 +112,7 @@ class DynamoMailboxes:
     def set_status(self, mailbox_id: str, status: MailboxStatus, reason: str) -> bool:
         """See mailtide.warmup.ports.MailboxStore."""
         condition = "attribute_exists(m)"
-        values: Item = {":status": status, ":reason": reason}
+        values: Item = {":status": status, ":reason": reason[:MAX_REASON]}
         if status in {"disconnected", "quarantined"}:
             condition += " AND s <> :paused"
             values[":paused"] = "paused"
@@ -124,7 +124,7 @@ class DynamoMailboxes:
             mailbox_id,
             "SET b = :until, y = :reason",
             "attribute_exists(m) AND b < :until",
-            {":until": until_ms, ":reason": reason},
+            {":until": until_ms, ":reason": reason[:MAX_REASON]},
         )
 
     def _change(self, mailbox_id: str, update: str, condition: str, values: Item) -> bool:
