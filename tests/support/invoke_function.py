@@ -1,5 +1,4 @@
-"""One invocation of a function in a process of its own: its name as argument, an event on standard input, its answer on the
-last line."""
+"""One function in a process of its own: its name as argument, on standard input an event a line; each answer is a line."""
 
 import importlib.util
 import json
@@ -30,8 +29,8 @@ def main() -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    answer = module.handler(json.load(sys.stdin), Context(name))
-    print(json.dumps(answer))
+    for line in sys.stdin:
+        print(json.dumps(module.handler(json.loads(line), Context(name))))
 
 
 if __name__ == "__main__":

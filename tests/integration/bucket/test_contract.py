@@ -1,13 +1,14 @@
 """What every bucket does. Where an emulator does not, `lacking` names it and the very thing that it lacks."""
 
 import hashlib
+from typing import Any
 
 import pytest
 
-from mailtide.adapters.s3 import multipart_etag
+from mailtide.adapters.s3 import S3Bucket, multipart_etag
 from mailtide.errors import NotFoundError, SourceChangedError, StaleWriteError
 from mailtide.ports import Bucket, StagedCopy
-from tests.integration.bucket.conftest import PART_BYTES, PLACES, Others, Place
+from tests.integration.bucket.conftest import PART_BYTES, PLACES, Others, Place, S3Others
 from tests.support.memory_bucket import RefusedUrlError
 
 SOURCE = "orgs/acme/contacts.db"
@@ -135,12 +136,25 @@ def test_list_and_folders(bucket: Bucket, others: Others) -> None:
 
 
 def test_list_past_one_page(place: Place) -> None:
-    if place.kind == "memory":
+    """The server is asked for pages of two keys: a thousand and more objects would show the same."""
+    if not isinstance(place.others, S3Others):
         pytest.skip("the fake has no pages")
-    for number in range(1_003):
-        place.others.put(f"many/{number:04}", b"")
-    keys = [info.key for info in place.bucket.list("many/")]
-    assert keys == [f"many/{number:04}" for number in range(1_003)]
+    asked = []
+
+    def by_two(params: dict[str, Any], **_: object) -> None:
+        params["MaxKeys"] = 2
+        asked.append(params)
+
+    client = place.others.client
+    client.meta.events.register("provide-client-params.s3.ListObjectsV2", by_two)
+    bucket = S3Bucket(place.others.name, client)
+    keys = [f"many/{number}/key" for number in range(5)]
+    for key in keys:
+        place.others.put(key, b"")
+    assert [info.key for info in bucket.list("many/")] == keys
+    assert len(asked) == 3
+    assert list(bucket.list_folders("many/")) == ["0", "1", "2", "3", "4"]
+    assert len(asked) == 6
 
 
 def test_list_and_head_agree(bucket: Bucket, others: Others) -> None:

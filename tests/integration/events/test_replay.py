@@ -1,8 +1,6 @@
 """Every sample in events/ given to the real handler of its function, with real S3, SQS and Fly servers behind it."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,27 +14,13 @@ from localstack.fly.server import running
 from mailtide.contracts import MESSAGE, LaunchMessage
 from mailtide.database.invented import invent_database
 from mailtide.runs import keys
+from tests.support import forkserver
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = sorted(path for path in (ROOT / "events").glob("*.json") if not path.name.startswith("api."))
 BUCKET = "mailtide-replay"
 ORG = "harbor-benefits"
 QUEUES = ("plan", "launch", "collect", "finish", "watch", "webhook")
-
-INVOKE = """
-import importlib.util, json, sys
-from types import SimpleNamespace
-
-spec = importlib.util.spec_from_file_location("app", sys.argv[1])
-app = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(app)
-context = SimpleNamespace(
-    function_name="replayed", memory_limit_in_mb=512, invoked_function_arn="arn:aws:lambda:::function:replayed",
-    aws_request_id="00000000-0000-4000-8000-000000000000", get_remaining_time_in_millis=lambda: 60_000,
-)
-for line in sys.stdin:
-    print(json.dumps({"answer": app.handler(json.loads(line), context)}))
-"""
 
 
 class Cloud:
@@ -63,14 +47,11 @@ class Cloud:
 
     def invoke(self, function: str, *events: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """(answers, log records) of one warm function that is given these events."""
-        command = [sys.executable, "-c", INVOKE, str(ROOT / "functions" / function / "app.py")]
         lines = "\n".join(map(json.dumps, events))
-        done = subprocess.run(
-            command, input=lines, env=self.environment, capture_output=True, text=True, timeout=90, check=False
-        )
+        done = forkserver.run("tests.support.invoke_function:main", function, env=self.environment, text=lines)
         assert done.returncode == 0, done.stderr
         records = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        return [record["answer"] for record in records if "answer" in record], records
+        return [record for record in records if "batchItemFailures" in record], records
 
     def messages(self, queue: str) -> list[object]:
         """What stands in a queue; it is taken out."""
