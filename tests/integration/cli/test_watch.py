@@ -127,6 +127,8 @@ def cancelling(shell: Shell, sqs: "SQSClient") -> Shell:
 
 def test_cancel(shell: Shell, objects: RunObjects, source: SourceRef, sqs: "SQSClient") -> None:
     plan: Plan = objects.working("acme", 1, source)
+    assert "MAILTIDE_FINISH_QUEUE_URL is missing" in shell.run("runs", "cancel", plan.run).err
+    assert store.read_cancellation(objects.bucket, "acme", plan.run) is None
     asked = cancelling(shell, sqs)
     told = asked.run("runs", "cancel", plan.run, "--reason", "the\nwrong \x1b[31mfile", "--by", "ana", "--json").facts()
     assert (told["org"], told["by"], told["reason"]) == ("acme", "ana", "the wrong [31mfile")

@@ -8,7 +8,7 @@ import click
 
 from mailtide.cli.cloud import cloud_command
 from mailtide.cli.which_run import named_run, run_argument
-from mailtide.errors import InputError
+from mailtide.errors import InputError, SettingsError
 
 
 @click.command()
@@ -25,8 +25,11 @@ def cancel(names: tuple[str, ...], reason: str | None, by: str | None, as_json: 
     """
     from mailtide.bootstrap import bucket, queues
     from mailtide.runs import cancel as use_case
+    from mailtide.settings import WHERE_TO_FIND, load_settings
 
     who, why = _line("--by", by or _user(), 100), _line("--reason", reason, 300)
+    if not load_settings().finish_queue_url:
+        raise SettingsError(f"The setting MAILTIDE_FINISH_QUEUE_URL is missing; {WHERE_TO_FIND}.")
     org, run = named_run(bucket(), names)
     now = datetime.now(UTC)
     standing = use_case.cancel(bucket(), queues(), org, run, by=who or "somebody", reason=why, now=now)
