@@ -38,7 +38,7 @@ TAIL = """## Everybody else
 | anybody on the internet | call the function api, which lets nobody in without a token | `FunctionUrlConfig` |
 | a machine | what its task's URLs allow, for an hour | [object-layout.md](object-layout.md#what-a-machine-can-do) |
 | EventBridge | put messages into the queues that a rule of the stack names | the queues' policies |
-| CloudWatch, Budgets, EventBridge | publish to the topic of the alarms; the first two from this account alone | `AlarmTopicPolicy` |
+| CloudWatch, Budgets, EventBridge | tell the topic of the alarms; the first two from this account alone | `AlarmTopicPolicy` |
 | anybody by plain HTTP | nothing: bucket, queues and topic refuse it | the policies `TlsOnly` |
 """
 

@@ -124,6 +124,7 @@ def test_the_budget_warns_before_and_after_and_counts_what_it_says() -> None:
     budget = TEMPLATE["Resources"]["MonthlyBudget"]
     assert budget["Condition"] == "HasBudget"
     assert PARAMETERS["MonthlyBudgetUsd"]["Default"] == 0
+    assert "BudgetName" not in budget["Properties"]["Budget"], "other subscribers replace it, and a name can be taken"
     assert budget["Properties"]["Budget"]["BudgetLimit"] == {"Amount": {"Ref": "MonthlyBudgetUsd"}, "Unit": "USD"}
     scope, stack, account = budget["Properties"]["Budget"]["CostFilters"]["Fn::If"]
     assert (scope, account) == ("BudgetIsOfStack", {"Ref": "AWS::NoValue"})
