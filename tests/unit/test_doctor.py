@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 from pydantic import SecretStr
 
+from mailtide.access import TokenBook
 from mailtide.adapters.cloud_logs import redacted
 from mailtide.adapters.fly.errors import FlyAuthError, FlyNotFoundError, FlyUnansweredError
 from mailtide.contracts import Latest, Lock, SourceRef
@@ -150,6 +151,54 @@ def test_a_lock_is_left_when_its_run_has_ended() -> None:
     assert list(leftover_checks(replace(WELL, lock=lock), NOW, 3_600)) == []
     (found,) = leftover_checks(replace(WELL, lock=lock, ended=frozenset({"b" * 20})), NOW, 3_600)
     assert (found.check, found.verdict) == ("locks", "warning")
+
+
+class Tide:
+    """A stack of which nothing is known but that its bucket is elsewhere, and the tokens of its API."""
+
+    def __init__(self, *subjects: str) -> None:
+        book = TokenBook()
+        for subject in subjects:
+            book, _ = book.add(subject.partition(":")[0], subject, today=NOW.date())
+        self.tokens = book.to_text()
+
+    def identity(self) -> str:
+        return "arn:ana"
+
+    def stack(self) -> StackFacts:
+        return StackFacts("mailtide", "CREATE_COMPLETE", {"S3Bucket": "tide"}, ())
+
+    def bucket_facts(self, bucket: str) -> BucketFacts:
+        assert bucket == "tide"
+        return BucketFacts("Enabled", False, (), None, {}, False)
+
+    def bucket_time(self, bucket: str) -> datetime:
+        del bucket
+        return NOW
+
+    def secret(self, name: str) -> SecretStr | None:
+        return SecretStr(self.tokens if name == "mailtide/api-tokens" else "")
+
+    def queue(self, name: str) -> None:
+        raise AssertionError(name)
+
+    table = function = rule = queue
+
+    def mappings(self) -> list[MappingFacts]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("subjects", "verdict"), [(("operator", "webhook"), "ok"), (("org:acme",), "broken"), ((), "broken")]
+)
+def test_a_bucket_elsewhere_needs_a_token_for_its_webhook(subjects: tuple[str, ...], verdict: str) -> None:
+    patient = Patient(
+        site=Tide(*subjects), stack_name="mailtide", bucket=None, open_bucket=lambda _: MemoryBucket(MemoryClock()),
+        open_fly=lambda _environment, _token: App(), now=lambda: NOW,
+    )  # fmt: skip
+    found = {one.check: one for one in examine(patient, time_limit_s=300)}
+    assert found["webhook token"].verdict == verdict
+    assert found["bucket"].verdict == "ok"
 
 
 class Closed:

@@ -105,6 +105,11 @@ class Examination:
         return self._stack.parameters if self._stack else {}
 
     @property
+    def _tokens_secret(self) -> str:
+        known = self._stack.physical("ApiTokens") if self._stack else None
+        return known or f"{self._patient.stack_name}/api-tokens"
+
+    @property
     def _is_elsewhere(self) -> bool:
         return bool(self._parameters.get("S3Bucket"))
 
@@ -139,7 +144,7 @@ class Examination:
         return [fly.token_check(self._environment.get("MAILTIDE_FLY_APP", "mailtide"), self._app, self._fly_secret)]
 
     def _webhook_token(self) -> list[Finding]:
-        secret = self._site.secret(f"{self._patient.stack_name}/api-tokens")
+        secret = self._site.secret(self._tokens_secret)
         book = TokenBook.model_validate_json(secret.get_secret_value()) if secret else TokenBook()
         if any(token.subject == "webhook" for token in book.tokens):
             return [ok("webhook token", "There is one for the webhook of the bucket.")]

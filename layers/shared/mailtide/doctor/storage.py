@@ -15,7 +15,9 @@ _SKEW_WARNING_S, _SKEW_BROKEN_S = 60, 300
 def bucket_checks(name: str, facts: BucketFacts | None, *, is_elsewhere: bool) -> list[Finding]:
     """How the bucket is set up. is_elsewhere: it is none of AWS', so that events come by webhook."""
     if facts is None:
-        return [broken("bucket", name, f"There is no bucket {name}.", f"{DEPLOY}, or mend MAILTIDE_BUCKET")]
+        elsewhere = "set MAILTIDE_S3_ENDPOINT_URL, _S3_REGION and _S3_CREDENTIALS_SECRET here as the stack has them"
+        todo = elsewhere if is_elsewhere else f"{DEPLOY}, or mend MAILTIDE_BUCKET"
+        return [broken("bucket", name, f"There is no bucket {name}.", todo)]
     found = list(_of_any_host(name, facts))
     if not is_elsewhere:
         found += _of_aws(name, facts)
