@@ -3,7 +3,8 @@
 import pytest
 
 from mailtide.warmup.classify import TABLE, MailRefusedError, Phase, ReplyClass, classify, enhanced_code
-from mailtide.warmup.consequences import ROWS
+from mailtide.warmup.consequences import ROWS, judge
+from mailtide.warmup.settings import WarmupSettings
 
 SPEC: list[tuple[str, ReplyClass]] = [
     ("421 4.7.0", ReplyClass.THROTTLED),
@@ -34,6 +35,9 @@ SPEC: list[tuple[str, ReplyClass]] = [
 @pytest.mark.parametrize("phase", ["connect", "mail", "rcpt", "data"])
 def test_rows(reply: str, expected: ReplyClass, phase: Phase) -> None:
     code, _, enhanced = reply.partition(" ")
+    if expected == ReplyClass.NO_RECIPIENT and phase in {"connect", "mail"}:
+        # The recipient has not been named yet.
+        expected = ReplyClass.REJECTED
     assert classify(phase, int(code), f"{enhanced} some words") == expected
     assert classify(phase, int(code), f"{enhanced}\nmore lines") == expected
 
@@ -46,6 +50,10 @@ def test_rows(reply: str, expected: ReplyClass, phase: Phase) -> None:
         ("rcpt", 550, "no code at all", ReplyClass.REJECTED),
         ("data", 552, "5.3.4 too big", ReplyClass.REJECTED),
         ("auth", 504, "unknown mechanism", ReplyClass.AUTH_PERMANENT),
+        ("mail", 553, "5.1.8 Sender address rejected", ReplyClass.REJECTED),
+        ("mail", 550, "5.1.1 Who are you?", ReplyClass.REJECTED),
+        ("connect", 551, "not here", ReplyClass.REJECTED),
+        ("rcpt", 553, "5.7.1 Sender address rejected: not owned by user", ReplyClass.POLICY),
         ("data", 550, "5.7.10 not 5.7.1", ReplyClass.REJECTED),
         ("data", 550, "says 5.7.1 later on", ReplyClass.REJECTED),
     ],
@@ -79,3 +87,16 @@ def test_an_error_shows_codes_alone() -> None:
     refused = MailRefusedError.from_reply("auth", 535, "5.7.8 bad password hunter2 for ann@example.com")
     assert str(refused) == "auth_permanent at auth (535 5.7.8)"
     assert "hunter2" not in repr(refused)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (535, "The server refused the login (535)."),
+        (0, "It cannot log in: its secret, the token's address or the server's ways of logging in do not serve."),
+    ],
+)
+def test_why_a_mailbox_is_disconnected(code: int, reason: str) -> None:
+    """Without an answer no server is to blame."""
+    refused = MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth", code)
+    assert judge(refused, tries=0, now_ms=0, settings=WarmupSettings()).sender_status == ("disconnected", reason)

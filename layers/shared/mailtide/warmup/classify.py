@@ -49,6 +49,8 @@ TABLE: tuple[ReplyRule, ...] = (
     ReplyRule(554, "5.2.0", ReplyClass.DAILY_LIMIT),
     ReplyRule(550, "5.1.1", ReplyClass.NO_RECIPIENT),
     ReplyRule(551, None, ReplyClass.NO_RECIPIENT),
+    # Whoever may not send under its address is no fault of the recipient's (RFC 3463: 7 is about rights).
+    ReplyRule(553, "5.7.1", ReplyClass.POLICY),
     ReplyRule(553, None, ReplyClass.NO_RECIPIENT),
     ReplyRule(550, "5.7.1", ReplyClass.POLICY),
     ReplyRule(550, "5.7.515", ReplyClass.POLICY),
@@ -67,10 +69,12 @@ def enhanced_code(text: str) -> str | None:
 
 def classify(phase: Phase, code: int, text: str) -> ReplyClass:
     """The class of a refusal. What the table does not name: 4xx is transient; 5xx is permanent, to AUTH for the mailbox, else
-    for the mail."""
+    for the mail. Before RCPT nothing is said of a recipient."""
     enhanced = enhanced_code(text)
     for rule in TABLE:
-        if rule.code == code and rule.enhanced in (None, enhanced):
+        if rule.code != code or rule.enhanced not in {None, enhanced}:
+            continue
+        if rule.reply_class != ReplyClass.NO_RECIPIENT or phase in {"rcpt", "data"}:
             return rule.reply_class
     if code < 500:
         return ReplyClass.TRANSIENT

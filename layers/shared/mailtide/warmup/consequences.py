@@ -12,6 +12,7 @@ from mailtide.warmup.settings import WarmupSettings
 MAX_TRIES = 3
 HOUR_MS = 3_600_000
 PARKED_MS = 24 * HOUR_MS
+NO_ANSWER = "no usable answer"
 RETRY_MS = 60_000
 """First pause before a transient refusal is tried again; it doubles."""
 
@@ -49,7 +50,7 @@ class Case:
 
 def judge(refused: MailRefusedError, *, tries: int, now_ms: int, settings: WarmupSettings) -> Sentence:
     """The table, row by row. tries: refused tries of the round before this one."""
-    said = " ".join(part for part in (str(refused.code or ""), refused.enhanced or "") if part) or "no usable answer"
+    said = " ".join(part for part in (str(refused.code or ""), refused.enhanced or "") if part) or NO_ANSWER
     return ROWS[refused.reply_class](Case(said, tries, now_ms, settings.rate_limit_backoff_ms))
 
 
@@ -72,7 +73,10 @@ def _auth_temporary(case: Case) -> Sentence:
 
 
 def _auth_permanent(case: Case) -> Sentence:
-    return Sentence(counts_try=False, sender_status=("disconnected", f"The server refused the login ({case.said})."))
+    reason = f"The server refused the login ({case.said})."
+    if case.said == NO_ANSWER:
+        reason = "It cannot log in: its secret, the token's address or the server's ways of logging in do not serve."
+    return Sentence(counts_try=False, sender_status=("disconnected", reason))
 
 
 def _daily_limit(case: Case) -> Sentence:
