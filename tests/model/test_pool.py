@@ -76,9 +76,11 @@ def test_a_hand_over_that_breaks_off_is_taken_up_again() -> None:
     check_kept(world)
 
 
-def test_a_pool_that_cannot_start_leads_to_a_new_machine() -> None:
+@pytest.mark.parametrize("why", ["full", "closed"])
+def test_a_pool_that_cannot_be_used_leads_to_a_new_machine(why: str) -> None:
     world = pooled()
-    world.machines.full = set(world.machines.machines)
+    world.machines.full = set(world.machines.machines) if why == "full" else set()
+    world.machines.closed = why == "closed"
     drive_one_upload(world, {})
     assert [machine.request.auto_destroy for machine in world.machines.machines.values()] == [False, False, True]
     assert [event.status for event in world.announcer.events] == ["published"]

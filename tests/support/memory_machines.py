@@ -81,7 +81,7 @@ class MemoryMachines:
 
     refusing: while true, creation raises FlyError. on_created: told of each new machine, and of each start of one that is
     kept. hidden: ids that `get` does not know yet, as happens for seconds after a creation. full: ids whose host has no room
-    for a start. lost_starts: so many hand-overs break off between setup and start.
+    for a start. lost_starts: so many hand-overs break off between setup and start. closed: no machine may change hands.
     """
 
     clock: Clock
@@ -91,6 +91,7 @@ class MemoryMachines:
     hidden: set[str] = field(default_factory=set)
     full: set[str] = field(default_factory=set)
     lost_starts: int = 0
+    closed: bool = False
     disks: dict[str, VolumeInfo] = field(default_factory=dict)
     handed: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     """(id, version before, metadata) of each change of hands."""
@@ -168,6 +169,8 @@ class MemoryMachines:
     def hand_over(
         self, machine_id: str, version: str, setup: Setup, *, otherwise: Setup | None = None
     ) -> MachineInfo | None:
+        if self.closed:
+            raise RefusedError("403: this token may not take leases")
         machine, now = self.machines.get(machine_id), self.clock.now()
         if machine is None or machine.forgotten or machine.state == "destroyed":
             return None

@@ -50,9 +50,12 @@ def fly() -> None:
 
 
 @fly.command(short_help="Bring the pool to what the settings say.")
+@click.option(
+    "--forget", metavar="ORG", help="Remove the machines that hold this organisation's database, and make new ones."
+)
 @_json
 @_fly_command
-def deploy(as_json: bool) -> None:
+def deploy(forget: str | None, as_json: bool) -> None:
     """Bring the pool to what the settings say: make the machines that are missing, with their volumes, and remove what is
     too much.
 
@@ -64,7 +67,7 @@ def deploy(as_json: bool) -> None:
     from mailtide.runs.pool.report import report_pool
 
     tools = pool_tools()
-    done = bring(tools)
+    done = bring(tools, forget=forget)
     report = report_pool(tools)
     if as_json:
         click.echo(json.dumps({**asdict(done), "usd_per_month": report.usd_per_month}))

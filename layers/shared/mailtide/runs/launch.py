@@ -66,7 +66,13 @@ def _machine(services: Services, task: TaskPlan, paths: keys.TryKeys, request: M
     """A kept machine that is free, or a new one. FlyError."""
     kept = None
     if wants_kept(services, request):
-        kept = take_kept(services, paths, request, holds=None if task.kind == "chunk" else paths.org)
+        try:
+            kept = take_kept(services, paths, request, holds=None if task.kind == "chunk" else paths.org)
+        except TransientError:
+            raise
+        except FlyError:
+            # What is wrong with the pool for good is no reason to refuse the task: claim.json lets one machine work.
+            kept = None
     return kept or services.machines.create(request)
 
 

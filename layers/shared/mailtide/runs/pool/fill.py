@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mailtide.machines import MachineInfo, same_image
 from mailtide.runs.pool.kept import (
+    HOLDS,
     VOLUME_NAME,
     PoolServices,
     empty_setup,
@@ -47,8 +48,10 @@ def add_one(services: PoolServices) -> MachineInfo | None:
     )
 
 
-def deploy(services: PoolServices) -> Deployed:
+def deploy(services: PoolServices, *, forget: str | None = None) -> Deployed:
     """Make what is missing, and remove what is too much or of another size; machines that have a task are left alone.
+
+    forget: an organisation whose database is to stand on no volume any more; those that hold it are made anew.
 
     FlyError at the first that cannot be done; what was done before it stays, and the next call goes on.
     """
@@ -59,6 +62,9 @@ def deploy(services: PoolServices) -> Deployed:
     for machine in kept_machines(services):
         if not is_startable(machine) or has_task(machine):
             busy.append(machine.name)
+        elif forget is not None and machine.metadata.get(HOLDS) == forget:
+            discard(services, machine)
+            removed.append(machine.name)
         elif fits(settings, machine, settings.pool_machine_size):
             continue
         elif _is_wanted(services, machine):

@@ -18,6 +18,8 @@ from mailtide.runs.services import Services, StepReport
 
 GRACE_S = 120
 """Beyond the time that a task may take."""
+KEEPING_S = 60
+"""How long a machine may go on when its run is over: it puts the database on its volume after everything else."""
 
 
 def look_after(services: Services, machine: MachineInfo) -> StepReport | None:
@@ -54,7 +56,8 @@ def _why_not_run(services: Services, machine: MachineInfo) -> str | None:
     if not has_task(machine):
         return "runs without a task"
     org, run = machine.metadata.get("org", ""), machine.metadata["run"]
-    if services.bucket.head(keys.done(org, run)) is not None:
+    done = services.bucket.head(keys.done(org, run))
+    if done is not None and _age_s(services, done.last_modified) > KEEPING_S:
         return "run over"
     limit_s = services.settings.task_timeout_s + GRACE_S
     return "too long" if _age_s(services, machine.started_at or machine.updated_at) > limit_s else None
