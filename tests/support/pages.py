@@ -9,8 +9,10 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = {page.name: page for page in DOCS.glob("*.md")}
 
-FILES, RUNS, API = "files", "runs", "api"
+FILES, RUNS, API, FLY = "files", "runs", "api", "fly"
 PLACES = (
+    (r"\.venv/bin/mailtide\b", RUNS),
+    (r"mailtide fly\b", FLY),
     (r"mailtide (orgs|upload|run|runs|logs|sync pull|sync push|sync apply)\b", RUNS),
     (r"mailtide (tokens|mailboxes|warmup (status|trigger))\b|curl .*\$API", API),
     (r"(mailtide|cat|cp|echo|head|sed|export PATH=\"\$PWD)\b", FILES),
@@ -20,6 +22,10 @@ NOT_HERE = (
     (r"aws\b", "the AWS command line is not among the tools; the same calls are made by boto3 in tests/e2e"),
     (r"(docker|sam local|localstack)\b", "needs Docker"),
     (r"(flyctl|fly)\b", "needs an account at Fly.io"),
+    (r"export MAILTIDE_FLY_TOKEN=…", "the test has values of its own"),
+    (r"eval \"\$\(make -s settings\)\"", "tests/unit/deploy; the environment of the test has what it prints"),
+    (r"\.tools/sam/bin/sam delete", "the local cloud ends with its processes"),
+    (r"mailtide doctor", "tests/integration/doctor; and in deploy.md"),
     (
         r"mailtide calibrate",
         "measures for half a minute; tests/integration/cli/test_calibrate.py does it with fewer contacts",
@@ -32,7 +38,7 @@ NOT_HERE = (
 
 
 def place_of(step: Step) -> str | None:
-    """FILES, RUNS or API; None for what cannot be typed in a test (NOT_HERE says why). AssertionError for what nobody knows."""
+    """FILES, RUNS, API or FLY; None for what no test can type (NOT_HERE says why). AssertionError for what nobody knows."""
     if any(re.match(pattern, step.command) for pattern, _ in NOT_HERE):
         return None
     for pattern, place in PLACES:
