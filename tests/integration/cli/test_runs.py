@@ -148,9 +148,19 @@ def test_all_machines_of_a_run_are_shown(shell: Shell, s3: "S3Client") -> None:
         )
         for task, attempt in (("chunk-0001", 1), ("chunk-0001", 2), ("merge", 1))
     ]
-    done = Done(org="acme", run=OTHER, status="published", machines=tuple(uses), tries=2, finished_at=THEN)
+    warned = "The candidates of chunk-0001 cannot be used, so the merge's machine did the whole pass itself."
+    done = Done(
+        org="acme",
+        run=OTHER,
+        status="published",
+        report={"warnings": [warned]},
+        machines=tuple(uses),
+        tries=2,
+        finished_at=THEN,
+    )
     s3.put_object(Bucket=BUCKET, Key=keys.done("acme", OTHER), Body=done.to_bytes())
     shown = shell.run("runs", "show", "acme", OTHER, COLUMNS="200").out
+    assert f"Warning: {warned}" in shown
     rows = [line for line in shown.splitlines() if "m-" in line]
     assert len(rows) == 3
     assert all("performance-2x, 4096 MB" in row and "12.5" in row and "0.000311" in row for row in rows)

@@ -161,6 +161,9 @@ def _print(done: "Done") -> None:
     console.print(f"Run {done.run} of {done.org}: {done.status}", highlight=False)
     if done.reason:
         console.print(done.reason, highlight=False, markup=False)
+    warnings = (done.report or {}).get("warnings")
+    for warning in warnings if isinstance(warnings, list) else ():
+        console.print(f"Warning: {warning}", style="yellow", highlight=False, markup=False)
     steps = Table("step", "at (UTC)", title="Steps", title_justify="left")
     for step in done.steps:
         steps.add_row(step.name, f"{step.at:%Y-%m-%d %H:%M:%S.%f}"[:-3])
