@@ -12,6 +12,7 @@ from tests.support.pages import RUNS, steps_at
 
 
 def test_pages_typed_as_they_stand(cloud: LocalCloud, tmp_path: Path, wait_for_done: Wait) -> None:
+    _take_away("acme", cloud)
     acme = Organisation(cloud, "acme", tmp_path)
     folder = tmp_path / "reader"
     folder.mkdir()
@@ -38,3 +39,21 @@ def test_pages_typed_as_they_stand(cloud: LocalCloud, tmp_path: Path, wait_for_d
         play([*steps_at(RUNS, "webhooks.md"), away, *steps[2:]], folder, env)
     assert wait_for_done("acme", count=3).status == "published"
     acme.assert_quiet()
+
+
+def test_the_first_schedule_of_a_new_deployment(cloud: LocalCloud, tmp_path: Path, wait_for_done: Wait) -> None:
+    _take_away("acme", cloud)
+    folder = tmp_path / "clone"
+    (folder / ".venv" / "bin").mkdir(parents=True)
+    with shim(tmp_path) as command:
+        (folder / ".venv" / "bin" / "mailtide").symlink_to(command / "mailtide")
+        play(steps_at(RUNS, "deploy.md"), folder, {**cloud.environment, **base_env(command)}, any_figures=True)
+    wait_for_done("acme")
+
+
+def _take_away(org: str, cloud: LocalCloud) -> None:
+    """The pages know one organisation; each of these tests begins without it."""
+    bucket = cloud.client("s3")
+    for prefix in (f"orgs/{org}/", f"runs/{org}/", f"changes/{org}/"):
+        for entry in bucket.list_objects_v2(Bucket=cloud.stack.bucket, Prefix=prefix).get("Contents", []):
+            bucket.delete_object(Bucket=cloud.stack.bucket, Key=entry["Key"])
