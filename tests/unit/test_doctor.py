@@ -255,6 +255,19 @@ def test_a_check_that_breaks_hides_no_other() -> None:
     assert found["organisations"].verdict == "ok"
 
 
+def test_an_organisation_that_cannot_be_read_hides_no_other() -> None:
+    bucket = MemoryBucket(MemoryClock())
+    bucket.put("orgs/acme/latest.json", b"{")
+    bucket.put("orgs/beta/rules.yaml", b"cadence: yearly")
+    patient = Patient(
+        site=Tide(), stack_name="mailtide", bucket=None, open_bucket=lambda _: bucket,
+        open_fly=lambda _environment, _token: App(), now=lambda: NOW,
+    )  # fmt: skip
+    found = [one for one in examine(patient, time_limit_s=300) if one.check == "organisations"]
+    assert [(one.subject, one.verdict) for one in found] == [("acme", "broken"), ("beta", "broken")]
+    assert "cannot be read as Latest" in found[0].what
+
+
 def test_what_opens_something_is_not_shown() -> None:
     text = (
         'GET https://b.s3/runs/x?X-Amz-Signature=abc123&X-Amz-Date=1 with "Bearer eyJabcdefgh" FlyV1 fm2_lJPECAAAAAAA'

@@ -165,12 +165,14 @@ class Examination:
         bucket, now = self._patient.open_bucket(self._bucket_name or ""), self._patient.now()
         names = [name for name, _ in zip(store.organisations(bucket), range(MOST_ORGS), strict=False)]
         with ThreadPoolExecutor(_READERS) as readers:
-            all_facts = list(readers.map(lambda org: orgs.read_org(bucket, org), names))
+            read = list(readers.map(lambda org: orgs.read_or_say(bucket, org), names))
+        all_facts = [one for one in read if isinstance(one, orgs.OrgFacts)]
         timeout_s = int(self._environment.get("MAILTIDE_RUN_TIMEOUT_S") or _DEFAULT_RUN_TIMEOUT_S) if self._stack else 0
         left = [
             one for facts in all_facts for one in orgs.leftover_checks(facts, now, timeout_s or _DEFAULT_RUN_TIMEOUT_S)
         ]
-        said = [one for facts in all_facts for one in orgs.org_checks(facts, now)]
+        said = [one for one in read if isinstance(one, Finding)]
+        said += [one for facts in all_facts for one in orgs.org_checks(facts, now)]
         sources = list(orgs.source_checks(all_facts, now))
         count = f"{len(names)} organisation{'' if len(names) == 1 else 's'}"
         return [

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pydantic import ValidationError
+
 from mailtide.contracts import Latest, Lock, OpenMarker, SourceRef, Verdict
 from mailtide.doctor.finding import Finding, broken, warning
 from mailtide.errors import BudgetExceededError, RulesError
@@ -36,6 +38,16 @@ class OrgFacts:
     open_runs: tuple[OpenMarker, ...]
     ended: frozenset[str]
     """Of the runs that lock and markers name: those that have ended."""
+
+
+def read_or_say(bucket: Bucket, org: str) -> OrgFacts | Finding:
+    """One organisation, or that what stands there is not what it should be."""
+    try:
+        return read_org(bucket, org)
+    except ValidationError as error:
+        what = f"An object of {org} cannot be read as {error.title}: its runs stand still."
+        todo = f"look at {keys.ORGS}{org}/ and {keys.OPEN}{org}/; put an older version back, or delete what is none of mailtide's"
+        return broken("organisations", org, what, todo)
 
 
 def read_org(bucket: Bucket, org: str) -> OrgFacts:
