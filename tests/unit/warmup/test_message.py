@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from mailtide.warmup.content import TemplateError, TemplateSet, expand, packaged_templates, reply_subject, subject_of
 from mailtide.warmup.contracts import Auth, Mailbox, MailServer
 from mailtide.warmup.ids import SendId, message_id
+from mailtide.warmup.memory import MemoryObjects, VirtualClock
 from mailtide.warmup.message import HeaderError, build_mail, build_reply
+from mailtide.warmup.user_files import BucketTemplates
 
 DAY = date(2026, 11, 21)
 HEADERS = {
@@ -197,3 +199,12 @@ def test_the_example_of_the_documentation_is_a_template_file() -> None:
     templates = TemplateSet.parse(example.encode(), "USER.yaml")
     subjects = {subject_of(SendId(DAY, "a", number), templates, sender="Ann", recipient="Bob") for number in range(20)}
     assert subjects == {"Lunch next week, Bob?", "Coffee next week, Bob?"}
+
+
+def test_a_template_file_that_cannot_be_used_counts_as_none_and_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    bucket = MemoryObjects()
+    bucket.create("warmup/templates/acme.yaml", b"templates: [{subject: '{hush', body: b, replies: [c]}]")
+    templates = BucketTemplates(bucket, VirtualClock(0))
+    assert templates.of_user("acme") == packaged_templates()
+    assert caplog.messages == ["templates of acme: templates.0.subject: braces must match and nest at most 6 deep."]
+    assert "hush" not in caplog.text

@@ -1,5 +1,6 @@
 """Templates and stops from the bucket, kept for a short while."""
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -8,6 +9,8 @@ from mailtide.warmup.content import TemplateError, TemplateSet, packaged_templat
 from mailtide.warmup.control import read_control
 from mailtide.warmup.objects import ControlFlags
 from mailtide.warmup.ports import Objects, WarmupClock
+
+log = logging.getLogger("mailtide.templates")
 
 TEMPLATES_MAX_AGE_MS = 300_000
 CONTROL_MAX_AGE_MS = 15_000
@@ -52,7 +55,8 @@ class BucketTemplates:
             return packaged_templates()
         try:
             return TemplateSet.parse(stored.body, f"templates of {user_id}")
-        except TemplateError:
+        except TemplateError as error:
+            log.warning("%s", error)
             return packaged_templates()
 
 
