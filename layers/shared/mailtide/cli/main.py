@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mailtide import __version__
+from mailtide.cli.quick_imports import quick_imports
 from mailtide.errors import InputError, MailtideError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -70,7 +71,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        with quick_imports():
+            command: click.Command = getattr(import_module(module), name)
         return command
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

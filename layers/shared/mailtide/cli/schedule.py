@@ -10,6 +10,7 @@ import click
 
 from mailtide.cli.files import day_of, naming, rules_from
 from mailtide.cli.pass_report import lines_of, printable
+from mailtide.cli.quick_imports import quick_imports
 from mailtide.machine.report import PassReport, Profile
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def schedule(
     if dry:
         _dry_run(database, day, effective, run_id, started_at, threads, as_json=as_json)
         return
-    from mailtide.machine.schedule_pass import run_pass
-
+    with quick_imports():
+        from mailtide.machine.schedule_pass import run_pass
     with naming(database):
         report = run_pass(database, day, effective, run_id, started_at, threads, profile)
     if as_json:
