@@ -137,5 +137,5 @@ def _state_line(facts: "RunFacts") -> str:
     if facts.done is not None or opened is None:
         return ""
     plan = facts.plan
-    expected = f" of about {plan.expected_s:.0f} s" if plan and plan.expected_s else ""
+    expected = f", about {plan.expected_s:.0f} s expected" if plan and plan.expected_s else ""
     return f"{_STATES[open_line(facts).state]} {max(0.0, (datetime.now(UTC) - opened).total_seconds()):.0f} s{expected}"
