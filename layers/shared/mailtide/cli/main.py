@@ -53,7 +53,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name -> (module:function, one line of help); the help of the group needs no import."""
 
-EXTRAS = {"numpy": "machine", "pyarrow": "parquet", "jinja2": "report", "markupsafe": "report", "vl_convert": "report"}
+EXTRAS = {
+    "dns": "dns",
+    "numpy": "machine",
+    "pyarrow": "parquet",
+    "jinja2": "report",
+    "markupsafe": "report",
+    "vl_convert": "report",
+}
 """Package that some commands need -> the extra of mailtide that brings it."""
 
 UNUSABLE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
