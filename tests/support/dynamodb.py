@@ -36,8 +36,8 @@ def is_installed(engine: str) -> bool:
 
 
 @contextmanager
-def serving(engine: str, folder: Path) -> Iterator[str]:
-    """The URL of a server that ends with the block."""
+def serving(engine: str, folder: Path, **settings: str) -> Iterator[str]:
+    """The URL of a server that ends with the block. settings: variables of MiniStack."""
     port = free_port()
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": str(folder)}
     if engine == "dynalite":
@@ -57,6 +57,7 @@ def serving(engine: str, folder: Path) -> Iterator[str]:
         script = ROOT / "localstack" / "run_ministack.py"
         command = [str(TOOLS / "runtime/bin/python"), "-P", str(script), str(site_packages)]
         environment |= {"BIND_HOST": LOOPBACK, "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
+        environment |= settings
         url, health = f"http://{LOOPBACK}:{port}", "/_ministack/health"
     with (folder / f"{engine}.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)

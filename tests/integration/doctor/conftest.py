@@ -105,7 +105,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     Thread(target=registry.serve_forever, daemon=True).start()
     with (
         running(Options(TOKEN, {}, logs, rate_per_s=None)) as fly,
-        dynamodb.serving("ministack", folder) as url,
+        dynamodb.serving("ministack", folder, AUTH="true") as url,
     ):
         made = Site(url, registry)
         _deploy(made, fly.base_url)

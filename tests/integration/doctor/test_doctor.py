@@ -1,5 +1,6 @@
 """`mailtide doctor` on a deployment that is as it should be, and on one with more than ten things wrong."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,27 @@ def test_a_deployment_as_it_should_be(site: Site) -> None:
         name for name in ORDER if name not in {"webhook token"} and not name.startswith("bucket ")
     ]
     assert all(one["what"] and not one["todo"] for one in findings)
+
+
+def test_the_rights_of_the_page_are_enough_and_without_them_it_says_so(site: Site) -> None:
+    page = (ROOT / "docs" / "operate.md").read_text()
+    shown = re.search(r"```json\n({\"Effect\".*?)\n```", page, re.DOTALL)
+    assert shown is not None
+    document = json.dumps({"Version": "2012-10-17", "Statement": [json.loads(shown[1])]})
+    iam = site.client("iam")
+    iam.create_user(UserName="ana")
+    key = iam.create_access_key(UserName="ana")["AccessKey"]
+    ana = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+    code, findings = site.doctor(**ana)
+    assert (code, {one["verdict"] for one in findings if one["check"] != "credentials"}) == (0, {"warning", "ok"})
+    refused = [one for one in findings if one["verdict"] == "warning"]
+    assert [one["check"] for one in refused] == ["stack", "bucket", "organisations"]
+    assert all("could not be looked at: AWS refused" in one["what"] for one in refused)
+    iam.put_user_policy(UserName="ana", PolicyName="doctor", PolicyDocument=document)
+    code, findings = site.doctor(**ana)
+    assert (code, wrong(findings)) == (0, {})
+    assert findings[0]["what"].endswith(":user/ana")
+    assert site.run("logs", "acme", "0" * 20, **ana).stdout.startswith("Nothing is told of run")
 
 
 def _versioning(site: Site) -> None:

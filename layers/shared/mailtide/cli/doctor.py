@@ -38,6 +38,7 @@ def doctor(stack: str, time_limit_s: float, as_json: bool) -> None:
     explains each check, and the rights that they need.
     """
     from mailtide.adapters.aws_site import AwsSite
+    from mailtide.adapters.refusals import refusals
     from mailtide.doctor.examine import Patient, examine
 
     patient = Patient(
@@ -47,6 +48,7 @@ def doctor(stack: str, time_limit_s: float, as_json: bool) -> None:
         open_bucket=_open_bucket,
         open_fly=_open_fly,
         now=lambda: datetime.now(UTC),
+        refusals=refusals,
     )
     findings = examine(patient, time_limit_s=time_limit_s)
     is_broken = any(one.verdict == "broken" for one in findings)

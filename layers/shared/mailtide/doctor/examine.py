@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -38,6 +39,8 @@ class Patient:
     open_bucket: Callable[[str], Bucket]
     open_fly: Callable[[Mapping[str, str], str], FlyApp]
     now: Callable[[], datetime]
+    refusals: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Around each check: what puts refusals of the cloud into words."""
 
 
 class Examination:
@@ -197,16 +200,22 @@ def examine(patient: Patient, *, time_limit_s: float) -> list[Finding]:
     except MailtideError as error:
         found.append(_not_looked_at("stack", error))
         examination = Examination(patient, None)
-    found += _side_by_side(examination.checks(), time_limit_s)
+    found += _side_by_side(examination.checks(), time_limit_s, patient.refusals)
     return sorted(found, key=lambda one: (ORDER.index(one.check), one.subject))
 
 
-def _side_by_side(checks: Mapping[str, Callable[[], list[Finding]]], time_limit_s: float) -> Iterator[Finding]:
+def _side_by_side(
+    checks: Mapping[str, Callable[[], list[Finding]]],
+    time_limit_s: float,
+    refusals: Callable[[], AbstractContextManager[None]],
+) -> Iterator[Finding]:
     answers: SimpleQueue[tuple[str, Sequence[Finding]]] = SimpleQueue()
 
     def look(name: str, check: Callable[[], list[Finding]]) -> None:
         try:
-            answers.put((name, check()))
+            with refusals():
+                findings = check()
+            answers.put((name, findings))
         except MailtideError as error:
             answers.put((name, [_not_looked_at(name, error)]))
         except Exception as error:  # noqa: BLE001 - one check that fails must not hide the others
