@@ -66,6 +66,11 @@ class Check:
             for root, (*_, partial) in zip(roots, listed, strict=True)
         )
 
+    def afterwards(self, work: Callable[[], None]) -> None:
+        """Do something beside once no page is looked at any more; nobody waits for it but the end."""
+        if self._pool is not None:
+            self._pool.submit(work)
+
     def wait(self) -> None:
         """Wait for the verdict. Raises DatabaseError when the file is damaged. Nothing of the file may be written before."""
         for verdict in self._verdicts:

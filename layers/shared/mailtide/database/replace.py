@@ -97,6 +97,15 @@ def replace_whole(
     _sync_folder(locked.path.parent)
 
 
+def forget_pages(locked: LockedFile, *, is_read: bool) -> None:
+    """Have the kernel drop its pages of a file that is to be replaced: done beside, the end need not wait for it.
+
+    is_read: whether something of it is still to be read; then nothing is done.
+    """
+    if not is_read and hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(locked.content_descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def _escaped(text: str) -> str:
     return "".join(f"[{char}]" if char in "*?[" else char for char in text)
 

@@ -18,7 +18,7 @@ from mailtide.database.checked import checked_beside
 from mailtide.database.compare import compare
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
-from mailtide.database.replace import change_in_place, copy_beside, replace_whole
+from mailtide.database.replace import change_in_place, copy_beside, forget_pages, replace_whole
 from mailtide.database.run_history import stands_for
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
@@ -123,6 +123,8 @@ def run_pass(
                     copy = copy or copies.enter_context(copy_beside(locked))
                     # Only the private copy is written before the verdict.
                     load = first_schedule(locked, ids, outcome.desired, rules.send_time, run().stamp, threads)
+                    copy.finished()
+                    verdict.afterwards(partial(forget_pages, locked, is_read=leave is not None))
                     if load is None:
                         replace_whole(locked, copy, write, threads, approve)
                     else:

@@ -64,11 +64,18 @@ def year_start(years: NDArray[np.integer]) -> Int32:
 
 def code_of(days: Int32) -> Int16:
     """The code of each day, -1 for NO_DATE."""
-    known = np.where(days == NO_DATE, 0, days)
+    return code_and_year(days)[0]
+
+
+def code_and_year(days: Int32) -> tuple[Int16, Int16]:
+    """The code of each day, -1 for NO_DATE; and its year, 1970 for NO_DATE."""
+    unknown = days == NO_DATE
+    known = np.where(unknown, np.int32(0), days)
     years = year_of(known)
-    of_year = known - _YEAR_START[years]
-    codes = of_year + (_IS_COMMON[years] & (of_year >= _LEAP_DAY))
-    return np.where(days == NO_DATE, NO_CODE_OF_DAY, codes).astype(np.int16)
+    of_year = (known - _YEAR_START.take(years)).astype(np.int16)
+    of_year += _IS_COMMON.take(years) & (of_year >= _LEAP_DAY)
+    of_year[unknown] = NO_CODE_OF_DAY
+    return of_year, years
 
 
 def month_start_code(codes: Int16) -> Int16:

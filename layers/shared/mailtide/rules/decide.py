@@ -40,17 +40,17 @@ def decide(
     threads: 1 or more; the rows are the same for any number. progress: called with a stage, the chunks done and their number.
     DatabaseError when more could come of it than the limits allow.
     """
-    people, skipped, mismatches = judge(inputs.contacts)
-    ground = lay_ground(inputs, people, rules, as_of)
-    check_volume(ground, limits)
-    handled = Handled(inputs, rules, ground.table)
-    proposer = Proposer(ground, handled)
-
-    def make(contact: Int32) -> Chunk:
-        return with_post_window(ground, handled, proposer.propose(contact))
-
-    parts = split_contacts(people.eligible, len(inputs.contacts))
     with ThreadPoolExecutor(threads) as pool:
+        people, skipped, mismatches = judge(inputs.contacts, pool)
+        ground = lay_ground(inputs, people, rules, as_of)
+        check_volume(ground, limits)
+        handled = Handled(inputs, rules, ground.table)
+        proposer = Proposer(ground, handled)
+
+        def make(contact: Int32) -> Chunk:
+            return with_post_window(ground, handled, proposer.propose(contact))
+
+        parts = split_contacts(people.eligible, len(inputs.contacts))
         chunks = counted(pool.map(make, parts), "candidates", len(parts), progress)
         desired, notes = settle(ground, chunks, pool, progress)
     return Outcome(

@@ -1,11 +1,12 @@
 """Who is eligible (spec §2), and of these what the windows need: the state and the codes of the two dates."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
 from mailtide.rules.columns import NO_STATE, Bool, Contacts, Int32, Int64, UInt8
-from mailtide.rules.dates import Int16, code_of, year_of
+from mailtide.rules.dates import Int16, code_and_year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +24,12 @@ class People:
     """Indexes of the eligible contacts, ascending."""
 
 
-def judge(contacts: Contacts) -> tuple[People, dict[str, int], int]:
-    """The people, the number of ineligible contacts by first reason, and how many eligible ones have a ZIP elsewhere."""
+def judge(contacts: Contacts, pool: Executor | None = None) -> tuple[People, dict[str, int], int]:
+    """The people, the number of ineligible contacts by first reason, and how many eligible ones have a ZIP elsewhere.
+
+    pool: has threads to spare.
+    """
+    dated = (pool.map if pool else map)(code_and_year, (contacts.birth, contacts.effective))
     state = np.where(contacts.state != NO_STATE, contacts.state, contacts.zip_state)
     invalid = ~contacts.email_valid
     suppressed = ~invalid & contacts.suppressed
@@ -36,13 +41,13 @@ def judge(contacts: Contacts) -> tuple[People, dict[str, int], int]:
         "suppressed": int(np.count_nonzero(suppressed)),
         "no_state": int(np.count_nonzero(reachable)) - int(np.count_nonzero(eligible)),
     }
-    birth_code = code_of(contacts.birth)
+    (birth_code, birth_year), (effective_code, _) = dated
     people = People(
         id=contacts.id,
         state=np.where(eligible, state, NO_STATE).astype(np.uint8),
         birth_code=birth_code,
-        birth_year=year_of(np.where(birth_code < 0, 0, contacts.birth)),
-        effective_code=code_of(contacts.effective),
+        birth_year=birth_year,
+        effective_code=effective_code,
         has_phone=contacts.has_phone,
         eligible=np.flatnonzero(eligible).astype(np.int32),
     )
