@@ -41,6 +41,7 @@ def test_lists_show_what_is_open_with_whole_ids(shell: Shell, objects: RunObject
     assert (line["state"], line["open_run"], line["run"]) == ("running", plan.run, done.run)
     assert datetime.fromisoformat(line["next_run_at"]) > NOW
     assert [row["status"] for row in shell.run("runs", "list", "acme", "--json").facts()] == ["running", "published"]
+    assert f"mailtide runs watch {plan.run} follows it" in shell.run("runs", "show", "acme", plan.run).err
     narrow = shell.run("orgs", "list", COLUMNS="60").out + shell.run("runs", "list", "acme", COLUMNS="60").out
     assert max(map(len, narrow.splitlines())) <= 60
     assert narrow.count(done.run) == 2

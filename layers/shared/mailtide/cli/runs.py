@@ -92,7 +92,9 @@ def show(org: str, run: str, as_json: bool) -> None:
 
     done = store.read_done(bucket(), check_org(org), checked_run(run))
     if done is None:
-        raise InputError(f"The organisation {org!r} has no ended run {run}.")
+        is_open = store.read_marker(bucket(), org, run) is not None
+        watch_it = f"Run {run} of {org!r} has not ended yet; mailtide runs watch {run} follows it."
+        raise InputError(watch_it if is_open else f"The organisation {org!r} has no ended run {run}.")
     if as_json:
         click.echo(done.model_dump_json(indent=1))
         return
