@@ -198,18 +198,18 @@ class _RowWriter:
     def update(self, rows: Int64, to: Int32) -> None:
         """Set all but the contact, the id and the creation time. rows: row ids; to: indexes into Desired."""
         columns = (*CONSTANTS, *self._parts)
-        where = "WHERE id IN (SELECT value FROM carray(?))"
-        everything = f"UPDATE {self._table} SET {', '.join(f'{name} = ?' for name in columns)} {where}"
+        where = f"{self._table} NOT INDEXED SET {{}} WHERE id IN (SELECT value FROM carray(?))"
         # What is set counts as changed, and nearly each row has a page of the index by key to itself. Most rows have their key.
         others = [at for at, name in enumerate(columns) if name not in _IN_KEY_INDEX]
-        same = "".join(f" AND {name} COLLATE BINARY IS ?" for name in _IN_KEY_INDEX)
-        most = f"UPDATE {self._table} NOT INDEXED SET {', '.join(f'{columns[at]} = ?' for at in others)} {where}{same}"
         key = [columns.index(name) for name in _IN_KEY_INDEX]
+        same = " AND ".join(f"{name} COLLATE BINARY IS ?" for name in _IN_KEY_INDEX)
+        most = f"UPDATE {where.format(', '.join(f'{columns[at]} = ?' for at in others))} AND {same}"
+        rest = f"UPDATE {where.format(', '.join(f'{name} = ?' for name in columns))} AND NOT ({same})"
         for constants, members in self._groups(to):
-            array = apsw.carray(np.ascontiguousarray(rows[members]))
-            self._connection.execute(most, (*(constants[at] for at in others), array, *(constants[at] for at in key)))
+            array, its_key = apsw.carray(np.ascontiguousarray(rows[members])), [constants[at] for at in key]
+            self._connection.execute(most, (*(constants[at] for at in others), array, *its_key))
             if self._connection.changes() < len(members):
-                self._connection.execute(everything, (*constants, array))
+                self._connection.execute(rest, (*constants, array, *its_key))
 
     def insert(self, wanted: Int32, ids: Int64) -> None:
         """Insert desired rows, by send date and contact. wanted: indexes into Desired; ids: contact ids."""
