@@ -31,6 +31,7 @@ IMPORTS = (
     "aws_lambda_powertools.utilities.data_classes.sqs_event",
     "aws_lambda_powertools.utilities.idempotency",
     "mailtide.adapters.token_secret",
+    "mailtide.cli.machine",
     "mailtide.cli.mailboxes",
     "mailtide.adapters.fly.pool",
     "mailtide.bootstrap",
@@ -96,10 +97,10 @@ class ForkServer:
                 [call, *map(str, arguments)], code, files["out"].read_text(), files["err"].read_text()
             )
 
-    def start(self, arguments: Sequence[object], *, env: Mapping[str, str], log: Path) -> int:
-        """The process id of a command that runs by itself; both its streams go to `log`."""
+    def start(self, call: str, arguments: Sequence[object], *, env: Mapping[str, str], log: Path) -> int:
+        """The process id of a call that runs by itself; both its streams go to `log`."""
         files = {"in": os.devnull, "out": str(log), "err": str(log)}
-        order = {"call": COMMAND, "arguments": [str(argument) for argument in arguments], "env": dict(env)}
+        order = {"call": call, "arguments": [str(argument) for argument in arguments], "env": dict(env)}
         with self._lock:
             pid = self._ask(order | {"files": files, "cwd": str(ROOT)})
         assert pid is not None
@@ -120,10 +121,10 @@ class ForkServer:
 
 
 class Started:
-    """A command that runs by itself, as subprocess.Popen would show it."""
+    """A command, or another call, that runs by itself, as subprocess.Popen would show it."""
 
-    def __init__(self, *arguments: object, env: Mapping[str, str], log: Path) -> None:
-        self.pid = _server().start(arguments, env=env, log=log)
+    def __init__(self, *arguments: object, env: Mapping[str, str], log: Path, call: str = COMMAND) -> None:
+        self.pid = _server().start(call, arguments, env=env, log=log)
         self._code: int | None = None
 
     def poll(self) -> int | None:

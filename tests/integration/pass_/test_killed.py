@@ -1,38 +1,44 @@
 """A pass that is killed at any moment leaves the old schedule or the new one, whole."""
 
+import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from datetime import date, datetime
 from pathlib import Path
 
+import apsw
 import pytest
 
+from mailtide.database.locked import locked_file
+from mailtide.database.replace import change_in_place
 from mailtide.machine.report import Profile
 from mailtide.machine.schedule_pass import run_pass
 from mailtide.rules.config import load_rules
 from tests.integration.pass_.rows import execute, fingerprint, query, schedule_of
+from tests.support import forkserver
 
-PROGRAM = """
-import sys
-from datetime import date, datetime
-from pathlib import Path
-from mailtide.machine.schedule_pass import run_pass
-from mailtide.rules.config import load_rules
-rules = load_rules()
-print("ready", flush=True)
-run_pass(Path(sys.argv[1]), date.fromisoformat(sys.argv[2]), rules, "run-2", datetime.fromisoformat(sys.argv[3]), 2, sys.argv[4])
-"""
 TRIES = 6
 
 
-def start(path: Path, as_of: date, started: datetime, profile: Profile) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", PROGRAM, str(path), as_of.isoformat(), started.isoformat(), profile]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+def main() -> None:
+    """The process that is killed: the pass, after it has said that it begins."""
+    path, as_of, started = sys.argv[1:4]
+    profile: Profile = "reliable" if sys.argv[4] == "reliable" else "highperf"
+    rules = load_rules()
+    print("ready", flush=True)
+    run_pass(Path(path), date.fromisoformat(as_of), rules, "run-2", datetime.fromisoformat(started), 2, profile)
+
+
+def start(path: Path, as_of: date, started: datetime, profile: Profile, log: Path) -> forkserver.Started:
+    """That process, when it is about to begin with the pass."""
+    log.unlink(missing_ok=True)
+    arguments = (path, as_of.isoformat(), started.isoformat(), profile)
+    process = forkserver.Started(*arguments, call=f"{__name__}:main", env={"PATH": os.defpath}, log=log)
+    while not log.exists() or not log.read_text():
+        assert process.poll() is None, "it ended at once"
+        time.sleep(0.002)
     return process
 
 
@@ -46,18 +52,20 @@ def test_old_or_new(
     old, day = schedule_of(database), date(2027, 3, 1)
     done = tmp_path / "done.db"
     done.write_bytes(database.read_bytes())
+    log = tmp_path / "log"
+    process = start(done, day, started, profile, log)
     began = time.monotonic()
-    start(done, day, started, profile).communicate()
+    assert process.wait(60) == 0, log.read_text()
     duration = time.monotonic() - began
     new = schedule_of(done)
     assert new != old
     original = database.read_bytes()
     moments = random.Random(3)
     for _ in range(TRIES):
-        process = start(database, day, started, profile)
+        process = start(database, day, started, profile, log)
         time.sleep(moments.uniform(0, duration))
-        process.send_signal(sent)
-        process.communicate()
+        os.kill(process.pid, sent)
+        process.wait(60)
         # Whoever may write rolls back a journal that was left; a reader who may not has to wait for that.
         execute(database, "SELECT count(*) FROM sqlite_schema")
         assert schedule_of(database) in (old, new)
@@ -70,3 +78,21 @@ def test_old_or_new(
     run_pass(database, day, rules, "run-3", started, 1, profile)
     assert schedule_of(database) == new
     assert fingerprint(database)[3] == ["contacts.db"]
+
+
+def test_an_interrupt_just_after_the_commit_leaves_the_new_one_whole(database: Path) -> None:
+    """In the hook that the library calls when the commit is done: what the WAL holds decides what stands, not how it ended."""
+
+    def interrupted(_: apsw.Connection, __: str, ___: int) -> int:
+        raise KeyboardInterrupt
+
+    def write(connection: apsw.Connection) -> None:
+        connection.set_wal_hook(interrupted)
+        connection.execute("CREATE TABLE email_schedules AS SELECT *, hex(randomblob(5000)) AS filled FROM contacts")
+
+    size_bytes = database.stat().st_size
+    with locked_file(database) as locked, pytest.raises(KeyboardInterrupt):
+        change_in_place(locked, write)
+    assert database.stat().st_size > size_bytes
+    assert query(database, "PRAGMA integrity_check") == [("ok",)]
+    assert query(database, "SELECT count(*) FROM email_schedules") == query(database, "SELECT count(*) FROM contacts")

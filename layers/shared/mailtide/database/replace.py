@@ -184,21 +184,22 @@ def change_in_place(locked: LockedFile, write: Write) -> None:
 @contextmanager
 def _refusals_undone(locked: LockedFile, head: bytes) -> Iterator[None]:
     """See to it that a write that fails leaves every byte as it was: changing the journal mode counts in the header."""
-    commits: list[int] = []
-
-    def note(_: apsw.Connection, __: str, pages: int) -> int:
-        commits.append(pages)
-        return apsw.SQLITE_OK
-
-    locked.connection.set_wal_hook(note)
     try:
         yield
     except BaseException:
         # After a commit the old header would not fit the pages.
-        if not locked.header.is_wal and not commits:
+        if not locked.header.is_wal and _nothing_committed(locked.connection):
             _leave_wal(locked)
             os.pwrite(locked.descriptor, head, 0)
         raise
+
+
+def _nothing_committed(connection: apsw.Connection) -> bool:
+    """Whether the WAL holds no frame. A hook in Python could not say it: an interrupt may come before its first line."""
+    if not connection.get_autocommit():
+        connection.execute("ROLLBACK")
+    frames, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    return frames == 0
 
 
 def _leave_wal(locked: LockedFile) -> None:
