@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -60,7 +59,7 @@ def facts_of(measured: Measured, used: Functions) -> dict[str, Any]:
         "function_calls": used.calls.total(),
         "function_s": round(used.total_s, 1),
         "function_usd": round(function_usd(used), 6),
-        "functions": asdict(used),
+        "functions": {"calls": dict(used.calls), "milliseconds": dict(used.milliseconds)},
     }
 
 
@@ -144,8 +143,9 @@ def main() -> int:
     except LocalCloudError as error:
         print(f"bench-runs: {error}", file=sys.stderr)
         return 2
+    kept = save(results)
     console.print(table_of(results))
-    console.print(f"Every figure: {save(results)}", soft_wrap=True)
+    console.print(f"Every figure: {kept}", soft_wrap=True)
     return 0 if all(found["published"] == found["runs"] for found in results.values()) else 1
 
 
