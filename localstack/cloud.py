@@ -114,6 +114,7 @@ class LocalCloud:
     fly_token: str = field(init=False, default_factory=lambda: secrets.token_hex(24))
     fly_port: int = field(init=False, default=0)
     _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
+    _clients: dict[str, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __enter__(self) -> Self:
         try:
@@ -177,7 +178,12 @@ class LocalCloud:
         return {names[parameter]: value for parameter, value in given.items() if parameter in names}
 
     def client(self, service: str) -> Any:  # noqa: ANN401 - boto3's own type differs by service
-        """A boto3 client of this cloud."""
+        """A boto3 client of this cloud; there is one a service, since making it takes longer than a request."""
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:  # noqa: ANN401 - the same
         make: Callable[..., Any] = boto3.client
         return make(
             service,

@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith("tests/e2e/"):
             item.add_marker(pytest.mark.e2e)
+            # The first waits for the whole cloud; whoever waits for a run says by himself what it hangs on.
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
@@ -56,35 +58,52 @@ def wake_watcher(cloud: LocalCloud) -> Callable[[], None]:
     return wake
 
 
+class Endings:
+    """What stands in the bucket of the runs of an organisation."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._bucket = cloud.stack.bucket
+        self._s3 = cloud.client("s3")
+
+    def listed(self, prefix: str) -> list[str]:
+        found = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix).get("Contents", [])
+        return [entry["Key"] for entry in found]
+
+    def newest(self, org: str, count: int) -> Done | None:
+        """The newest of at least `count` endings when no run is open; None otherwise."""
+        if self._is_open(org):
+            return None
+        ended = [key for key in self.listed(f"{keys.RUNS}{org}/") if key.endswith("/done.json")]
+        # A marker may have come again before the endings were listed.
+        if len(ended) < count or self._is_open(org):
+            return None
+        return max(map(self._read, ended), key=lambda done: done.finished_at)
+
+    def _is_open(self, org: str) -> bool:
+        return bool(self.listed(f"{keys.OPEN}{org}/"))
+
+    def _read(self, key: str) -> Done:
+        return Done.model_validate_json(self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+
+
 @pytest.fixture
 def wait_for_done(cloud: LocalCloud) -> Callable[..., Done]:
     """Wait until a run of an organisation has ended and its marker is gone; the newest done.json. Fails after `timeout_s`.
 
     between: called every second meanwhile, such as wake_watcher.
     """
-    s3 = cloud.client("s3")
+    endings = Endings(cloud)
 
-    def listed(prefix: str) -> list[dict[str, object]]:
-        found: list[dict[str, object]] = s3.list_objects_v2(Bucket=cloud.stack.bucket, Prefix=prefix).get(
-            "Contents", []
-        )
-        return found
-
-    def wait(org: str, *, count: int = 1, timeout_s: float = 60.0, between: Callable[[], None] | None = None) -> Done:
+    def wait(org: str, *, count: int = 1, timeout_s: float = 180.0, between: Callable[[], None] | None = None) -> Done:
         ends_at, next_call = time.monotonic() + timeout_s, time.monotonic() + 1.0
         while time.monotonic() < ends_at:
-            ended = [entry for entry in listed(f"{keys.RUNS}{org}/") if str(entry["Key"]).endswith("/done.json")]
-            if len(ended) >= count and not listed(f"{keys.OPEN}{org}/"):
-                newest = max(ended, key=lambda entry: str(entry["LastModified"]))
-                body = s3.get_object(Bucket=cloud.stack.bucket, Key=newest["Key"])["Body"].read()
-                return Done.model_validate_json(body)
+            if done := endings.newest(org, count):
+                return done
             if between is not None and time.monotonic() >= next_call:
                 between()
                 next_call = time.monotonic() + 1.0
-            time.sleep(0.1)
-        objects = "\n".join(
-            str(entry["Key"]) for entry in [*listed(f"{keys.RUNS}{org}/"), *listed(f"{keys.OPEN}{org}/")]
-        )
+            time.sleep(0.15)
+        objects = "\n".join([*endings.listed(f"{keys.RUNS}{org}/"), *endings.listed(f"{keys.OPEN}{org}/")])
         pytest.fail(
             f"{org}: no end after {timeout_s:.0f} s; logs in {os.path.relpath(cloud.logs)}; objects:\n{objects}"
         )

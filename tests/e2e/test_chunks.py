@@ -76,7 +76,7 @@ def test_a_chunk_whose_machine_dies_gets_another(
     with FaultClient(organisation.cloud.fly_api_url.removesuffix("/v1")) as fly:
         planted = fly.plant(faults.CrashOnBoot(metadata=of_it | {"task": "chunk-0002"}))
         organisation.upload(make_database(organisation.folder / "a.db", contacts=600))
-        done = wait_for_done(organisation.name, timeout_s=90, between=wake_watcher)
+        done = wait_for_done(organisation.name, between=wake_watcher)
         fly.remove(planted)
     organisation.assert_published(done)
     assert Counter(use.task for use in done.machines) == Counter(TASKS) + Counter(["chunk-0002"])

@@ -59,7 +59,7 @@ def test_a_machine_that_fails(
     struck: dict[str, Organisation], name: str, wait_for_done: Wait, wake_watcher: Callable[[], None]
 ) -> None:
     organisation = struck[name]
-    done = wait_for_done(organisation.name, timeout_s=120, between=wake_watcher)
+    done = wait_for_done(organisation.name, between=wake_watcher)
     if MACHINE_FAULTS[name][1] == "published":
         organisation.assert_published(done)
     else:
@@ -99,7 +99,7 @@ def test_an_api_that_fails(
         fly.plant(fault)
     try:
         organisation.upload(make_database(tmp_path / "a.db"))
-        done = wait_for_done(organisation.name, timeout_s=120, between=wake_watcher)
+        done = wait_for_done(organisation.name, between=wake_watcher)
     finally:
         fly.remove()
     organisation.assert_published(done)
@@ -137,7 +137,7 @@ def test_lost_events(
         events.disable_rule(Name=name)
     try:
         organisation.upload(make_database(tmp_path / "a.db"))
-        done = wait_for_done(organisation.name, timeout_s=120, between=wake_watcher)
+        done = wait_for_done(organisation.name, between=wake_watcher)
     finally:
         for name in switched_off:
             events.enable_rule(Name=name)

@@ -33,7 +33,7 @@ def test_feedback_comes_in_and_the_webhook_goes_out(
     s3, bucket, name = organisation.s3, cloud.stack.bucket, organisation.name
     s3.put_object(Bucket=bucket, Key=keys.webhook(name), Body=json.dumps({"url": f"{receiver.url}/in"}).encode())
     organisation.upload(make_database(organisation.folder / "a.db"))
-    first = wait_for_done(name, timeout_s=TIMEOUT_S)
+    first = wait_for_done(name)
     organisation.assert_published(first)
 
     lines = [
@@ -44,7 +44,7 @@ def test_feedback_comes_in_and_the_webhook_goes_out(
     body = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
     s3.put_object(Bucket=bucket, Key=f"{keys.feedback(name)}today.jsonl", Body=body)
     organisation.send("plan", {"kind": "plan", "org": name, "trigger": "demand", "request_id": "today"})
-    done = wait_for_done(name, count=2, timeout_s=TIMEOUT_S)
+    done = wait_for_done(name, count=2)
     assert (done.status, done.changed) == ("published", True), done.reason
     told = FeedbackReport.model_validate((done.report or {})["feedback"])
     assert [(file.name, file.applied, file.refused) for file in told.files] == [("today.jsonl", 2, 1)]
