@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
 from mailtide.polling import MARGIN_S
 from mailtide.warmup import ports, send
+from mailtide.warmup.capacity import Model
 from mailtide.warmup.metrics import GAUGES
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
 from mailtide.working import BATCH_S
@@ -225,6 +226,10 @@ def test_the_key_of_the_secrets_outlives_the_stack_and_is_used_for_nothing_else(
     assert statement["Condition"] == {
         "StringEqualsIfExists": {"kms:EncryptionContext:purpose": "mailtide-mailbox-secret"}
     }
+
+
+def test_the_costs_count_the_alarms_that_there_are() -> None:
+    assert Model.model_fields["alarms"].default == len(ALARMS)
 
 
 GAUGE_ALARMS = {

@@ -78,6 +78,17 @@ def test_who_stands_in_the_roster() -> None:
     assert set(targets(tomorrow)) == {box.mailbox_id for box in boxes} | {"later"}
 
 
+def test_of_two_with_one_address_one_takes_part() -> None:
+    """Imported under two ids, a mailbox would be paired with itself."""
+    pool = pool_of([2, 2])
+    again = pool[0].model_copy(update={"mailbox_id": "a", "user_id": "somebody", "address": pool[0].address.upper()})
+    for order in ([*pool, again], [again, *pool]):
+        roster = roster_of(order)
+        assert sorted(roster.pool.mailbox_ids) == sorted(["a", *(profile.mailbox_id for profile in pool[1:])])
+        assert "Mailboxes that take no part, since another one has their address: 1." in roster.header.warnings
+    assert not any("take no part" in warning for warning in roster_of(pool).header.warnings)
+
+
 def test_a_pool_that_changes_overnight_is_shuffled_anew() -> None:
     boxes = pool_of([3] * 60)
     today, tomorrow = roster_of(boxes), roster_of(boxes[6:], day=DAY + timedelta(days=1))

@@ -46,6 +46,12 @@ class _Columns:
     targets: "array[int]" = field(default_factory=lambda: array("H"))
     windows: "array[int]" = field(default_factory=lambda: array("I"))
 
+    def put(self, index: int, mailbox: str, user: str, domain: str, target: int, window: int) -> None:
+        """At a place that is taken, or at the end."""
+        place = slice(index, index + 1)
+        self.ids[place], self.users[place], self.domains[place] = [mailbox], [user], [domain]
+        self.targets[place], self.windows[place] = array("H", [target]), array("I", [window])
+
     def reordered(self, order: Iterable[int]) -> "_Columns":
         places = list(order)
         return _Columns(
@@ -66,7 +72,7 @@ def make_roster(
     profiles: Iterable[MailboxProfile], *, day: date, settings: WarmupSettings, made_at: datetime
 ) -> Roster:
     """The roster of a day: the same mailboxes give the same one, in whatever order they come (but for its token and time)."""
-    columns, periods, cooldown = _collect(profiles, day, settings)
+    columns, periods, cooldown, twice = _collect(profiles, day, settings)
     columns, starts = _shuffled(columns, day)
     pairing = choose_pairing(day, len(columns.ids), starts, max(columns.targets, default=0))
     paired = _reduce(columns, pairing)
@@ -100,35 +106,42 @@ def make_roster(
         tick_minutes=settings.tick_minutes,
         reductions=tuple(reduction for reduction in (cooldown, paired) if reduction.mailboxes),
         busy_minutes=_busy_minutes(day, pool, periods, settings),
-        warnings=tuple(_warnings(pairing.mailboxes, planned, sum(by_shard), settings)),
+        warnings=tuple(_warnings(pairing.mailboxes, planned, sum(by_shard), settings, twice)),
     )
     return Roster(header, pool, split(shards, columns.users, planned, settings.shards))
 
 
 def _collect(
     profiles: Iterable[MailboxProfile], day: date, settings: WarmupSettings
-) -> tuple[_Columns, list[Periods], Reduction]:
-    """The mailboxes that are active on the day, their targets held down to what the cooldown lets through."""
+) -> tuple[_Columns, list[Periods], Reduction, int]:
+    """The mailboxes that are active on the day, their targets held down to what the cooldown lets through; how many are
+    left out because another has their address: a mailbox writes to itself under no name. The smallest id of an address stands."""
     columns = _Columns()
     places: dict[Periods, int] = {}
     same: dict[str, str] = {}
-    fewer = mails = 0
+    held_down: dict[int, int] = {}
+    index_of: dict[str, int] = {}
+    twice = 0
     for profile in profiles:
         if profile.status != "active" or profile.first_day > day:
             continue
+        index = index_of.setdefault(profile.address.lower(), len(columns.ids))
+        if index < len(columns.ids):
+            twice += 1
+            if columns.ids[index] < profile.mailbox_id:
+                continue
         periods = open_periods(profile.window, day)
         wanted = ramp_target(
             profile.ramp, first_day=profile.first_day, day=day, min_daily_quota=settings.min_daily_quota
         )
         fits = most_mails(OpenTime.of(periods).total_ms, settings.mailbox_cooldown_max_ms)
-        if periods and fits < wanted:
-            fewer, mails = fewer + 1, mails + wanted - fits
-        columns.ids.append(profile.mailbox_id)
-        columns.users.append(same.setdefault(profile.user_id, profile.user_id))
-        columns.domains.append(same.setdefault(profile.domain, profile.domain))
-        columns.targets.append(min(wanted, fits))
-        columns.windows.append(places.setdefault(periods, len(places)))
-    return columns, list(places), Reduction(reason="cooldown", mailboxes=fewer, mails=mails)
+        held_down[index] = max(0, wanted - fits) if periods else 0
+        user, domain = (same.setdefault(name, name) for name in (profile.user_id, profile.domain))
+        window = places.setdefault(periods, len(places))
+        columns.put(index, profile.mailbox_id, user, domain, min(wanted, fits), window)
+    fewer = sum(1 for mails in held_down.values() if mails)
+    reduction = Reduction(reason="cooldown", mailboxes=fewer, mails=sum(held_down.values()))
+    return columns, list(places), reduction, twice
 
 
 def _shuffled(columns: _Columns, day: date) -> tuple[_Columns, "array[int]"]:
@@ -186,7 +199,9 @@ def _busy_minutes(day: date, pool: Pool, periods: list[Periods], settings: Warmu
     return tuple(BusyMinute(minute=i, planned=count) for i, count in enumerate(counts) if count > limit)
 
 
-def _warnings(mailboxes: int, planned: Counter[str], total: int, settings: WarmupSettings) -> Iterable[str]:
+def _warnings(mailboxes: int, planned: Counter[str], total: int, settings: WarmupSettings, twice: int) -> Iterable[str]:
+    if twice:
+        yield f"Mailboxes that take no part, since another one has their address: {twice}."
     day_minutes = DAY_S // 60
     room = min(settings.global_minute_limit * day_minutes, settings.global_hourly_limit * 24)
     if total > room:
