@@ -70,7 +70,7 @@ def assert_same(one: InputsRead, other: InputsRead) -> None:
                 names = (np.array(read.inputs.types, object) for read in (one, other))
                 arrays = [types[codes] for types, codes in zip(names, arrays, strict=True)]
             assert arrays[0].dtype == arrays[1].dtype, column
-            assert arrays[0].tolist() == arrays[1].tolist(), column
+            assert np.array_equal(*arrays), column
 
 
 def insert(connection: apsw.Connection, table: str, row: tuple[object, ...], encoding: str) -> None:
