@@ -6,8 +6,8 @@ from mailtide.contracts import new_token
 from mailtide.warmup.contracts import SendMessage, SendWindow, ShardTick
 from mailtide.warmup.control import set_paused
 from mailtide.warmup.dispatch import dispatch_shard
+from tests.support.warmup_bench import TICK_MS, Bench
 from tests.support.warmup_pools import DAY, START, pool_of, profile
-from tests.unit.warmup.test_dispatch import TICK_MS, Bench
 
 NOON = 72
 

@@ -1,8 +1,6 @@
-"""Dispatch: what is offered at a tick, in which order, how much of it, and the end of the day."""
+"""Dispatch: what is offered at a tick, in which order, and how much of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 
 import pytest
 
@@ -10,113 +8,22 @@ from mailtide.contracts import new_token
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import (
     LedgerKey,
-    LedgerView,
-    MailboxProfile,
     RoundState,
     SendMessage,
     SendWindow,
     ShardTick,
     WarmupTick,
-    day_of,
-    day_start_ms,
 )
 from mailtide.warmup.control import read_control, set_paused
-from mailtide.warmup.days import Member, RosterStore
 from mailtide.warmup.dispatch import dispatch_shard
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.memory import MemoryLedger, MemoryMailboxes, MemoryMailQueue, MemoryObjects, VirtualClock
-from mailtide.warmup.objects import QuotaSheet, ShardSummary
 from mailtide.warmup.plan import plan_warmup
-from mailtide.warmup.ports import CLAIM_TTL_MS, Claim, Outcome
-from mailtide.warmup.services import PlanningServices
+from mailtide.warmup.ports import CLAIM_TTL_MS, Claim
 from mailtide.warmup.share import shard_share, tick_budget
-from mailtide.warmup.store import read
+from tests.support.warmup_bench import TICK_MS, Bench, bench, ids
 from tests.support.warmup_pools import DAY, END, START, pool_of, profile, settings
 
-TICK_MS = 600_000
-END_OF_SLOTS_MS = 86_400_000 * 92 // 100
-NEXT_DAY = DAY + timedelta(days=1)
-
-
-class Bench:
-    """Planning and dispatch over memory, one shard unless told."""
-
-    def __init__(self, profiles: Sequence[MailboxProfile], **values: object) -> None:
-        self.clock = VirtualClock(START)
-        self.queue = MemoryMailQueue(self.clock)
-        self.ledger = MemoryLedger()
-        self.mailboxes = MemoryMailboxes(profiles)
-        self.bucket = MemoryObjects()
-        self.services = PlanningServices(
-            bucket=self.bucket,
-            rosters=RosterStore(self.bucket),
-            mailboxes=self.mailboxes,
-            ledger=self.ledger,
-            queue=self.queue,
-            clock=self.clock,
-            settings=settings(**{"shards": 1, **values}),
-        )
-        self.cooldown_ms = self.services.settings.mailbox_cooldown_max_ms
-
-    def tick(self, number: int, *, late_ms: int = 0) -> list[SendMessage]:
-        """Dispatch one tick of the time since START (144 are the next day's first); the mails it queued, in their order."""
-        self.clock.at_ms = START + number * TICK_MS + late_ms
-        plan_warmup(self.services, WarmupTick())
-        for tick in self.queue.take_ticks():
-            dispatch_shard(self.services, tick)
-        return self.queued()
-
-    def queued(self) -> list[SendMessage]:
-        now_ms = self.clock.at_ms
-        self.clock.at_ms = now_ms + 901_000
-        mails = [mail for _, mail in self.queue.take_mails(1_000_000)]
-        self.clock.at_ms = now_ms
-        return mails
-
-    def member(self, mailbox_id: str) -> Member:
-        shard = self.services.rosters.shard(DAY, 0)
-        assert shard is not None
-        return next(member for member in shard.members if member.mailbox_id == mailbox_id)
-
-    def claim(self, mail: SendMessage, now_ms: int | None = None) -> Claim:
-        claim = Claim(LedgerKey(mail.day, mail.shard, mail.mailbox_id), mail.round, new_token())
-        now_ms = mail.due_ms if now_ms is None else now_ms
-        answer = self.ledger.claim(
-            claim, target=mail.target, now_ms=now_ms, next_ok_ms=now_ms + self.cooldown_ms, day_end_ms=END
-        )
-        assert answer.outcome == "held", answer
-        return claim
-
-    def send(self, mail: SendMessage, outcome: Outcome = "sent") -> None:
-        claim = self.claim(mail)
-        assert self.ledger.begin_data(claim, now_ms=mail.due_ms, next_ok_ms=mail.due_ms + self.cooldown_ms)
-        assert self.ledger.finish(claim, outcome)
-
-    def view(self, mailbox_id: str) -> LedgerView:
-        found = self.ledger.read(LedgerKey(DAY, 0, mailbox_id))
-        assert found is not None
-        return found
-
-    def day(self, ticks: Iterable[int] = range(144)) -> Iterator[SendMessage]:
-        """The mails of these ticks, each sent."""
-        for number in ticks:
-            for mail in self.tick(number):
-                self.send(mail)
-                yield mail
-
-    def summary(self, day_ahead: int = 0) -> ShardSummary:
-        found = read(self.bucket, keys.summary(DAY + timedelta(days=day_ahead), 0), ShardSummary)
-        assert found is not None
-        return found
-
-
-def ids(mails: Sequence[SendMessage]) -> Counter[SendId]:
-    return Counter(mail.send_id for mail in mails)
-
-
-@pytest.fixture
-def bench() -> Bench:
-    return Bench(pool_of([1] * 100))
+__all__ = ["bench"]
 
 
 def test_each_slot_is_offered_in_its_tick_and_when_it_is_due(bench: Bench) -> None:
@@ -250,181 +157,6 @@ def test_expired_claims_are_offered_again_and_expired_data_never(bench: Bench) -
     assert (view.state(stuck.round), view.unknown) == (RoundState.UNKNOWN, 1)
 
 
-def test_failed_mails_get_extra_slots_in_the_last_part_of_the_day(bench: Bench) -> None:
-    """From 22:04:48 on, so already in the tick that holds this moment."""
-    box = "u5-b0"
-    for number in range(132):
-        for mail in bench.tick(number):
-            assert mail.round < 30
-            bench.send(mail, "failed" if mail.mailbox_id == box and mail.round in {20, 25} else "sent")
-    extra = [mail for number in range(132, 144) for mail in bench.tick(number) if mail.mailbox_id == box]
-    assert {mail.round for mail in extra if mail.round >= 30} == {30, 31}
-    first_ms = min(mail.due_ms for mail in extra if mail.round >= 30)
-    assert first_ms >= START + END_OF_SLOTS_MS
-    assert first_ms < START + 133 * TICK_MS
-    view = bench.ledger.read(LedgerKey(DAY, 0, box))
-    assert view is not None
-    assert (view.sent, view.failed) == (28, 2)
-
-
-def test_a_short_window_makes_good_what_fails_also_after_its_last_tick() -> None:
-    """An hour from 09:00: its slots end at 09:55:12, and no tick begins between that and its end."""
-    window = SendWindow(opens_min=540, closes_min=600)
-    boxes = [*pool_of([1] * 80), *(profile(f"s{n}", f"s{n}", window=window) for n in range(20))]
-    bench = Bench(boxes, mailbox_cooldown_min_ms=2_000, mailbox_cooldown_max_ms=20_000)
-    late_ms = 0
-    for number in range(54, 59):
-        for mail in bench.tick(number, late_ms=2_000):
-            if mail.mailbox_id.startswith("s"):
-                late_ms = max(late_ms, mail.due_ms - START)
-                bench.send(mail, "failed" if mail.mailbox_id == "s0" and mail.round == 3 else "sent")
-    assert late_ms < 590 * 60_000
-    last = [mail for mail in bench.tick(59, late_ms=2_000) if mail.mailbox_id.startswith("s")]
-    extra = [mail for mail in last if mail.round >= mail.target]
-    assert extra
-    assert all(START + 540 * 60_000 + 3_312_000 <= mail.due_ms < START + 600 * 60_000 - 30_000 for mail in extra)
-    # Nobody is offered more than what is missing and one spare, and a spare stands behind all that is due.
-    by_box = Counter(mail.mailbox_id for mail in extra)
-    with_due = {mail.mailbox_id for mail in last if mail.round < mail.target}
-    known = {"s0"} if bench.view("s0").state(3) == RoundState.FAILED else set()
-    assert by_box.keys() == with_due | known
-    assert all(count <= 1 + (box in known) for box, count in by_box.items())
-    fails = next(mail.send_id for mail in last if mail.mailbox_id in with_due - known and mail.round < mail.target)
-    for mail in sorted(last, key=lambda mail: mail.due_ms):
-        view = bench.view(mail.mailbox_id)
-        if view.sent + view.unknown + view.in_flight < mail.target:
-            bench.send(mail, "failed" if mail.send_id == fails else "sent")
-        else:
-            refused = bench.ledger.claim(
-                Claim(LedgerKey(DAY, 0, mail.mailbox_id), mail.round, new_token()),
-                target=mail.target,
-                now_ms=mail.due_ms,
-                next_ok_ms=mail.due_ms,
-                day_end_ms=END,
-            )
-            assert refused.reason == "quota"
-    for number in range(20):
-        view = bench.view(f"s{number}")
-        assert view.sent == view.target, "the quota is full"
-
-
-def test_a_whole_day_needs_no_spare(bench: Bench) -> None:
-    assert max(mail.round for mail in bench.day()) == 29
-
-
-def test_a_mailbox_that_is_behind_gets_its_extra_slots_at_once(bench: Bench) -> None:
-    box = "u5-b0"
-    extra = set()
-    for number in range(60):
-        for mail in bench.tick(number):
-            bench.send(mail, "failed" if mail.mailbox_id == box else "sent")
-            extra |= {(mail.mailbox_id, mail.round)} if mail.round >= 30 else set()
-    assert {found for found, _ in extra} == {box}
-    assert {number for _, number in extra} == set(range(30, 49))
-
-
-def test_the_first_tick_after_midnight_closes_yesterday(bench: Bench) -> None:
-    left = []
-    for number in range(143):
-        for mail in bench.tick(number):
-            if mail.mailbox_id == "u4-b0":
-                continue
-            if mail.mailbox_id == "u5-b0" and mail.round >= 20:
-                left.append(mail)
-            else:
-                bench.send(mail)
-    (last,) = [mail for mail in bench.tick(143) if mail.mailbox_id == "u5-b0"][:1]
-    assert last.round >= 20
-    flying = bench.claim(last)
-    assert not bench.summary().closed
-    bench.tick(144)
-    view = bench.ledger.read(flying.key)
-    assert view is not None
-    assert view.closed
-    assert view.state(last.round) == RoundState.SENDING
-    assert (bench.summary().closed, bench.summary().in_flight) == (False, 1)
-    bench.tick(146)
-    view = bench.ledger.read(flying.key)
-    assert view is not None
-    assert set(view.states[20:30]) == {RoundState.MISSED}
-    summary = bench.summary()
-    assert (summary.closed, summary.missed, summary.sent) == (True, 30 + 10, 2_960)
-    sheet = read(bench.bucket, keys.quotas(DAY, 0), QuotaSheet)
-    assert sheet is not None
-    assert Counter(row.status for row in sheet.rows) == {"complete": 98, "failing": 1, "on_track": 1}
-    assert bench.summary(1).tick_ms == START + 146 * TICK_MS
-
-
-def test_the_last_mail_of_yesterday_holds_back_the_first_of_today(bench: Bench) -> None:
-    bench.tick(143)
-    first = bench.tick(144)
-    box = first[0].mailbox_id
-    again = Bench(pool_of([1] * 100))
-    again.tick(143)
-    shard_key = LedgerKey(DAY, 0, box)
-    claim = Claim(shard_key, 29, new_token())
-    now_ms = END - 1_000
-    again.ledger.claim(claim, target=30, now_ms=now_ms, next_ok_ms=now_ms + 300_000, day_end_ms=END)
-    again.ledger.begin_data(claim, now_ms=now_ms, next_ok_ms=now_ms + 300_000)
-    again.ledger.finish(claim, "sent")
-    held = next(mail for mail in again.tick(144) if mail.mailbox_id == box)
-    assert held.due_ms >= now_ms + 300_000 > END
-
-
-def test_the_roster_of_the_next_day_is_made_at_its_first_tick(bench: Bench) -> None:
-    bench.tick(0)
-    assert bench.services.rosters.header(NEXT_DAY) is None
-    assert all(mail.day == NEXT_DAY == day_of(mail.due_ms) for mail in bench.tick(144))
-    assert bench.services.rosters.header(NEXT_DAY) is not None
-    assert day_start_ms(NEXT_DAY) == END
-
-
-def test_a_roster_of_nobody_is_not_written_and_the_first_mailboxes_need_not_wait_for_tomorrow() -> None:
-    pool = pool_of([1] * 100)
-    bench = Bench(pool)
-    for box in pool:
-        bench.mailboxes.set_status(box.mailbox_id, "paused", "for a test")
-    assert bench.tick(0) == []
-    assert bench.services.rosters.header(DAY) is None
-    for box in pool:
-        bench.mailboxes.set_status(box.mailbox_id, "active", "")
-    assert bench.tick(1)
-    header = bench.services.rosters.header(DAY)
-    assert header is not None
-    assert header.mailboxes == 100
-
-
-def test_yesterday_is_closed_also_when_nobody_is_left() -> None:
-    pool = pool_of([1] * 100)
-    bench = Bench(pool)
-    bench.tick(0)
-    for box in pool:
-        bench.mailboxes.set_status(box.mailbox_id, "paused", "for a test")
-    assert bench.tick(144) == []
-    assert bench.services.rosters.header(NEXT_DAY) is None
-    assert bench.summary().closed
-
-
-def test_old_days_are_forgotten_after_the_retention() -> None:
-    bench = Bench(pool_of([1] * 10), metrics_retention_days=3)
-    for ahead in range(6):
-        bench.tick(144 * ahead)
-    kept = [keys.parse_day(name) for name in bench.bucket.list_folders(keys.DAYS)]
-    assert kept == [DAY + timedelta(days=ahead) for ahead in range(2, 6)]
-
-
-def test_replies_name_their_original(bench: Bench) -> None:
-    replies = [mail for mail in bench.day() if mail.reply_to]
-    assert len({mail.send_id for mail in replies}) > 300
-    for mail in replies:
-        original = SendId.parse(mail.reply_to or "")
-        assert original.mailbox_id != mail.mailbox_id
-        due = bench.member(original.mailbox_id).due[original.round]
-        slot = bench.member(mail.mailbox_id).due[mail.round]
-        assert slot >= due + 5 * 60_000
-        assert mail.reply_to_shard == 0
-
-
 def test_shares_add_up_to_the_budget_and_every_shard_gets_its_due() -> None:
     planned = [300, 0, 1, 450, 249]
     totals = [0] * 5
@@ -458,29 +190,3 @@ def test_the_boost_puts_mailboxes_behind_before_those_that_have_just_begun(boost
     mails = bench.tick(66)
     assert len(mails) == 20
     assert {mail.mailbox_id.partition("-")[0] for mail in mails} == {first}
-
-
-def test_settings_of_replies_and_of_the_daily_cap_reach_the_messages() -> None:
-    def day(**values: object) -> list[SendMessage]:
-        bench = Bench(pool_of([2] * 50), **values)
-        return list(bench.day(range(0, 144, 8)))
-
-    assert all(mail.reply_to is None for mail in day(reply_rate=0))
-    often, seldom = (sum(mail.reply_to is not None for mail in day(reply_rate=rate)) for rate in (0.45, 0.1))
-    assert often > 3 * seldom > 0
-    assert {mail.user_day_limit for mail in day()} == {72}
-    assert {mail.user_day_limit for mail in day(user_daily_cap=1.5)} == {90}
-
-
-def test_a_longer_delay_makes_later_replies() -> None:
-    def waits(**values: object) -> list[int]:
-        bench = Bench(pool_of([1] * 60), **values)
-        mails = [mail for mail in bench.day() if mail.reply_to]
-        originals = {mail.send_id: SendId.parse(mail.reply_to or "") for mail in mails}
-        return [
-            bench.member(reply.mailbox_id).due[reply.round] - bench.member(original.mailbox_id).due[original.round]
-            for reply, original in originals.items()
-        ]
-
-    assert min(waits(reply_delay_min=120, reply_delay_max=130)) >= 120 * 60_000
-    assert min(waits(reply_delay_min=0, reply_delay_max=1)) < 20 * 60_000
