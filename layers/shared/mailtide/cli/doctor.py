@@ -8,19 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from mailtide.cli.cloud import cloud_command
+from mailtide.cli.findings import print_findings
 from mailtide.cli.stack import stack_option
 
 if TYPE_CHECKING:
     from mailtide.doctor.facts import FlyApp
-    from mailtide.doctor.finding import Finding
     from mailtide.ports import Bucket
-
-_COLORS = {"ok": "green", "warning": "yellow", "broken": "bold red"}
 
 
 @click.command()
@@ -55,7 +50,7 @@ def doctor(stack: str, time_limit_s: float, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"broken": is_broken, "findings": [asdict(one) for one in findings]}))
     else:
-        _print(findings)
+        print_findings(findings)
     sys.stdout.flush()
     sys.exit(1 if is_broken else 0)
 
@@ -84,21 +79,3 @@ def _open_fly(environment: Mapping[str, str], token: str) -> "FlyApp":
 
     app = environment.get("MAILTIDE_FLY_APP") or "mailtide"
     return FlyAccount(app, SecretStr(token), base_url=environment.get("MAILTIDE_FLY_API_URL") or BASE_URL)
-
-
-def _print(findings: "list[Finding]") -> None:
-    console = Console(highlight=False, markup=False)
-    table = Table("check", "verdict", "what", box=None, pad_edge=False)
-    for one in findings:
-        what = Text(_shown(one.what))
-        if one.todo:
-            what.append(f"\n→ {_shown(one.todo)}", style="cyan")
-        table.add_row(one.check, Text(one.verdict, style=_COLORS[one.verdict]), what)
-    console.print(table)
-    counts = {verdict: sum(one.verdict == verdict for one in findings) for verdict in _COLORS}
-    console.print(f"\n{counts['ok']} ok, {counts['warning']} to look at, {counts['broken']} broken.")
-
-
-def _shown(text: str) -> str:
-    """Without anything that a terminal would obey: names and reasons come from others."""
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -1,4 +1,4 @@
-"""`mailtide mailboxes`: import, export, list, pause and resume the mailboxes of the warm-up."""
+"""`mailtide mailboxes`: import, export, list, check, pause and resume the mailboxes of the warm-up."""
 
 import io
 import json
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mailtide.cli.cloud import cloud_command
 from mailtide.cli.files import counted
+from mailtide.cli.mailboxes_check import check
 from mailtide.cli.out_file import out_file
 from mailtide.errors import InputError
 
@@ -29,7 +30,10 @@ SHOWN_REFUSALS = 20
 
 @click.group()
 def mailboxes() -> None:
-    """Import, export, list, pause and resume the mailboxes of the warm-up."""
+    """Import, export, list, check, pause and resume the mailboxes of the warm-up."""
+
+
+mailboxes.add_command(check)
 
 
 @mailboxes.command(name="import")

@@ -39,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("mailtide.cli.doctor:doctor", "Say what is wrong with a deployment, and what to do about it."),
     "mailboxes": (
         "mailtide.cli.mailboxes:mailboxes",
-        "Import, export, list, pause and resume mailboxes.",
+        "Import, export, list, check, pause and resume mailboxes.",
     ),
     "warmup": (
         "mailtide.cli.warmup:warmup",

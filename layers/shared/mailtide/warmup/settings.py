@@ -175,6 +175,17 @@ def load_warmup_settings() -> WarmupSettings:
         raise _sentence(error, "WARMUP_") from None
 
 
+class _PoolName(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="MAILTIDE_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    mailboxes_table: str = ""
+
+
+def names_a_pool() -> bool:
+    """Whether the environment names the table of the mailboxes, whatever else it lacks."""
+    return bool(_PoolName().mailboxes_table)
+
+
 @cache
 def load_warmup_resources() -> WarmupResources:
     """The names of this deployment. SettingsError names the first variable that is missing."""
