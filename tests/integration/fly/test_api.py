@@ -1,9 +1,9 @@
 """What the server does that the client does not ask for, request by request."""
 
 import secrets
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -151,15 +151,15 @@ def test_signals_and_restarts_reach_the_process(api: httpx.Client, faults: Fault
     assert api.post(f"/machines/{machine_id}/signal", json={"signal": "SIGTERM"}).status_code == 412
 
 
-def test_a_process_that_ignores_its_stop_signal_is_killed(api: httpx.Client) -> None:
-    stubborn = {"exec": ["/bin/sh", "-c", "trap '' INT TERM; while :; do sleep 0.1; done"]}
+def test_a_process_that_ignores_its_stop_signal_is_killed(api: httpx.Client, tmp_path: Path) -> None:
+    ignores = tmp_path / "ignores"
+    stubborn = {"exec": ["/bin/sh", "-c", f"trap '' INT TERM; : > {ignores}; while :; do sleep 0.1; done"]}
     machine_id = created(api, init=stubborn, restart={"policy": "no"})["id"]
-    api.get(f"/machines/{machine_id}/wait", params={"timeout": 5})
-    time.sleep(0.2)
-    api.post(f"/machines/{machine_id}/stop", json={"signal": "SIGTERM", "timeout": "300ms"})
+    assert eventually(ignores.exists, 30)
+    api.post(f"/machines/{machine_id}/stop", json={"signal": "SIGTERM", "timeout": "2s"})
     assert state_of(api, machine_id) == "stopping"
     assert (
-        api.get(f"/machines/{machine_id}/wait", params={"state": "stopped", "timeout": 5}).json()["state"] == "stopped"
+        api.get(f"/machines/{machine_id}/wait", params={"state": "stopped", "timeout": 30}).json()["state"] == "stopped"
     )
     assert exits_of(api, machine_id)[0] == exits_of(api, machine_id)[0] | {"exit_code": 137, "requested_stop": True}
 

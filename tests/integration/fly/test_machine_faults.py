@@ -42,7 +42,7 @@ def test_a_machine_that_ends_badly_is_destroyed_and_says_why(
 ) -> None:
     faults.plant(fault)
     created = host.create(wanted(image))
-    assert client.wait(created.id, "destroyed", timeout_s=5) is not None
+    assert client.wait(created.id, "destroyed", timeout_s=30) is not None
     ended = host.get(created.id)
     assert (ended.exit_code, ended.oom_killed, ended.gone) == (exit_code, oom_killed, True)
     assert _struck(faults, created.id) == [fault.kind]
@@ -57,7 +57,7 @@ def test_a_fault_that_comes_too_late_has_not_struck(
 ) -> None:
     faults.plant(Kill(after_s=60))
     created = host.create(wanted("echo"))
-    client.wait(created.id, "destroyed", timeout_s=5)
+    client.wait(created.id, "destroyed", timeout_s=30)
     assert _struck(faults, created.id) == []
 
 
@@ -66,7 +66,7 @@ def test_a_crash_on_boot_never_reaches_the_entry_point_nor_started(
 ) -> None:
     faults.plant(CrashOnBoot())
     created = host.create(wanted("echo"))
-    client.wait(created.id, "destroyed", timeout_s=5)
+    client.wait(created.id, "destroyed", timeout_s=30)
     assert host.get(created.id).started_at is None
     assert "hello" not in log_of(created.id)
 
@@ -76,7 +76,7 @@ def test_an_exit_code_may_follow_finished_work(
 ) -> None:
     faults.plant(ExitCode(exit_code=4))
     created = host.create(wanted("echo"))
-    client.wait(created.id, "destroyed", timeout_s=5)
+    client.wait(created.id, "destroyed", timeout_s=30)
     assert log_of(created.id) == "hello\n"
 
 
@@ -103,14 +103,14 @@ def test_a_vanished_machine_leaves_no_trace(host: FlyMachineHost, client: FlyCli
 
 
 def test_a_slow_boot_stays_starting(host: FlyMachineHost, client: FlyClient, faults: FaultClient) -> None:
-    faults.plant(SlowBoot(delay_s=0.6))
+    faults.plant(SlowBoot(delay_s=2.0))
     created = host.create(wanted())
     assert host.get(created.id).state == "starting"
-    assert client.wait(created.id, "started", timeout_s=5) is not None
+    assert client.wait(created.id, "started", timeout_s=30) is not None
     booted = host.get(created.id)
     assert booted.started_at is not None
     assert booted.created_at is not None
-    assert (booted.started_at - booted.created_at).total_seconds() >= 0.5
+    assert (booted.started_at - booted.created_at).total_seconds() >= 1.9
 
 
 def test_a_machine_can_be_destroyed_while_it_boots(
@@ -128,7 +128,7 @@ def test_the_memory_limit_is_real(host: FlyMachineHost, client: FlyClient, fault
     small = wanted("hungry").sizes[0].model_copy(update={"memory_mb": 256})
     faults.plant(MemoryLimit())
     created = host.create(wanted("hungry", sizes=(small,)))
-    client.wait(created.id, "destroyed", timeout_s=10)
+    client.wait(created.id, "destroyed", timeout_s=30)
     assert host.get(created.id).exit_code not in (0, None)
 
 
@@ -140,6 +140,6 @@ def test_a_fault_strikes_only_the_machines_it_names_and_only_so_often(
     codes = []
     for name in ("task-1", "task-2", "task-2b", "task-3"):
         created = host.create(wanted("echo", name=name))
-        client.wait(created.id, "destroyed", timeout_s=5)
+        client.wait(created.id, "destroyed", timeout_s=30)
         codes.append(host.get(created.id).exit_code)
     assert codes == [0, 4, 0, 6]

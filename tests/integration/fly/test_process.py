@@ -52,7 +52,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
 def test_no_process_and_no_directory_outlives_the_server(served: Served, number: int) -> None:
     with served.client() as client, FaultClient(served.origin) as admin:
         created = FlyMachineHost(client).create(wanted())
-        client.wait(created.id, "started", timeout_s=5)
+        client.wait(created.id, "started", timeout_s=30)
         pid = admin.machines()[0]["pid"]
     home = Path(environment_of(pid)["HOME"])
     assert home.is_dir()

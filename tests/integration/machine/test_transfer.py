@@ -78,7 +78,7 @@ def test_a_line_that_never_gains_a_byte_gives_up(client: httpx.Client, bucket: F
 
 def test_a_silent_server_is_left_and_asked_for_the_rest(bucket: FaultBucket, tmp_path: Path) -> None:
     bucket.fail("GET", NAME, "stall", at=100_000)
-    with httpx.Client(timeout=0.8) as impatient:
+    with httpx.Client(timeout=2.0) as impatient:
         assert fetch(impatient, bucket, tmp_path) == BODY
     assert [seen.range for seen in bucket.of("GET", NAME)] == ["bytes=0-", "bytes=100000-"]
 
