@@ -92,7 +92,7 @@ class DnsServer:
         answer.flags |= dns.flags.RA
         self._fill(answer, name, kind)
         wire = answer.to_wire(max_size=65_535)
-        if not is_tcp and len(wire) > question.payload:
+        if not is_tcp and len(wire) > max(512, question.payload):
             short = dns.message.make_response(question)
             short.flags |= dns.flags.TC
             return short.to_wire()

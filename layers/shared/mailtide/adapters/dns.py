@@ -15,6 +15,8 @@ from mailtide.errors import InputError
 
 QUERY_TIMEOUT_S = 2.0
 """For one server's answer; the next server, or the same again, is asked after it."""
+PAYLOAD_BYTES = 1_232
+"""Of an answer by UDP: what passes everywhere in one piece. Larger ones come by TCP."""
 MAX_TEXT_CHARS = 4_096
 """Of one TXT record: what is longer is cut, and judged as it is then."""
 MAX_RECORDS = 50
@@ -46,6 +48,7 @@ class DnsResolver:
         if address is not None:
             self._resolver.nameservers = [address[0]]
             self._resolver.port = address[1]
+        self._resolver.use_edns(0, 0, PAYLOAD_BYTES)
         self._resolver.timeout = min(QUERY_TIMEOUT_S, lifetime_s)
         self._resolver.lifetime = lifetime_s
 
