@@ -58,7 +58,7 @@ def test_a_straight_run_creates_no_machine(lost: bool) -> None:
 def test_every_single_fault(fault: Fault) -> None:
     calls = drive_one_upload(pooled(), {})
     places = [number for number, call in enumerate(calls) if fault in call.faults]
-    for number in places[:: 1 if THOROUGH else 2]:
+    for number in places[:: 1 if THOROUGH else 3]:
         world = pooled()
         drive_one_upload(world, {number: fault})
         published = [written for written in world.history if written.by == "complete_copy"]
@@ -87,7 +87,7 @@ def test_a_pool_that_cannot_be_used_leads_to_a_new_machine(why: str) -> None:
     check_kept(world)
 
 
-@pytest.mark.parametrize("seed", range(200 if THOROUGH else 24))
+@pytest.mark.parametrize("seed", range(200 if THOROUGH else 12))
 def test_walks_with_a_pool(seed: int) -> None:
     walk = Walk(70_000 + seed)
     walk.world.settings = (POOLED, POOLED, POOLED_CHUNKS)[seed % 3]
