@@ -90,18 +90,18 @@ class Endings:
 def wait_for_done(cloud: LocalCloud) -> Callable[..., Done]:
     """Wait until a run of an organisation has ended and its marker is gone; the newest done.json. Fails after `timeout_s`.
 
-    between: called every second meanwhile, such as wake_watcher.
+    between: called every one and a half seconds meanwhile, such as wake_watcher.
     """
     endings = Endings(cloud)
 
     def wait(org: str, *, count: int = 1, timeout_s: float = 180.0, between: Callable[[], None] | None = None) -> Done:
-        ends_at, next_call = time.monotonic() + timeout_s, time.monotonic() + 1.0
+        ends_at, next_call = time.monotonic() + timeout_s, time.monotonic() + 1.5
         while time.monotonic() < ends_at:
             if done := endings.newest(org, count):
                 return done
             if between is not None and time.monotonic() >= next_call:
                 between()
-                next_call = time.monotonic() + 1.0
+                next_call = time.monotonic() + 1.5
             time.sleep(0.15)
         objects = "\n".join([*endings.listed(f"{keys.RUNS}{org}/"), *endings.listed(f"{keys.OPEN}{org}/")])
         pytest.fail(

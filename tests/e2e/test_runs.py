@@ -121,11 +121,11 @@ def test_the_timer_runs_whoever_is_due(
 
 
 def test_planning_reads_a_small_part_and_says_how_much(organisation: Organisation, wait_for_done: Wait) -> None:
-    organisation.upload(make_database(organisation.folder / "big.db", contacts=150_000))
+    organisation.upload(make_database(organisation.folder / "big.db", contacts=90_000))
     done = wait_for_done(organisation.name)
     organisation.assert_published(done)
     plan = json.loads(organisation.read(keys.plan(organisation.name, done.run)))
-    assert abs(plan["inspection"]["contacts_estimate"] - 150_000) <= 7_500
+    assert abs(plan["inspection"]["contacts_estimate"] - 90_000) <= 4_500
     assert plan["inspection"]["bytes_read"] < len(organisation.uploaded) / 3
     logs = organisation.cloud.client("logs")
     name = next(f for f in organisation.cloud.stack.functions if "plan" in f)

@@ -19,6 +19,7 @@ from tests.integration.pass_.rows import execute
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 __all__ = ["moto_url"]
 
@@ -98,8 +99,10 @@ def bucket(moto_url: str, tmp_path: Path) -> Iterator[Bucket]:
     }
     yield Bucket(client, Shell(environment))
     answer = client.list_object_versions(Bucket=BUCKET)
-    for entry in [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]:
-        client.delete_object(Bucket=BUCKET, Key=str(entry["Key"]), VersionId=str(entry["VersionId"]))
+    entries = [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
+    if entries:
+        named: list[ObjectIdentifierTypeDef] = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in entries]
+        client.delete_objects(Bucket=BUCKET, Delete={"Objects": named, "Quiet": True})
     client.delete_bucket(Bucket=BUCKET)
 
 
