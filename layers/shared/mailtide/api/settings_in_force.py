@@ -20,7 +20,8 @@ router = ApiRouter()
 NOT_SHOWN = frozenset(
     {
         "event_bus_name", "fly_api_url", "fly_token", "fly_token_secret", "fly_regions", "machine_image",
-        "machine_s3_endpoint_url", "size_table",
+        "machine_s3_endpoint_url", "size_table", "max_mails_per_contact", "pool_size", "pool_machine_size", "pool_volume_gb",
+        "pool_idle_s",
     }
 )  # fmt: skip
 """What only the run functions are handed: a function's variables have 4,096 bytes at most, and these would be too many here."""
