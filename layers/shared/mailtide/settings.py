@@ -170,8 +170,9 @@ class Settings(StorageSettings):
     pool_size: int = Field(
         default=0, ge=0, le=50, description="Stopped machines that are kept for the next task; 0 keeps none"
     )
-    pool_machine_size: MachineSize = Field(
-        default=POOL_MACHINE_SIZE, description="What they are, of the size table, as JSON: tasks of this size use them"
+    pool_machine_size: Annotated[MachineSize, NoDecode] = Field(
+        default=POOL_MACHINE_SIZE,
+        description="What they are, of the size table: tasks of this size use them. As JSON, or short: performance-4x/8192",
     )
     pool_volume_gb: int = Field(
         default=10, ge=0, le=500, description="Volume of each, for the database that it had last; 0 for none"
@@ -204,6 +205,17 @@ class Settings(StorageSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("pool_machine_size", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """JSON loses its quotes on the way through some command lines."""
+        if not isinstance(value, str):
+            return value
+        found = re.fullmatch(r"(shared|performance)(?:-cpu)?-([0-9]{1,2})x/([0-9]{3,6})", value)
+        if found is None:
+            return MachineSize.model_validate_json(value)
+        return MachineSize.model_validate({"cpu_kind": found[1], "cpus": int(found[2]), "memory_mb": int(found[3])})
 
     @field_validator("steps_contacts_per_s")
     @classmethod
