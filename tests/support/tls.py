@@ -20,6 +20,10 @@ class Authority:
     certificate: x509.Certificate
     folder: Path
 
+    def pem(self) -> bytes:
+        """Its certificate, for SSL_CERT_FILE."""
+        return _pem(self.certificate)
+
     def client_context(self) -> ssl.SSLContext:
         """Trusts this authority alone."""
         context = ssl.create_default_context(cadata=_pem(self.certificate).decode())

@@ -55,7 +55,7 @@ class DnsResolver:
     def texts(self, name: str) -> Texts:
         """See mailtide.deliverability.dns_answers.Dns."""
         status, answer = self._ask(name, dns.rdatatype.TXT)
-        records = [b"".join(one.strings) for one in answer if isinstance(one, TXT)]
+        records = sorted(b"".join(one.strings) for one in answer if isinstance(one, TXT))
         clean = tuple(one.decode("ascii", "backslashreplace")[:MAX_TEXT_CHARS] for one in records[:MAX_RECORDS])
         return Texts(status, clean)
 

@@ -26,38 +26,13 @@ class SmtpCheck:
 
     def reach(self, mailbox: Mailbox) -> Reached:
         """See mailtide.deliverability.login.MailServers."""
-        return asyncio.run(self._reach(mailbox))
+        return asyncio.run(reach_server(mailbox, self._tls_context, self._timeout_s))
 
     def log_in(self, mailbox: Mailbox) -> None:
         """See mailtide.deliverability.login.MailServers."""
         # The mailer calls a refused password what a secret that cannot be opened is, too.
         self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
         asyncio.run(self._log_in(mailbox))
-
-    async def _reach(self, mailbox: Mailbox) -> Reached:
-        server = mailbox.smtp
-        client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            use_tls=server.security == "tls",
-            start_tls=False,
-            tls_context=self._tls_context,
-            timeout=self._timeout_s,
-            local_hostname=mailbox.domain,
-        )
-        try:
-            await client.connect()
-            await client.ehlo()
-            if server.security == "starttls":
-                if not client.supports_extension("starttls"):
-                    return "no_starttls"
-                await client.starttls()
-            await client.quit(timeout=QUIT_TIMEOUT_S)
-        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            return _why(error)
-        finally:
-            client.close()
-        return "reached"
 
     async def _log_in(self, mailbox: Mailbox) -> None:
         async with make_http_client(self._tls_context, self._timeout_s) as http:
@@ -72,13 +47,39 @@ class SmtpCheck:
             await session.release(reusable=False)
 
 
+async def reach_server(mailbox: Mailbox, tls_context: ssl.SSLContext, timeout_s: float) -> Reached:
+    """Connect as the mailbox's settings say, greet, protect the connection, QUIT."""
+    server = mailbox.smtp
+    client = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        use_tls=server.security == "tls",
+        start_tls=False,
+        tls_context=tls_context,
+        timeout=timeout_s,
+        local_hostname=mailbox.domain,
+    )
+    try:
+        await client.connect()
+        await client.ehlo()
+        if server.security == "starttls":
+            if not client.supports_extension("starttls"):
+                return "no_starttls"
+            await client.starttls()
+        await client.quit(timeout=QUIT_TIMEOUT_S)
+    except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+        return _why(error)
+    finally:
+        client.close()
+    return "reached"
+
+
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Reached], ...] = (
     ((ssl.SSLCertVerificationError,), "certificate"),
     ((ssl.SSLError,), "tls"),
-    ((socket.gaierror,), "no_address"),
+    ((socket.gaierror, UnicodeError), "no_address"),
     ((TimeoutError, aiosmtplib.SMTPTimeoutError), "timeout"),
     ((ConnectionRefusedError,), "refused"),
-    ((aiosmtplib.SMTPResponseException,), "unavailable"),
 )
 
 
@@ -92,4 +93,5 @@ def _why(error: BaseException) -> Reached:
     for kinds, reached in _KINDS:
         if any(isinstance(one, kinds) for one in chain):
             return reached
-    return "not_smtp"
+    codes = [one.code for one in chain if isinstance(one, aiosmtplib.SMTPResponseException)]
+    return "unavailable" if any(400 <= code < 600 for code in codes) else "not_smtp"

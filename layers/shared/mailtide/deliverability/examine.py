@@ -31,7 +31,7 @@ class Timed:
 
 def mailbox_check(mailbox: Mailbox) -> Finding:
     """Whether it takes part."""
-    name, why = mailbox.mailbox_id, f": {mailbox.status_reason}" if mailbox.status_reason else ""
+    name, why = mailbox.mailbox_id, f": {mailbox.status_reason.rstrip('.')}" if mailbox.status_reason else ""
     if mailbox.status == "active":
         return ok(MAILBOX, f"{name} of {mailbox.user_id} is active.")
     if mailbox.status == "paused":
