@@ -146,7 +146,7 @@ def _certain(
     fly: list[RequestFault | MachineFault] = []
     match seed % CYCLE:
         case 0:
-            rules = [Rule("deed before", "collect", first.org, "effect", deed=DEMAND)]
+            rules = [Rule("deed before", "launch", first.org, "effect", deed=DEMAND)]
         case 1:
             # The watcher looks at a machine that takes its time.
             fly = [faults.SlowBoot(metadata=own, delay_s=5), faults.NotFound(action="get", count=2)]
