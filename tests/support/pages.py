@@ -18,6 +18,10 @@ PLACES = (
     (r"(mailtide|cat|cp|echo|head|sed|export PATH=\"\$PWD)\b", FILES),
 )
 NOT_HERE = (
+    (
+        r"mailtide mailboxes check\b",
+        "asks the DNS of the world; tests/integration/planning/test_check.py types them with a DNS server of its own",
+    ),
     (r"make\b", "what a target does is its own test; make newcomer types those of README and tutorial"),
     (r"aws\b", "the AWS command line is not among the tools; the same calls are made by boto3 in tests/e2e"),
     (r"(docker|sam local|localstack)\b", "needs Docker"),

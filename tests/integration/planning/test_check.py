@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from mailtide.warmup.contracts import Auth, MailServer, Ramp
 from mailtide.warmup.mail_ports import Credentials
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed, mailbox
 from tests.support import forkserver
+from tests.support.consoles import steps_of
 from tests.support.dns_server import DnsServer
-from tests.support.mail_servers import LOOPBACK, PASSWORD, USERNAME, RecordingServer, loop_thread
+from tests.support.mail_servers import LOOPBACK, PASSWORD, USERNAME, RecordingServer, ScriptedServer, loop_thread
+from tests.support.pages import PAGES
 from tests.support.tls import Authority, make_authority
 
 WRONG = "a password that nobody set"
@@ -34,12 +37,20 @@ class Bench:
     authority: Authority
     environment: dict[str, str]
 
-    def put(self, address: str, *, password: str = PASSWORD, port: int | None = None, **changes: Any) -> None:  # noqa: ANN401 - fields of a mailbox
+    def put(
+        self,
+        address: str,
+        *,
+        user_id: str = "user-1",
+        password: str = PASSWORD,
+        port: int | None = None,
+        **changes: Any,
+    ) -> None:  # noqa: ANN401 - fields of a mailbox
         """A mailbox of the pool; its id is the address's local part."""
         name = address.partition("@")[0]
-        sealed = self.secrets.seal("user-1", name, Credentials(password=SecretStr(password)))
+        sealed = self.secrets.seal(user_id, name, Credentials(password=SecretStr(password)))
         server = MailServer(host=LOOPBACK, port=port or self.smtp.port, security=changes.pop("security", "starttls"))
-        fields: dict[str, Any] = {"mailbox_id": name, "user_id": "user-1", "address": address, "smtp": server}
+        fields: dict[str, Any] = {"mailbox_id": name, "user_id": user_id, "address": address, "smtp": server}
         auth = Auth(kind="password", username=USERNAME, sealed=sealed)
         self.deployed.mailboxes.put_many([mailbox(0).model_copy(update=fields | {"auth": auth} | changes)])
 
@@ -187,11 +198,24 @@ def test_bad_input_is_one_sentence(arguments: tuple[str, ...], sentence: str) ->
     assert sentence in done.stderr
 
 
-def test_the_table(bench: Bench) -> None:
-    resolver = f"{bench.dns.address[0]}:{bench.dns.port}"
-    command = ("mailboxes", "check", "anna@good.example", "--resolver", resolver, "--selector", "s1")
-    done = forkserver.command(*command, env=bench.environment)
-    assert done.returncode == 1, "the selector has no key"
-    assert "no key at s1._domainkey.good.example" in done.stdout
-    assert done.stdout.splitlines()[0].split() == ["check", "verdict", "seconds", "what"]
-    assert done.stdout.endswith(" 1 to look at, 1 broken.\n")
+def test_the_page_typed_as_it_stands(bench: Bench) -> None:
+    dns = bench.dns
+    dns.put("acme.example", "MX", "1 acme-example.mail.protection.outlook.com.")
+    dns.put("acme-example.mail.protection.outlook.com", "A", "192.0.2.3")
+    dns.text("acme.example", "v=spf1 include:spf.newsletter.example ~all")
+    dns.text("_dmarc.acme.example", "v=DMARC1; p=none; rua=mailto:dmarc@acme.example")
+    dns.text("s1._domainkey.acme.example", "v=DMARC1; p=none")
+    steps = [step for step in steps_of(PAGES["mailbox-checks.md"]) if "mailboxes check" in step.command]
+    assert len(steps) == 4
+    with loop_thread() as loop:
+        server = ScriptedServer(loop, {"auth": ["535 5.7.139 Authentication unsuccessful"] * len(steps)})
+        bench.put("anna@acme.example", user_id="acme", port=server.port, security="none")
+        for step in steps:
+            words = shlex.split(step.command, comments=True)[1:]
+            if "--resolver" in words:
+                place = words.index("--resolver")
+                words = words[:place] + words[place + 2 :]
+            done = forkserver.command(*words, "--resolver", f"{LOOPBACK}:{dns.port}", env=bench.environment)
+            assert (done.returncode, done.stderr) == (1, ""), step.where
+            assert step.agrees(done.stdout, any_figures=True), done.stdout
+        server.close()
