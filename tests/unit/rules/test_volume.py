@@ -41,9 +41,7 @@ def test_more_mails_than_are_allowed_are_refused_before_any_is_made() -> None:
 
 def test_more_mails_than_fit_into_the_memory_ask_for_a_larger_machine() -> None:
     limits = Limits(memory_bytes=10_000_000)
-    with pytest.raises(
-        DatabaseMemoryError, match=r"^Up to 100,800 mails .* need 20 MB .* and there are 10 MB\.$"
-    ):
+    with pytest.raises(DatabaseMemoryError, match=r"^Up to 100,800 mails .* need 20 MB .* and there are 10 MB\.$"):
         decide(to_inputs(campaigns(500)), RULES, AS_OF, limits=limits)
 
 
