@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
@@ -152,6 +154,34 @@ def test_a_secret_of_another_mailbox(bench: Bench) -> None:
     bench.deployed.mailboxes.put_many([stored.model_copy(update={"auth": auth})])
     said = bench.check("thief@good.example", code=1)
     assert said["login"] == ("broken", "Its stored secret cannot be opened.")
+
+
+class Denying(BaseHTTPRequestHandler):
+    """KMS, as it answers who lacks the right."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = b'{"__type": "AccessDeniedException", "message": "not authorized"}'
+        self.send_response(400)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def test_a_key_that_may_not_be_used(bench: Bench) -> None:
+    bench.put("keyless@good.example")
+    with ThreadingHTTPServer((LOOPBACK, 0), Denying) as kms:
+        threading.Thread(target=kms.serve_forever, daemon=True).start()
+        url = f"http://{LOOPBACK}:{kms.server_port}"
+        said = bench.check("keyless@good.example", code=1, AWS_ENDPOINT_URL_KMS=url)
+        kms.shutdown()
+    assert said["login"][0] == "broken"
+    assert "could not be opened just now (KMS: " in said["login"][1]
+    assert said["mail server"][0] == "ok"
 
 
 def test_an_address_outside_the_pool(bench: Bench) -> None:

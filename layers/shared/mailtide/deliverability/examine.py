@@ -88,7 +88,9 @@ def _log_in(mailbox: Mailbox, servers: MailServers, provider: Provider | None) -
         todo = "import the mailbox again, with its password or refresh token"
         return broken(LOGIN, mailbox.mailbox_id, "Its stored secret cannot be opened.", todo)
     except MailtideError as error:
-        return broken(LOGIN, mailbox.mailbox_id, f"It could not be tried: {error}", "mend that, then check again")
+        todo = "look whether these credentials may kms:Decrypt with the key of the secrets, then check again"
+        what = f"Its stored secret could not be opened just now ({error})."
+        return broken(LOGIN, mailbox.mailbox_id, what, todo)
     return login_check(mailbox, None, provider)
 
 
