@@ -1,11 +1,12 @@
 """The parsers of records: what is right by the RFCs, what is wrong, and whatever a stranger may publish."""
 
 import base64
+from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailtide.deliverability.dkim import DkimError, key_bits
@@ -13,15 +14,23 @@ from mailtide.deliverability.dmarc import DmarcError, is_dmarc, parse_dmarc
 from mailtide.deliverability.spf_record import SpfError, is_spf, parse_spf
 from mailtide.deliverability.tags import TagsError, parse_tags
 
-RSA_2048 = rsa.generate_private_key(65_537, 2_048).public_key()
-ED25519 = ed25519.Ed25519PrivateKey.generate().public_key()
+STEADY = settings(max_examples=60, deadline=None, derandomize=True)
+DER_BYTES = 294
+"""Of an RSA key of 2,048 bits."""
+
+
+@cache
+def rsa_2048() -> rsa.RSAPublicKey:
+    """Made when it is first needed: each process that collects tests would wait for it."""
+    return rsa.generate_private_key(65_537, 2_048).public_key()
+
+
+def der_2048() -> bytes:
+    return rsa_2048().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def encoded(body: bytes) -> str:
     return base64.b64encode(body).decode()
-
-
-DER_2048 = RSA_2048.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +107,7 @@ def test_spf_terms() -> None:
     assert parse_spf("v=spf1 redirect=b.example mx").redirect == "b.example"
 
 
+@STEADY
 @given(st.lists(st.sampled_from(["a", "mx", "ip4:192.0.2.1", "include:b.example", "x=y", "exists:%{i}.b.example"])))
 def test_whatever_stands_before_all_its_end_is_found(terms: list[str]) -> None:
     record = parse_spf(" ".join(["v=spf1", *terms, "-all"]))
@@ -105,6 +115,7 @@ def test_whatever_stands_before_all_its_end_is_found(terms: list[str]) -> None:
     assert len(record.terms) == 1 + sum(term != "x=y" for term in terms)
 
 
+@STEADY
 @given(st.text(alphabet=st.characters(max_codepoint=0x2FF), max_size=80))
 def test_no_record_breaks_a_parser(text: str) -> None:
     for parse, error in (
@@ -123,6 +134,7 @@ def test_no_record_breaks_a_parser(text: str) -> None:
         assert len(said) < 200
 
 
+@STEADY
 @given(st.binary(max_size=300), st.sampled_from(["rsa", "ed25519"]))
 def test_no_key_breaks_the_parser(body: bytes, kind: str) -> None:
     try:
@@ -132,19 +144,21 @@ def test_no_key_breaks_the_parser(body: bytes, kind: str) -> None:
     assert (found, bits, is_test) == ("ed25519", 256, False) or (found == "rsa" and bits > 0)
 
 
-@given(st.integers(0, len(DER_2048) - 1))
+@STEADY
+@given(st.integers(0, DER_BYTES - 1))
 def test_a_key_that_lost_its_end_is_noticed(size: int) -> None:
     with pytest.raises(DkimError):
-        key_bits(f"v=DKIM1; k=rsa; p={encoded(DER_2048[:size])}")
+        key_bits(f"v=DKIM1; k=rsa; p={encoded(der_2048()[:size])}")
 
 
 def test_keys() -> None:
-    key = encoded(DER_2048)
+    assert len(der_2048()) == DER_BYTES
+    key = encoded(der_2048())
     assert key_bits(f"v=DKIM1; k=rsa; p={key}") == ("rsa", 2_048, False)
     assert key_bits(f"p={key[:100]} {key[100:]};t=s:y;") == ("rsa", 2_048, True), "folded, and marked as a test"
-    bare = RSA_2048.public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    bare = rsa_2048().public_bytes(Encoding.DER, PublicFormat.PKCS1)
     assert key_bits(f"v=DKIM1; p={encoded(bare)}") == ("rsa", 2_048, False), "as some providers publish it"
-    raw = ED25519.public_bytes(Encoding.Raw, PublicFormat.Raw)
+    raw = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     assert key_bits(f"v=DKIM1; k=ed25519; p={encoded(raw)}") == ("ed25519", 256, False)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -15,14 +16,20 @@ from mailtide.deliverability.spf import spf_check
 from mailtide.doctor.finding import Finding
 from tests.support.dns_server import DnsServer
 
-KEYS = {
-    bits: base64.b64encode(
-        rsa.generate_private_key(65_537, bits)
-        .public_key()
-        .public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    ).decode()
-    for bits in (1_024, 2_048)
-}
+
+@cache
+def key(bits: int) -> str:
+    """Made when it is first needed: each process that collects tests would wait for it."""
+    public = rsa.generate_private_key(65_537, bits).public_key()
+    return base64.b64encode(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def with_keys(record: str) -> str:
+    """KEY2048 and KEY1024 as keys; CUT2048 is one without its end."""
+    for bits in (1_024, 2_048):
+        if f"{bits}" in record:
+            record = record.replace(f"KEY{bits}", key(bits)).replace(f"CUT{bits}", key(bits)[:-92])
+    return record
 
 
 def says(finding: Finding, verdict: str, part: str) -> None:
@@ -91,17 +98,17 @@ def test_spf_asks_for_few_records_of_a_hostile_tree(server: DnsServer, resolver:
 @pytest.mark.parametrize(
     ("records", "verdict", "part"),
     [
-        ([f"v=DKIM1; k=rsa; p={KEYS[2048]}"], "ok", "Selector s1: RSA key of 2,048 bits."),
-        ([f"v=DKIM1; k=rsa; p={KEYS[1024]}"], "warning", "1,024 bits; 2,048 are advised"),
-        ([f"v=DKIM1; t=y; p={KEYS[2048]}"], "warning", "marked as a test"),
-        ([f"v=DKIM1; p={KEYS[2048][:-92]}"], "broken", "no RSA key"),
+        (["v=DKIM1; k=rsa; p=KEY2048"], "ok", "Selector s1: RSA key of 2,048 bits."),
+        (["v=DKIM1; k=rsa; p=KEY1024"], "warning", "1,024 bits; 2,048 are advised"),
+        (["v=DKIM1; t=y; p=KEY2048"], "warning", "marked as a test"),
+        (["v=DKIM1; p=CUT2048"], "broken", "no RSA key"),
         (["v=DKIM1; p="], "broken", "revoked"),
         ([], "broken", "no key at s1._domainkey.d.example"),
-        ([f"v=DKIM1; p={KEYS[2048]}", "v=DKIM1; p="], "broken", "2 TXT records"),
+        (["v=DKIM1; p=KEY2048", "v=DKIM1; p="], "broken", "2 TXT records"),
     ],
 )
 def test_dkim(server: DnsServer, resolver: DnsResolver, records: Sequence[str], verdict: str, part: str) -> None:
-    server.text("s1._domainkey.d.example", *records)
+    server.text("s1._domainkey.d.example", *map(with_keys, records))
     (finding,) = dkim_checks("d.example", ["s1"], ["never-asked"], resolver)
     says(finding, verdict, part)
 
@@ -111,7 +118,7 @@ def test_dkim_of_the_usual_selectors(server: DnsServer, resolver: DnsResolver) -
     says(finding, "warning", "under the usual names (one, two)")
     server.text("one._domainkey.d.example", "v=DKIM1; p=")
     server.put("two._domainkey.d.example", "CNAME", "two.provider.example.")
-    server.text("two.provider.example", f"v=DKIM1; p={KEYS[2048]}")
+    server.text("two.provider.example", with_keys("v=DKIM1; p=KEY2048"))
     (finding,) = dkim_checks("d.example", [], ["one", "two"], resolver)
     says(finding, "ok", "Selector two")
     assert len(dkim_checks("d.example", ["one", "two", "one"], [], resolver)) == 2
