@@ -82,7 +82,12 @@ def test_bytes_that_are_no_text(server: DnsServer, resolver: DnsResolver) -> Non
 
 
 @given(body=st.binary(max_size=120), keeps_header=st.booleans())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, derandomize=True)
+@settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    derandomize=True,
+)
 def test_whatever_a_server_answers(server: DnsServer, resolver: DnsResolver, body: bytes, keeps_header: bool) -> None:
     def wild(question: dns.message.Message, is_tcp: bool) -> bytes:
         answer = dns.message.make_response(question)

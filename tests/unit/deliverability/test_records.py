@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mailtide.deliverability.dkim import DkimError, key_bits
@@ -14,7 +14,7 @@ from mailtide.deliverability.dmarc import DmarcError, is_dmarc, parse_dmarc
 from mailtide.deliverability.spf_record import SpfError, is_spf, parse_spf
 from mailtide.deliverability.tags import TagsError, parse_tags
 
-STEADY = settings(max_examples=60, deadline=None, derandomize=True)
+STEADY = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 DER_BYTES = 294
 """Of an RSA key of 2,048 bits."""
 
