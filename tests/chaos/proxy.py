@@ -64,7 +64,12 @@ class _Handler(BaseHTTPRequestHandler):
     role: Role
 
     def _pass(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            # Whoever wrote it was ended in the middle: S3 takes no part of an object either.
+            self.close_connection = True
+            return
         seen = self._seen(body)
         rule = self.proxies.book.judge(seen)
         if rule is None:

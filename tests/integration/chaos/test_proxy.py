@@ -1,6 +1,7 @@
 """The proxies of the fault suite before a server of this test's own: what they break is broken, the rest goes through."""
 
 import http.client
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -72,6 +73,16 @@ def _ask(proxies: Proxies, method: str = "PUT", body: bytes = b"held") -> tuple[
         return answer.status, answer.read()
     finally:
         connection.close()
+
+
+def test_a_request_that_ends_in_its_middle_goes_nowhere(proxies: Proxies, stored: dict[str, tuple[bytes, str]]) -> None:
+    """A function that is killed after the head of a PUT: an empty object in its place is nothing that S3 would make."""
+    with socket.create_connection(("127.0.0.1", urlsplit(proxies.urls["finish"]).port or 0), timeout=20) as connection:
+        connection.sendall(f"PUT {KEY} HTTP/1.1\r\nHost: signed.example\r\nContent-Length: 4\r\n\r\nhe".encode())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
+    assert stored == {}
+    assert _ask(proxies) == (200, b"stored")
 
 
 def test_without_rules_all_goes_through_with_the_host_that_was_signed(

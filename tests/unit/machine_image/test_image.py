@@ -98,7 +98,7 @@ def test_the_script_hands_its_arguments_on(tmp_path: Path) -> None:
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MAILTIDE_CACHE_DIR": str(cache)}
     # What pytest makes is closed to others: the script is to be seen by the user that it becomes.
     for parent in tmp_path.parents:
-        if parent.stat().st_uid == os.getuid() and parent.name.startswith(("pytest-of-", "pytest-")):
+        if parent.stat().st_uid == os.getuid() and parent.name.startswith(("pytest-", "popen-")):
             parent.chmod(0o755)
     done = subprocess.run(
         ["sh", str(ROOT / "machine" / "start.sh"), "--json"],

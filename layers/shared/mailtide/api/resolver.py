@@ -63,6 +63,7 @@ def redirecting(*, refusals: dict[int, str]) -> dict[int, OpenAPIResponse]:
         303: {
             "description": "The address is in Location; it holds for five minutes, for whoever has it.",
             "headers": {"Location": {"description": "A presigned address.", "schema": {"type": "string"}}},
+            "content": {"text/plain": {"schema": {"type": "string", "maxLength": 0}}},
         }
     }
     for status, meaning in (refusals | _COMMON).items():
