@@ -28,6 +28,8 @@ def group_is_over(pgid: int) -> bool:
 
 
 def environment_of(pid: int) -> dict[str, str]:
-    """The environment that a process was started with."""
-    pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    """The environment that a process was started with; in the moment of its exec there is none to be read."""
+    path = Path(f"/proc/{pid}/environ")
+    assert eventually(lambda: path.read_bytes() != b"")
+    pairs = path.read_text().split("\0")
     return dict(pair.partition("=")[::2] for pair in pairs if pair)
