@@ -48,7 +48,7 @@ def terminal() -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name.startswith(("PIP_", "UV_", "NPM_", "SSL_", "npm_"))
     }
-    return {**kept, **base_env(), "PATH": ":".join(path)}
+    return {**kept, **base_env(), "PATH": ":".join(path), "COLUMNS": "160"}
 
 
 def show(steps: list[Step]) -> None:
