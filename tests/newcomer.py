@@ -1,4 +1,4 @@
-"""A newcomer's path: a clean clone, and README and tutorial typed word for word (`make newcomer`).
+"""A newcomer's path: a clean clone each, and README and tutorial typed word for word (`make newcomer`).
 
 Of README's commands `make test` is left out: it is the check that contains all others.
 """
@@ -26,9 +26,10 @@ def main() -> int:
     parser.add_argument("--pages", nargs="*", default=PAGES)
     pages: list[str] = parser.parse_args().pages
     with tempfile.TemporaryDirectory(prefix="mailtide-newcomer-") as folder:
-        clone = Path(folder, "mailtide")
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         for page in pages:
+            # Of its own: whoever reads the tutorial has not set up anything.
+            clone = Path(folder, Path(page).stem, "mailtide")
+            subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
             began_s = time.monotonic()
             steps = [step for step in steps_of(clone / page) if not step.command.startswith(LEFT_OUT)]
             try:
