@@ -130,6 +130,17 @@ class SendWindow(Contract):
         return tuple(sorted(set(value)))
 
 
+class Engagement(Contract):
+    """What may be done with warm-up mail in a mailbox whose IMAP server is known; nothing else there is ever touched."""
+
+    read: bool = True
+    """Mark it as seen. Replies wait until it is."""
+    rescue: bool = True
+    """Move it from junk to the inbox."""
+    flag: bool = False
+    """Flag it as important."""
+
+
 class MailboxProfile(Contract):
     """What planning and dispatch know of a mailbox: no server, no secret."""
 
@@ -162,6 +173,7 @@ class Mailbox(MailboxProfile):
     display_name: Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$")] = ""
     smtp: MailServer
     imap: MailServer | None = None
+    engagement: Engagement = Engagement()
     auth: Auth
     status_reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
     """One sentence, safe to show; never a server's text with secrets in it."""
@@ -174,6 +186,8 @@ class Standing(Contract):
 
     status: MailboxStatus
     not_before_ms: int = 0
+    is_read: bool = False
+    """It has an IMAP server: its warm-up mail is looked for."""
 
 
 class WarmupTick(Contract):

@@ -62,6 +62,9 @@ class WarmupSettings(BaseSettings):
     )
     reply_delay_min: int = Field(default=5, ge=0, le=1_439, description="Minutes before a reply, at least")
     reply_delay_max: int = Field(default=240, ge=0, le=1_440, description="Minutes before a reply, at most")
+    read_minutes: int = Field(default=30, ge=0, le=720, description="How often a mailbox with IMAP is read; 0: never")
+    read_concurrent: int = Field(default=20, ge=1, le=200, description="Mailboxes that one call of the reader has open")
+    imap_timeout_ms: int = Field(default=30_000, ge=100, le=120_000, description="Time-out of each IMAP command")
     metrics_retention_days: int = Field(
         default=30, ge=1, le=3_650, description="Days that summaries and ledgers are kept"
     )

@@ -1,0 +1,73 @@
+"""What a visit to a mailbox is asked to do, remembers and finds, as frozen models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mailtide.contracts import Contract
+from mailtide.warmup.contracts import MailboxId, Shard
+
+type Verdict = Literal["inbox", "junk", "missing"]
+"""Where a mail was when it was first seen; `missing`: not seen an hour after a visit first looked for it. A mail that is found
+after all is no longer missing, and one that was first seen in junk stays so when it has been moved."""
+type ReportKind = Literal["bounce", "complaint"]
+"""What a report in the sender's own mailbox says of a mail: it came back (RFC 3464), or somebody called it spam (RFC 5965)."""
+
+MAX_VISITS_A_MESSAGE = 10
+
+
+class ReadMessage(Contract):
+    """On read_mailboxes' queue: visit these mailboxes, which all stand in one shard of the day's roster.
+
+    It may come twice: a visit that has begun less than its lease ago is left out, and to visit again changes nothing. A visit
+    that fails is not tried again by the queue; the dispatcher asks again an interval later.
+    """
+
+    kind: Literal["read"] = "read"
+    day: date
+    shard: Shard
+    mailbox_ids: Annotated[tuple[MailboxId, ...], Field(min_length=1, max_length=MAX_VISITS_A_MESSAGE)]
+    until_ms: int
+    """Not visited from then on: the next round of visits has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderCursor:
+    """How far a folder has been read: every uid below `next_uid` is done, under this uidvalidity alone (RFC 9051 §2.3.1.1)."""
+
+    uidvalidity: int
+    next_uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitState:
+    """What is kept of a mailbox between visits."""
+
+    mailbox_id: str
+    cursors: Mapping[str, FolderCursor] = field(default_factory=dict)
+    """By the folder's name on the server."""
+    awaited: Mapping[str, int] = field(default_factory=dict)
+    """Send ids of mails that were sent and not found yet: when a visit first looked for them (ms)."""
+    failures: int = 0
+    """Visits in a row that failed."""
+    not_before_ms: int = 0
+    """No visit before: a back-off after failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where one mail landed. `provider`: id of the recipient's (mailtide.deliverability.providers), "" when it is not known."""
+
+    verdict: Verdict
+    provider: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementDay:
+    """One sender's mails of one day, by round. Mails that nobody looked for are missing in it."""
+
+    placements: Mapping[int, Placement] = field(default_factory=dict)
+    reports: Mapping[int, ReportKind] = field(default_factory=dict)
