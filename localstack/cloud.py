@@ -26,6 +26,7 @@ import boto3
 from botocore.config import Config
 
 from localstack import sam
+from localstack.left_out import apply_what_is_left_out
 from localstack.processes import LOOPBACK, Child, LocalCloudError, free_port, require_free, wait_until
 from mailtide.warmup.settings import WarmupSettings
 
@@ -282,6 +283,11 @@ class LocalCloud:
         answer = self.client("cloudformation").describe_stacks(StackName=STACK)
         outputs = answer["Stacks"][0]["Outputs"]
         self.stack = Stack({output["OutputKey"]: output["OutputValue"] for output in outputs})
+        self._complete()
+
+    def _complete(self) -> None:
+        told = self.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+        apply_what_is_left_out(self.client, {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in told})
 
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:

@@ -60,6 +60,9 @@ class LocalStackCloud(LocalCloud):
     def _put_token(self) -> None:
         """localstack/init/secrets.sh has."""
 
+    def _complete(self) -> None:
+        """LocalStack's CloudFormation has."""
+
 
 def cloud_class(kind: str) -> type[LocalCloud]:
     """ministack or localstack -> the class of its cloud."""

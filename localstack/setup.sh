@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, check, audit, runtime or dynalite. `make setup` calls it for each that is missing or out of date.
+# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, check, audit, runtime, dynalite or mail. `make setup` calls it for each that is missing or out of date.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -55,6 +55,29 @@ tool_venv() {
         "$uv" pip install --python "$tools/$1/bin/python" --require-hashes -r "localstack/tools/$1.txt"
 }
 
+# Prints why Postfix and Dovecot cannot be had here; nothing where they can.
+why_no_mail() {
+    if [ "$(uname -s)" != Linux ] || ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-deb >/dev/null 2>&1; then
+        echo 'Postfix and Dovecot come from the packages of Debian, and there is no apt-get here'
+    elif ! grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release; then
+        echo 'Postfix and Dovecot are set up here as Debian 12 (bookworm) has them, and this is another system'
+    fi
+}
+
+# apt_mail LISTS COMMAND...: apt-get with folders of our own, so that it neither needs root nor leaves a trace.
+apt_mail() {
+    lists=$1
+    shift
+    LC_ALL=C apt-get -q -o Debug::NoLocking=1 -o Dir::State::lists="$lists" -o Dir::Cache="$tools/mail/cache" \
+        -o Dir::Cache::archives="$tools/mail/archives" -o Acquire::http::Timeout=20 -o Acquire::Retries=2 "$@"
+}
+
+# fetch_mail LISTS: also what is installed already, so that the same files are used everywhere; libraries only where missing.
+fetch_mail() {
+    apt_mail "$1" install --yes --download-only --reinstall --no-install-recommends \
+        postfix dovecot-core dovecot-imapd dovecot-lmtpd dovecot-sieve
+}
+
 mkdir -p "$tools"
 case ${1:-} in
 uv)
@@ -93,7 +116,29 @@ dynalite)
             echo 'setup: dynalite could not be installed; its tests are skipped' >&2
     fi
     ;;
+mail)
+    # Debian's packages, unpacked and not installed: a mail server that this computer has of its own stays as it is.
+    rm -rf "$tools/mail"
+    mkdir -p "$tools/mail/root" "$tools/mail/archives/partial" "$tools/mail/lists/partial" "$tools/mail/cache"
+    why=$(why_no_mail)
+    if [ -n "$why" ]; then
+        echo "$why" >"$tools/mail/why-not"
+        echo "setup: $why; tests with Postfix and Dovecot are skipped" >&2
+    else
+        # What stands in the machine's own lists may be gone from the archive; then lists of this folder's own are fetched.
+        fetch_mail /nowhere >>"$log" 2>&1 || {
+            quietly "cannot read Debian's lists of packages; is a package archive in reach?" apt_mail "$tools/mail/lists" update
+            quietly "cannot fetch Postfix and Dovecot; is a package archive in reach?" fetch_mail "$tools/mail/lists"
+        }
+        for package in "$tools"/mail/archives/*.deb; do
+            quietly "cannot unpack $package" dpkg-deb --extract "$package" "$tools/mail/root"
+        done
+        quietly "cannot make Dovecot fit its folder" "$(cat "$tools/python313")" localstack/mail_servers/relocate.py "$tools/mail/root"
+        rm -rf "$tools/mail/root/usr/share/doc" "$tools/mail/root/usr/share/man"
+    fi
+    rm -rf "$tools/mail/archives" "$tools/mail/lists" "$tools/mail/cache"
+    ;;
 *)
-    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|check|audit|runtime|dynalite"
+    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|check|audit|runtime|dynalite|mail"
     ;;
 esac

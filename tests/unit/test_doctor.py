@@ -18,11 +18,12 @@ from mailtide.doctor.finding import Finding
 from mailtide.doctor.fly import image_check, token_check
 from mailtide.doctor.orgs import OrgFacts, leftover_checks, org_checks
 from mailtide.doctor.stack import mapping_checks, queue_checks, stack_check
-from mailtide.doctor.storage import bucket_checks, clock_check, denies_plain_http
+from mailtide.doctor.storage import LIFECYCLE_RULES, bucket_checks, clock_check, denies_plain_http
 from mailtide.errors import FlyError, MailtideError
 from mailtide.rules.config import load_rules
 from tests.support.memory_bucket import MemoryBucket
 from tests.support.memory_clock import MemoryClock
+from tests.support.template import load_template
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DIGEST = "registry.fly.io/mailtide@sha256:" + "a" * 64
@@ -91,6 +92,11 @@ def test_a_bucket_elsewhere_has_no_events_policy_or_lifecycle() -> None:
     assert [one.verdict for one in bucket_checks("tide", facts, is_elsewhere=True)] == ["ok"]
     assert {one.verdict for one in bucket_checks("tide", facts, is_elsewhere=False)} == {"broken", "warning"}
     assert bucket_checks("tide", None, is_elsewhere=True)[0].verdict == "broken"
+
+
+def test_every_lifecycle_rule_of_the_template_is_looked_for() -> None:
+    rules = load_template()["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    assert set(LIFECYCLE_RULES) == {rule["Id"] for rule in rules if rule["Status"] == "Enabled"}
 
 
 def test_a_policy_against_plain_http() -> None:

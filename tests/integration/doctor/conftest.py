@@ -20,18 +20,17 @@ import pytest
 
 from localstack.fly.app import Options
 from localstack.fly.server import running
+from localstack.left_out import apply_what_is_left_out
 from mailtide.adapters.s3 import S3Bucket
 from mailtide.contracts import Latest
 from mailtide.runs import keys, store
 from tests.support import dynamodb, forkserver
-from tests.support.template import load_template
 
 ROOT = Path(__file__).resolve().parents[3]
 CREDENTIALS: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
 TOKEN = "FlyV1 fm2_secret-of-the-doctor"
 TOKEN_SECRET = "mailtide/fly-token"
 DIGEST = "sha256:" + "5f" * 32
-TABLES_WITH_TTL = ("LedgerTable", "LimitsTable", "IdempotencyTable")
 
 
 class Registry(ThreadingHTTPServer):
@@ -109,7 +108,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     ):
         made = Site(url, registry)
         _deploy(made, fly.base_url)
-        _complete(made)
+        apply_what_is_left_out(made.client, made.resources)
         _fill(made)
         yield made
     registry.shutdown()
@@ -144,27 +143,6 @@ def _deploy(site: Site, fly_url: str) -> None:
 
 def _template_text() -> str:
     return (ROOT / "template.yaml").read_text()
-
-
-def _complete(site: Site) -> None:
-    """What the template says and this CloudFormation leaves out."""
-    template = load_template()["Resources"]
-    rules = [
-        {
-            "ID": rule["Id"],
-            "Status": rule["Status"],
-            "Filter": {"Prefix": rule.get("Prefix", "")},
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-        }
-        for rule in template["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
-    ]
-    bucket = site.resources["Bucket"]
-    site.s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
-    for table in TABLES_WITH_TTL:
-        site.client("dynamodb").update_time_to_live(
-            TableName=site.resources[table],
-            TimeToLiveSpecification=template[table]["Properties"]["TimeToLiveSpecification"],
-        )
 
 
 def _fill(site: Site) -> None:

@@ -7,7 +7,10 @@ from typing import Any
 from mailtide.doctor.facts import BucketFacts
 from mailtide.doctor.finding import Finding, broken, ok, or_ok, warning
 
-LIFECYCLE_RULES = ("abandoned-uploads", "old-databases", "old-runs", "old-changesets", "old-exports")
+LIFECYCLE_RULES = (
+    *("abandoned-uploads", "old-databases", "old-runs", "old-changesets", "old-exports"),
+    *("old-warmup-days", "closed-markers"),
+)
 DEPLOY = "deploy the template again (make deploy), and change nothing of it by hand"
 _SKEW_WARNING_S, _SKEW_BROKEN_S = 60, 300
 
