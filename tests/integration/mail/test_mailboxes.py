@@ -6,7 +6,7 @@ import pytest
 
 from mailtide.adapters.dynamodb.mailboxes import encode_mailbox
 from mailtide.adapters.dynamodb.table import encode
-from mailtide.warmup.contracts import Mailbox, Standing
+from mailtide.warmup.contracts import Engagement, Mailbox, MailServer, Standing, standing_of
 from tests.integration.mail.conftest import World
 
 
@@ -23,6 +23,17 @@ def test_what_goes_in_comes_out(world: World) -> None:
     assert world.mailboxes.standings([mailbox.mailbox_id, "nobody"]) == {
         mailbox.mailbox_id: Standing(status="paused", not_before_ms=5)
     }
+
+
+@pytest.mark.parametrize("imap", [False, True])
+@pytest.mark.parametrize("read", [False, True])
+def test_a_standing_tells_whether_it_is_read_and_whether_replies_wait_for_that(
+    world: World, imap: bool, read: bool
+) -> None:
+    server = MailServer(host="imap.example", port=993, security="tls")
+    mailbox = world.mailbox("read", imap=server if imap else None, engagement=Engagement(read=read))
+    assert world.mailboxes.standings([mailbox.mailbox_id]) == {mailbox.mailbox_id: standing_of(mailbox)}
+    assert standing_of(mailbox) == Standing(status="active", is_read=imap, replies_wait=imap and read)
 
 
 def test_many(world: World) -> None:
@@ -68,6 +79,19 @@ def test_parking_never_shortens(world: World) -> None:
     for until_ms, expected in ((100, 100), (50, 100), (200, 200)):
         assert world.mailboxes.park(mailbox.mailbox_id, until_ms, "parked")
         assert world.mailboxes.standings([mailbox.mailbox_id])[mailbox.mailbox_id].not_before_ms == expected
+
+
+def test_the_provider_of_its_domain(world: World) -> None:
+    """Rows that were written before there were providers have none."""
+    mailbox = world.add("alpha")
+    table = world.mailboxes._table
+    table.update(encode_mailbox_key("alpha"), "REMOVE v", "attribute_exists(m)", {})
+    assert world.mailboxes.get_many(["alpha"])["alpha"].provider == ""
+    assert next(world.mailboxes.profiles()).provider == ""
+    assert world.mailboxes.set_provider(mailbox.mailbox_id, "google")
+    assert world.mailboxes.get_many(["alpha"])["alpha"] == mailbox.model_copy(update={"provider": "google"})
+    assert next(world.mailboxes.profiles()).provider == "google"
+    assert not world.mailboxes.set_provider("nobody", "google")
 
 
 def test_one_that_cannot_be_read_hides_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -25,6 +25,8 @@ type Round = Annotated[int, Field(ge=0, lt=MAX_ROUNDS)]
 type Shard = Annotated[int, Field(ge=0)]
 type HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
 type MailboxStatus = Literal["active", "paused", "disconnected", "quarantined"]
+type ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,32}$")]
+"""Of mailtide.deliverability.providers, "" where it is not known."""
 
 MAX_SEALED = 4_096
 MAX_REASON = 300
@@ -152,6 +154,8 @@ class MailboxProfile(Contract):
     status: MailboxStatus = "active"
     first_day: date
     """Day 1 of its ramp; it stands in no roster before. A new mailbox gets tomorrow."""
+    provider: ProviderId = ""
+    """Whose mail servers its domain names (MX), as of the last check of the domain."""
 
     @field_validator("address")
     @classmethod
@@ -188,6 +192,19 @@ class Standing(Contract):
     not_before_ms: int = 0
     is_read: bool = False
     """It has an IMAP server: its warm-up mail is looked for."""
+    replies_wait: bool = False
+    """Its replies wait until what they answer was found in it."""
+
+
+def standing_of(mailbox: Mailbox) -> Standing:
+    """What a mailbox stands for in a dispatch."""
+    is_read = mailbox.imap is not None
+    return Standing(
+        status=mailbox.status,
+        not_before_ms=mailbox.not_before_ms,
+        is_read=is_read,
+        replies_wait=is_read and mailbox.engagement.read,
+    )
 
 
 class WarmupTick(Contract):

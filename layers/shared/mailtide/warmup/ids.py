@@ -19,6 +19,8 @@ of the UTF-8 text "purpose|part|…" (parts in their usual text form, days as YY
 |            | round                  | offered                                                                  |
 | share      | ms since 1970          | which shards' shares of a tick (its start) are rounded up                |
 | partition  | mailbox                | where the table of mailboxes keeps it                                    |
+| visit      | mailbox                | when it is read: unit · WARMUP_READ_MINUTES after each multiple of that  |
+|            |                        | interval since 1970                                                      |
 """
 
 import re

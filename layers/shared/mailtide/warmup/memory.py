@@ -17,6 +17,7 @@ from mailtide.warmup.contracts import (
     DAY_MS,
     LedgerKey,
     LedgerView,
+    Mailbox,
     MailboxProfile,
     MailboxStatus,
     RoundState,
@@ -24,6 +25,7 @@ from mailtide.warmup.contracts import (
     ShardTick,
     Standing,
     WarmupTick,
+    standing_of,
 )
 from mailtide.warmup.limits import EDGE_MS, HOUR_MS, MINUTE_MS, GlobalLimits, Window, window_at
 from mailtide.warmup.outcomes import OutcomeWindow
@@ -98,7 +100,7 @@ class MemoryMailboxes[M: MailboxProfile]:
     def __init__(self, profiles: Iterable[M]) -> None:
         self._profiles = {profile.mailbox_id: profile for profile in profiles}
         # Of each mailbox beside its profile: a simulated day asks fourteen million times, and each miss of the cache counts.
-        self._standings = {mailbox_id: _STANDING[profile.status] for mailbox_id, profile in self._profiles.items()}
+        self._standings = {mailbox_id: _standing(profile) for mailbox_id, profile in self._profiles.items()}
 
     def profiles(self) -> Iterator[M]:
         """See mailtide.warmup.ports.MailboxReader."""
@@ -122,7 +124,7 @@ class MemoryMailboxes[M: MailboxProfile]:
         if old is None:
             return False
         if old.status != "paused" or status in {"active", "paused"}:
-            self._standings[mailbox_id] = Standing(status=status, not_before_ms=old.not_before_ms)
+            self._standings[mailbox_id] = old.model_copy(update={"status": status})
         return True
 
     def park(self, mailbox_id: str, until_ms: int, reason: str) -> bool:  # noqa: ARG002 - the port's shape
@@ -130,13 +132,19 @@ class MemoryMailboxes[M: MailboxProfile]:
         old = self._standings.get(mailbox_id)
         if old is None:
             return False
-        self._standings[mailbox_id] = Standing(status=old.status, not_before_ms=max(old.not_before_ms, until_ms))
+        parked_ms = max(old.not_before_ms, until_ms)
+        self._standings[mailbox_id] = old.model_copy(update={"not_before_ms": parked_ms})
         return True
 
 
 _STANDING: dict[MailboxStatus, Standing] = {
     status: Standing(status=status) for status in ("active", "paused", "disconnected", "quarantined")
 }
+
+
+def _standing(profile: MailboxProfile) -> Standing:
+    """One object for all that stand alike; a profile alone names no server to read from."""
+    return standing_of(profile) if isinstance(profile, Mailbox) else _STANDING[profile.status]
 
 
 class MemoryLedger:

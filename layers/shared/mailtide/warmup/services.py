@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.ports import Ledger, MailboxReader, MailQueue, Objects, WarmupClock
+from mailtide.warmup.reading.ports import Placements, ReadQueue
 from mailtide.warmup.settings import WarmupSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingPorts:
+    """What dispatch asks of the visits to mailboxes, and where it asks for more."""
+
+    placements: Placements
+    queue: ReadQueue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,3 +27,5 @@ class PlanningServices:
     queue: MailQueue
     clock: WarmupClock
     settings: WarmupSettings
+    reading: ReadingPorts | None = None
+    """None: no mailbox is read."""

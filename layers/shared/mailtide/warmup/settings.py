@@ -65,6 +65,32 @@ class WarmupSettings(BaseSettings):
     read_minutes: int = Field(default=30, ge=0, le=720, description="How often a mailbox with IMAP is read; 0: never")
     read_concurrent: int = Field(default=20, ge=1, le=200, description="Mailboxes that one call of the reader has open")
     imap_timeout_ms: int = Field(default=30_000, ge=100, le=120_000, description="Time-out of each IMAP command")
+    placement_min_mails: int = Field(
+        default=20, ge=1, le=10_000, description="Mails of seven days below which nothing follows from placement"
+    )
+    slow_inbox_share: float = Field(
+        default=0.8, ge=0, le=1, description="Surely less of its mails in the inbox: it writes less; 0: never"
+    )
+    slow_pace: float = Field(default=0.5, ge=0.05, le=1, description="Part of its mails that a slowed mailbox writes")
+    slow_days: int = Field(
+        default=7, ge=1, le=365, description="Days after which a slowed mailbox goes on, if nothing new is against it"
+    )
+    quarantine_inbox_share: float = Field(
+        default=0.4, ge=0, le=1, description="Surely less in the inbox: quarantined; 0: never for placement"
+    )
+    quarantine_bounce_share: float = Field(
+        default=0.05, ge=0, le=1, description="Surely more of its mails reported back: quarantined; 1: never"
+    )
+    quarantine_complaints: int = Field(
+        default=2, ge=1, le=10_000, description="Complaints in seven days that quarantine; one less slows"
+    )
+    graduate_inbox_share: float = Field(
+        default=0.9, ge=0, le=1, description="Surely more in the inbox, with its ramp ended: it has graduated"
+    )
+    graduate_days: int = Field(default=14, ge=0, le=365, description="Days after its ramp's end, at the earliest")
+    graduated_quota: int = Field(
+        default=0, ge=0, lt=1_000, description="Mails a day of one that has graduated, at most; 0: as before"
+    )
     metrics_retention_days: int = Field(
         default=30, ge=1, le=3_650, description="Days that summaries and ledgers are kept"
     )
@@ -98,11 +124,13 @@ class WarmupResources(BaseSettings):
     warmup_plan_queue_url: str = Field(default="", description="Queue of plan_warmup")
     warmup_dispatch_queue_url: str = Field(default="", description="Queue of dispatch_shard")
     warmup_send_queue_url: str = Field(default="", description="Queue of send_mail")
+    warmup_read_queue_url: str = Field(default="", description="Queue of read_mailboxes; without it no mailbox is read")
     warmup_dead_letter_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="Their dead-letter queues, separated by commas, for the metrics"
     )
     mailboxes_table: str = Field(default="", description="Table of the mailboxes")
     ledger_table: str = Field(default="", description="Table of the ledger")
+    reads_table: str = Field(default="", description="Table of the visits to mailboxes and of what they found")
     limits_table: str = Field(default="", description="Table of the limits")
     idempotency_table: str = Field(default="", description="Table of the ticks that were carried out")
     secrets_kms_key_id: str = Field(default="", description="KMS key that wraps the users' data keys")

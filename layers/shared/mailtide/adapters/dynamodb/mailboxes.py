@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
-from mailtide.warmup.contracts import MAX_REASON, Mailbox, MailboxProfile, MailboxStatus, Standing
+from mailtide.warmup.contracts import MAX_REASON, Mailbox, MailboxProfile, MailboxStatus, Standing, standing_of
 from mailtide.warmup.ids import hash64
 
 log = logging.getLogger("mailtide.mailboxes")
@@ -16,7 +16,7 @@ PARTITIONS = 64
 pages of a query, and far below what a partition carries."""
 USER_INDEX = "by_user"
 _PROFILE = frozenset(MailboxProfile.model_fields)
-_MUTABLE = frozenset({"status", "status_reason", "not_before_ms"})
+_MUTABLE = frozenset({"status", "status_reason", "not_before_ms", "provider"})
 
 
 def encode_mailbox(mailbox: Mailbox) -> Item:
@@ -32,7 +32,27 @@ def encode_mailbox(mailbox: Mailbox) -> Item:
         "s": mailbox.status,
         "y": mailbox.status_reason,
         "b": mailbox.not_before_ms,
+        "v": mailbox.provider,
+        **_encode_read(mailbox),
     }
+
+
+def _encode_read(mailbox: Mailbox) -> Item:
+    """What dispatch knows of its IMAP server: nothing without one, 1: it is read, 2: and its replies wait for that."""
+    standing = standing_of(mailbox)
+    return {"i": 1 + standing.replies_wait} if standing.is_read else {}
+
+
+def _decode_standing(item: Item) -> Standing:
+    is_read, replies_wait = as_int(item, "i") >= 1, as_int(item, "i") >= 2
+    return Standing.model_validate(
+        {
+            "status": item["s"],
+            "not_before_ms": as_int(item, "b"),
+            "is_read": is_read,
+            "replies_wait": replies_wait,
+        }
+    )
 
 
 def encode_mailbox_key(mailbox_id: str) -> Item:
@@ -49,13 +69,15 @@ def decode_mailbox(item: Item) -> Mailbox:
             "status": item["s"],
             "status_reason": item["y"],
             "not_before_ms": item["b"],
+            "provider": item.get("v", ""),
         }
     )
 
 
 def decode_profile(item: Item) -> MailboxProfile:
-    """The part of `encode_mailbox` that planning knows; `j` and `s` are enough."""
-    return MailboxProfile.model_validate({**json.loads(str(item["j"])), "status": item["s"]})
+    """The part of `encode_mailbox` that planning knows; `j`, `s` and `v` are enough."""
+    profile = {**json.loads(str(item["j"])), "status": item["s"], "provider": item.get("v", "")}
+    return MailboxProfile.model_validate(profile)
 
 
 def _readable[Made](items: Iterable[Item], decode: Callable[[Item], Made]) -> Iterator[Made]:
@@ -89,15 +111,12 @@ class DynamoMailboxes:
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """See mailtide.warmup.ports.MailboxStore."""
         keys = [encode_mailbox_key(mailbox_id) for mailbox_id in dict.fromkeys(mailbox_ids)]
-        return {
-            str(item["m"]): Standing.model_validate({"status": item["s"], "not_before_ms": as_int(item, "b")})
-            for item in self._table.get_many(keys, projection="m, s, b")
-        }
+        return {str(item["m"]): _decode_standing(item) for item in self._table.get_many(keys, projection="m, s, b, i")}
 
     def profiles(self) -> Iterator[MailboxProfile]:
         """See mailtide.warmup.ports.MailboxStore."""
         for partition in range(PARTITIONS):
-            found = self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="m, j, s")
+            found = self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="m, j, s, v")
             yield from _readable(found, decode_profile)
 
     def of_user(self, user_id: str) -> Iterator[Mailbox]:
@@ -126,6 +145,10 @@ class DynamoMailboxes:
             "attribute_exists(m) AND b < :until",
             {":until": until_ms, ":reason": reason[:MAX_REASON]},
         )
+
+    def set_provider(self, mailbox_id: str, provider: str) -> bool:
+        """See mailtide.warmup.ports.MailboxStore."""
+        return self._change(mailbox_id, "SET v = :provider", "attribute_exists(m)", {":provider": provider})
 
     def _change(self, mailbox_id: str, update: str, condition: str, values: Item) -> bool:
         try:
