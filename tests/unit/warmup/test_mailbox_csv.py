@@ -48,6 +48,10 @@ class Table:
         self.rows[mailbox_id] = self.rows[mailbox_id].model_copy(update={"not_before_ms": until_ms})
         return bool(reason)
 
+    def set_provider(self, mailbox_id: str, provider: str) -> bool:
+        self.rows[mailbox_id] = self.rows[mailbox_id].model_copy(update={"provider": provider})
+        return True
+
 
 class Seals:
     """Seals that say what they hold, so that a test can look."""

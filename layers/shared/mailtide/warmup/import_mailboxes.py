@@ -72,6 +72,7 @@ def _merge(
                 "status": old.status,
                 "status_reason": old.status_reason,
                 "not_before_ms": old.not_before_ms,
+                "provider": old.provider,
                 "first_day": min(old.first_day, mailbox.first_day),
             }
         yield mailbox.model_copy(update=changes)

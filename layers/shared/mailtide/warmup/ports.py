@@ -91,6 +91,9 @@ class MailboxStore(MailboxReader, Protocol):
     def park(self, mailbox_id: str, until_ms: int, reason: str) -> bool:
         """No sends before `until_ms`; never shortens. False when there is no such mailbox."""
 
+    def set_provider(self, mailbox_id: str, provider: str) -> bool:
+        """Whose mail servers its domain names, "" for unknown ones. False when there is no such mailbox."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
