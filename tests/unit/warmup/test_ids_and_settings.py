@@ -71,7 +71,8 @@ def test_defaults_are_those_of_the_rules(environment: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("field", sorted(WarmupSettings.model_fields))
 def test_every_setting_is_read_from_its_variable(environment: pytest.MonkeyPatch, field: str) -> None:
     default = getattr(WarmupSettings(), field)
-    wanted = 0.4 if field == "reply_rate" else default + type(default)(1)
+    # A share has no room for one more.
+    wanted = 0.45 if isinstance(default, float) and default < 1 else default + type(default)(1)
     environment.setenv(f"WARMUP_{field.upper()}", str(wanted))
     assert getattr(WarmupSettings(), field) == wanted
 

@@ -22,9 +22,12 @@ NOT_SHOWN = frozenset(
         "event_bus_name", "fly_api_url", "fly_token", "fly_token_secret", "fly_regions", "machine_image",
         "machine_s3_endpoint_url", "size_table", "max_mails_per_contact", "pool_size", "pool_machine_size", "pool_volume_gb",
         "pool_idle_s",
+        "placement_min_mails", "slow_inbox_share", "slow_pace", "slow_days", "quarantine_inbox_share",
+        "quarantine_bounce_share", "quarantine_complaints", "graduate_inbox_share", "graduate_days", "graduated_quota",
     }
 )  # fmt: skip
-"""What only the run functions are handed: a function's variables have 4,096 bytes at most, and these would be too many here."""
+"""What only the functions of runs and of planning are handed: a function's variables have 4,096 bytes at most, and these would be
+too many here."""
 
 type Part = Literal["runs", "warm-up", "api"]
 
@@ -55,7 +58,7 @@ class SettingsInForce(BaseModel):
     responses=documented(SettingsInForce, description="Every setting.", refusals={403: "For operators alone."}),
 )
 def settings_in_force() -> Response[str]:
-    """As this function was given them: template.yaml hands the same to the others, NOT_SHOWN to those of runs."""
+    """As this function was given them: template.yaml hands the same to the others, NOT_SHOWN to some of them alone."""
     router.require_operator("This")
     sources: list[tuple[Part, BaseSettings]] = [
         ("runs", load_settings()),
