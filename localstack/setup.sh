@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, check, audit, runtime, dynalite or mail. `make setup` calls it for each that is missing or out of date.
+# Puts one part of the tool set in place: uv, python, venv, web, sam, ministack, check, audit, runtime, dynalite, mail or mermaid. `make setup` calls it for each that is missing or out of date.
 set -eu
 cd "$(dirname "$0")/.."
 tools=$PWD/.tools
@@ -126,7 +126,7 @@ mail)
         echo "setup: $why; tests with Postfix and Dovecot are skipped" >&2
     else
         # What stands in the machine's own lists may be gone from the archive; then lists of this folder's own are fetched.
-        fetch_mail /nowhere >>"$log" 2>&1 || {
+        fetch_mail /var/lib/apt/lists >>"$log" 2>&1 || {
             quietly "cannot read Debian's lists of packages; is a package archive in reach?" apt_mail "$tools/mail/lists" update
             quietly "cannot fetch Postfix and Dovecot; is a package archive in reach?" fetch_mail "$tools/mail/lists"
         }
@@ -138,7 +138,22 @@ mail)
     fi
     rm -rf "$tools/mail/archives" "$tools/mail/lists" "$tools/mail/cache"
     ;;
+mermaid)
+    # One file of an npm package draws the diagrams of the documentation; all that it needs is in it.
+    mkdir -p "$tools/mermaid"
+    pins=$PWD/localstack/tools/mermaid.sha512
+    package=$(cut -d' ' -f3 "$pins")
+    version=${package#mermaid-}
+    cd "$tools/mermaid"
+    if npm pack "mermaid@${version%.tgz}" --ignore-scripts >>"$log" 2>&1; then
+        quietly "mermaid is not the package that is pinned" sha512sum --check "$pins"
+        tar -xzf "$package" --strip-components=2 package/dist/mermaid.min.js
+        rm "$package"
+    else
+        echo 'setup: mermaid cannot be had by npm; readers of the site will fetch it from unpkg.com' >&2
+    fi
+    ;;
 *)
-    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|check|audit|runtime|dynalite|mail"
+    die "usage: localstack/setup.sh uv|python|venv|web|sam|ministack|check|audit|runtime|dynalite|mail|mermaid"
     ;;
 esac
