@@ -40,6 +40,19 @@ def test_a_second_run_writes_nothing(database: Path, as_of: date, started: datet
     assert before[3] == ["contacts.db"]
 
 
+def test_a_file_is_replaced_for_many_differences_and_changed_in_place_for_few(
+    database: Path, as_of: date, started: datetime
+) -> None:
+    for days, is_replaced in ((0, True), (1, False), (120, True)):
+        before, pages = database.stat().st_ino, query(database, "PRAGMA page_count")[0][0]
+        report = passed(database, as_of + timedelta(days=days), started + timedelta(days=days))
+        differences = report.inserted + report.updated + report.deleted
+        assert (days == 0 or 3 * differences >= pages // 2) == is_replaced
+        assert differences > 0
+        assert (database.stat().st_ino != before) == is_replaced
+        assert [beside.name for beside in database.parent.iterdir()] == ["contacts.db"]
+
+
 def test_rows_have_their_times_and_the_run(database: Path, as_of: date, started: datetime) -> None:
     passed(database, as_of, started)
     found = query(database, "SELECT DISTINCT scheduler_run_id, created_at, updated_at FROM email_schedules")

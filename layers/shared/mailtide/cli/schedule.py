@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(1, 32), default=2, show_default=True, help="How many threads compute.")
 @click.option(
     "--profile", type=click.Choice(["highperf", "reliable"]), default="highperf", show_default=True,
-    help="highperf writes a copy and puts it in the file's place at the end; reliable writes into the file through "
-    "SQLite's write-ahead log. The rows are the same, and a crash leaves the old schedule or the new one.",
+    help="highperf puts a finished copy in the file's place where much changes, and writes into the file where little "
+    "does; reliable always writes into the file, through SQLite's write-ahead log. The rows are the same, and a crash "
+    "leaves the old schedule or the new one.",
 )  # fmt: skip
 @click.option(
     "--dry-run", "dry", is_flag=True,

@@ -59,10 +59,14 @@ class Differences:
     delete: Int64
     unchanged: int
 
+    def __len__(self) -> int:
+        """How many rows come, go or change."""
+        return len(self.insert) + len(self.update_row) + len(self.delete)
+
     @property
     def is_empty(self) -> bool:
         """Whether the table already stands as it should."""
-        return not (len(self.insert) or len(self.update_row) or len(self.delete))
+        return len(self) == 0
 
 
 class _Codes:

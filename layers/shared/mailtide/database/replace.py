@@ -15,6 +15,8 @@ from mailtide.database.untrusted import clear_errors, harden
 
 _COPY_BYTES = 16 << 20
 _COPY_CACHE_MB = 48
+_IN_PLACE_CACHE_MB = 128
+"""What does not fit goes into the WAL early, and again when it changes once more."""
 _VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
 
 type Write = Callable[[apsw.Connection], None]
@@ -171,7 +173,7 @@ def change_in_place(locked: LockedFile, write: Write) -> None:
     with clear_errors():
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
-        connection.pragma("cache_size", -_COPY_CACHE_MB * 1024)
+        connection.pragma("cache_size", -_IN_PLACE_CACHE_MB * 1024)
         try:
             with _refusals_undone(locked, head):
                 write(connection)

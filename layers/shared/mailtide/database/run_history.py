@@ -1,7 +1,6 @@
 """What the tables hold beside the columns of the rules: past runs, and the names of campaigns. No numpy."""
 
 from dataclasses import dataclass
-from datetime import date
 from math import isfinite
 
 import apsw
@@ -61,17 +60,17 @@ def read_runs(source: Source, schema: Schema) -> Runs:
     return Runs(shown, read_integer(total) or 0 if isinstance(total, int) else 0, table_exists=True)
 
 
-def stands_for(connection: apsw.Connection, schema: Schema, as_of: date) -> bool:
-    """Whether the latest run that changed anything was for this day; False also where that cannot be read."""
+def follows(connection: apsw.Connection, schema: Schema, rules_sha256: str) -> bool:
+    """Whether the latest run that changed anything was by these rules; False also where that cannot be read."""
     table = schema.get("scheduler_runs")
-    day = table.column("as_of") if table else None
-    if table is None or day is None or table.rowid is None:
+    rules = table.column("rules_sha256") if table else None
+    if table is None or rules is None or table.rowid is None:
         return False
     try:
-        latest = connection.execute(f"SELECT {day} FROM {table.sql_name} ORDER BY {table.rowid} DESC LIMIT 1").get
+        latest = connection.execute(f"SELECT {rules} FROM {table.sql_name} ORDER BY {table.rowid} DESC LIMIT 1").get
     except apsw.Error:
         return False
-    return bool(latest == as_of.isoformat())
+    return bool(latest == rules_sha256)
 
 
 def _run(cells: list[Cell]) -> Run:

@@ -15,11 +15,11 @@ import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.checked import checked_beside
-from mailtide.database.compare import compare
+from mailtide.database.compare import Differences, compare
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, forget_pages, replace_whole
-from mailtide.database.run_history import stands_for
+from mailtide.database.run_history import follows
 from mailtide.database.write import RunRow, write_differences
 from mailtide.machine.prepare import Prepare, Prepared, prepare_whole
 from mailtide.machine.report import DAYS, DailyVolume, PassReport, Profile
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 HARD_LINKS_WARNING = "The file has several names (hard links), so it was changed in place rather than replaced."
 _CHUNK_ROWS = 1 << 18
+_PAGES_A_DIFFERENCE = 3
+"""That are written: of the table, and of its two indexes where the row comes or goes."""
 NO_CONTACTS_WARNING = "The database has no contacts, so its schedule is empty."
 
 
@@ -81,9 +83,9 @@ def run_pass(
         replaces = profile == "highperf" and locked.link_count == 1
         checked = replace(locked.schema, tables=locked.schema.tables if check else {})
         with checked_beside(source, checked, threads) as verdict, ExitStack() as copies:
-            # A new day nearly always changes something, and the disk has time to spare until then.
-            is_new_day = not stands_for(locked.connection, locked.schema, as_of)
-            copy = copies.enter_context(copy_beside(locked)) if replaces and is_new_day else None
+            # A first schedule and new rules change most of the rows, and the disk has time to spare until then.
+            expects_many = not follows(locked.connection, locked.schema, rules.sha256)
+            copy = copies.enter_context(copy_beside(locked)) if replaces and expects_many else None
             with watch.step("read"):
                 read = prepare(source, locked.schema, rules, days_since_epoch(as_of), threads)
             verdict.go_on()
@@ -118,7 +120,7 @@ def run_pass(
                 with watch.step("check"):
                     verdict.wait()
 
-            if replaces and writes:
+            if replaces and writes and (copy is not None or not _is_little(found, locked)):
                 with watch.step("write"):
                     copy = copy or copies.enter_context(copy_beside(locked))
                     # Only the private copy is written before the verdict.
@@ -156,6 +158,11 @@ def run_pass(
         warnings=warnings,
         seconds={**watch.seconds, "total": watch.total()},
     )
+
+
+def _is_little(found: Differences, locked: LockedFile) -> bool:
+    """Whether changing the file in place writes less than copying it does."""
+    return len(found) * _PAGES_A_DIFFERENCE < locked.header.page_count // 2
 
 
 def _skipped_contacts(read: Prepared, outcome: Outcome) -> dict[str, int]:
