@@ -4,6 +4,7 @@ Repeated at any point it queues the same send ids, which the ledger lets through
 caught up by the next one, since whatever is due and untaken is offered.
 """
 
+from collections.abc import Set
 from math import ceil
 
 from mailtide.runs.services import StepReport
@@ -13,10 +14,11 @@ from mailtide.warmup.control import read_control
 from mailtide.warmup.days import Member, ShardDay
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.objects import QuotaRow, QuotaStatus, ShardSummary
-from mailtide.warmup.offers import Offer, Rules, Tick, member_offers, overdue_offer
+from mailtide.warmup.offers import NONE, Offer, Rules, Tick, member_offers, overdue_offer
 from mailtide.warmup.pool import user_day_limit
 from mailtide.warmup.ports import MAX_DELAY_S, nothing_yet
 from mailtide.warmup.quota import day_progress, quota_status
+from mailtide.warmup.reading.at_tick import ReadingTick
 from mailtide.warmup.replies import planned_replies
 from mailtide.warmup.roster import shard_of
 from mailtide.warmup.services import PlanningServices
@@ -45,6 +47,7 @@ def dispatch_shard(services: PlanningServices, message: ShardTick) -> StepReport
     work.look(yesterday)
     chosen = work.choose()
     services.queue.send_mails([(work.mail(offer), work.delay_s(offer)) for offer in chosen])
+    asked = work.reading.ask(now_ms)
     summary = work.summary(chosen, before.value if before else None)
     write_summary(services.bucket, summary, work.rows, expected_etag=before.etag if before else None)
     return StepReport(
@@ -57,6 +60,8 @@ def dispatch_shard(services: PlanningServices, message: ShardTick) -> StepReport
             "extra": summary.extra,
             "sent": summary.sent,
             "planned": summary.planned,
+            "visits": asked,
+            **({"warnings": work.reading.warnings} if work.reading.warnings else {}),
         },
     )
 
@@ -83,6 +88,7 @@ class _Dispatch:
         self.tick = Tick(message.start_ms - start_ms, message.end_ms - start_ms, now_ms - start_ms)
         settings = services.settings
         self.rules = Rules(settings.mailbox_cooldown_max_ms, settings.quota_priority_boost)
+        self.reading = ReadingTick(services, shard, message, self.tick)
         self.offers: list[Offer] = []
         self.rows: list[QuotaRow] = []
         self.in_flight = 0
@@ -103,6 +109,8 @@ class _Dispatch:
         standings = services.mailboxes.standings([member.mailbox_id for member in self.shard.members])
         control = read_control(services.bucket)
         start_ms = self.shard.day.start_ms
+        held: list[tuple[Member, LedgerView, QuotaStatus, int]] = []
+        is_read = self.reading.is_on
         for member in self.shard.members:
             view = self._settled(views.get(member.mailbox_id), member)
             status = self._count(member, view)
@@ -110,20 +118,47 @@ class _Dispatch:
             if standing.status != "active":
                 continue
             self.active += 1
-            if status == "complete" or control.stops(member.user_id) or not self._is_wanted(member):
+            if control.stops(member.user_id):
+                continue
+            if is_read and standing.is_read:
+                self.reading.visited.append(member.mailbox_id)
+            if status == "complete" or not self._is_wanted(member):
                 continue
             cooling_ms = cooling_until(yesterday.get(member.mailbox_id), self.rules) if yesterday else 0
-            self.offers += self._offers(member, view, status, max(standing.not_before_ms, cooling_ms) - start_ms)
+            earliest_ms = max(standing.not_before_ms, cooling_ms) - start_ms
+            if is_read and standing.replies_wait:
+                held.append((member, view, status, earliest_ms))
+            else:
+                self.offers += self._offers(member, view, status, earliest_ms)
+        if is_read:
+            self._look_at_held(held)
+
+    def _look_at_held(self, held: list[tuple[Member, LedgerView, QuotaStatus, int]]) -> None:
+        """Mailboxes whose replies wait: one look at what visits have found serves all of them."""
+        for member, view, status, _ in held:
+            self.reading.add(member, view, status, self.rules)
+        self.reading.look()
+        for one in held:
+            self.offers += self._offers(*one, waiting=self.reading.waiting(one[0]))
 
     def _is_wanted(self, member: Member) -> bool:
         """By a demand; a tick of the schedule wants all."""
         return self.message.request_id is None or self.message.concerns(member.mailbox_id, member.user_id)
 
-    def _offers(self, member: Member, view: LedgerView, status: QuotaStatus, earliest_ms: int) -> list[Offer]:
+    def _offers(
+        self, member: Member, view: LedgerView, status: QuotaStatus, earliest_ms: int, waiting: Set[int] = NONE
+    ) -> list[Offer]:
         if self.message.request_id is not None:
-            return overdue_offer(self.shard, member, view, tick=self.tick, earliest_ms=earliest_ms)
+            return overdue_offer(self.shard, member, view, tick=self.tick, earliest_ms=earliest_ms, waiting=waiting)
         return member_offers(
-            self.shard, member, view, status=status, tick=self.tick, earliest_ms=earliest_ms, rules=self.rules
+            self.shard,
+            member,
+            view,
+            status=status,
+            tick=self.tick,
+            earliest_ms=earliest_ms,
+            rules=self.rules,
+            waiting=waiting,
         )
 
     def _settled(self, view: LedgerView | None, member: Member) -> LedgerView:
@@ -156,7 +191,7 @@ class _Dispatch:
         """The message of a send."""
         member, day = offer.member, self.shard.day
         answered = None
-        if not offer.extra:
+        if not offer.extra and not self.reading.is_ordinary(member, offer.round):
             answered = planned_replies(self.shard, member).get(offer.round)
         original = SendId(self.message.day, day.pool.mailbox_ids[answered[0]], answered[1]) if answered else None
         return SendMessage(

@@ -3,7 +3,7 @@
 Moments are milliseconds after 00:00 UTC of the day.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from mailtide.warmup.contracts import DAY_MS, LedgerView, RoundState
@@ -15,6 +15,8 @@ from mailtide.warmup.slots import span_ms
 
 LAST_CALL_MS = 360_000
 """Before the day's end: a largest cooldown of 5 minutes, and one to send."""
+
+NONE: Set[int] = frozenset()
 
 _FREE = RoundState.UNTAKEN.value
 _SENDING = RoundState.SENDING.value
@@ -67,12 +69,14 @@ def member_offers(
     tick: Tick,
     earliest_ms: int,
     rules: Rules,
+    waiting: Set[int] = NONE,
 ) -> list[Offer]:
     """What a mailbox is offered: slots of this tick, earlier ones that nobody has taken, extra slots for what failed.
 
     earliest_ms: no send before (parked, or cooling down from yesterday). No two are closer than the largest cooldown.
+    waiting: rounds that are held back for now.
     """
-    late, due = _open_rounds(shard, member, view, tick)
+    late, due = open_rounds(shard, member, view, tick, waiting)
     has_failed = _FAILED in view.states
     if not (late or due or has_failed):
         return []
@@ -100,11 +104,13 @@ def member_offers(
     ]
 
 
-def overdue_offer(shard: ShardDay, member: Member, view: LedgerView, *, tick: Tick, earliest_ms: int) -> list[Offer]:
+def overdue_offer(
+    shard: ShardDay, member: Member, view: LedgerView, *, tick: Tick, earliest_ms: int, waiting: Set[int] = NONE
+) -> list[Offer]:
     """On demand: the oldest open round whose slot has passed, from the moment on that the mailbox may send; or nothing."""
     begin_ms = max(tick.now_ms, earliest_ms, view.next_ok_ms - shard.day.start_ms)
     moment = member.open_time.next_open(begin_ms)
-    late, due = _open_rounds(shard, member, view, tick)
+    late, due = open_rounds(shard, member, view, tick, waiting)
     overdue = [number for number in (*late, *due) if member.due[number] <= tick.now_ms]
     if not overdue or moment is None or moment >= tick.end_ms:
         return []
@@ -113,8 +119,10 @@ def overdue_offer(shard: ShardDay, member: Member, view: LedgerView, *, tick: Ti
     return [Offer(member, overdue[0], moment, weight=1.0)]
 
 
-def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) -> tuple[list[int], list[int]]:
-    """Rounds that may be claimed: those due before the tick, and those due in it."""
+def open_rounds(
+    shard: ShardDay, member: Member, view: LedgerView, tick: Tick, waiting: Set[int] = NONE
+) -> tuple[list[int], list[int]]:
+    """Rounds that may be claimed: those due before the tick, and those due in it; without those that wait."""
     until = member.due_before(tick.end_ms)
     states, known, target = view.states, len(view.states), member.target
     # Later slots are never taken before these are offered, so as many taken ones as are due leave none open.
@@ -127,7 +135,8 @@ def _open_rounds(shard: ShardDay, member: Member, view: LedgerView, tick: Tick) 
     for place in range(until):
         number = member.in_order[place]
         state = states[number] if number < known else _FREE
-        if state == _FREE or (state == _SENDING and view.expires_ms.get(number, 0) <= now_ms):
+        is_open = state == _FREE or (state == _SENDING and view.expires_ms.get(number, 0) <= now_ms)
+        if is_open and number not in waiting:
             (late if place < before else due).append(number)
     return late, due
 
