@@ -51,7 +51,7 @@ local-invoke: setup  ## a function in Lambda's own container: EVENT=events/plan_
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
 test: setup check-layers  ## every check and every test
-	@$(MAKE) -j2 checks bytecode
+	@$(MAKE) -j3 checks bytecode .tools/mail/.stamp
 	@.venv/bin/pytest -q -n 4
 
 # Written once while mypy keeps the other core busy; four workers that begin at once would each write it. What fails here is said by the tests.
@@ -92,7 +92,7 @@ bench-runs: setup  ## whole runs on the local cloud: a million contacts on one m
 bench-warmup: setup  ## the warm-up's bars: mails a second over real SMTP, write units, dispatch; MINUTES=10, SIMULATE=1000 for a day of 100,000 too
 	@.venv/bin/python -m tests.bench.warmup_main $(if $(MINUTES),--minutes $(MINUTES)) $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(SENDERS),--senders $(SENDERS)) $(if $(SIMULATE),--simulate $(SIMULATE))
 
-site: setup  ## the documentation as a site, in build/site
+site: setup .tools/mermaid/.stamp  ## the documentation as a site, in build/site
 	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet && echo 'build/site/index.html'
 
 lint: setup check-layers  ## ruff, mypy, shellcheck, the template
@@ -155,5 +155,12 @@ clean:  ## remove everything that the other targets made
 .tools/runtime/.stamp: .tools/python313
 	@$(SETUP) runtime && touch $@
 
+.tools/mail/.stamp: localstack/setup.sh localstack/mail_servers/relocate.py .tools/python313
+	@echo 'setup: Postfix and Dovecot'
+	@$(SETUP) mail && touch $@
+
 .tools/dynalite/.stamp: localstack/tools/dynalite/package-lock.json localstack/setup.sh
 	@$(SETUP) dynalite && touch $@
+
+.tools/mermaid/.stamp: localstack/tools/mermaid.sha512
+	@$(SETUP) mermaid && touch $@

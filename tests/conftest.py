@@ -1,8 +1,12 @@
 """How the tests are spread over worker processes (`pytest -n …`)."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.postfix_dovecot import Post
 
 WITHOUT_SERVERS = {"tests/integration/database", "tests/integration/pass_"}
 
@@ -32,3 +36,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:  # n
 
     config.option.loadscopereorder = False
     return ByGroup(config, log)
+
+
+@pytest.fixture(scope="session")
+def post(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Post]":
+    """Real mail servers, one pair a worker; skipped, with the reason, only where Debian's packages cannot be had."""
+    # Most workers need none of it.
+    from tests.support.postfix_dovecot import serving
+
+    with serving(tmp_path_factory.mktemp("mail") / "servers") as running:
+        yield running

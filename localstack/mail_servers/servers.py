@@ -1,0 +1,127 @@
+"""Both servers with their mailboxes.
+
+with MailServers(home, passwords={"ann@one.example": "secret"}) as servers:
+    imaplib.IMAP4("127.0.0.1", servers.imap_port) …
+"""
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from localstack.certificates import Authority, make_authority
+from localstack.cloud import homes_folder
+from localstack.mail_servers import packages
+from localstack.mail_servers.dovecot import Dovecot, DovecotPlan
+from localstack.processes import LOOPBACK, Child
+
+LONGEST_HOME = 60
+"""A socket's path may have 107 letters, and the servers add theirs."""
+
+
+@dataclass
+class MailServers:
+    """A context manager; see the module's docstring. Everything that runs is gone when the block is left.
+
+    home: folder for all of its files, made anew; a file system that root's servers cannot reach once they gave up root, or a
+    path too long for sockets, makes it a link to a folder elsewhere. passwords: the mailboxes, address -> password.
+    junk_tenth: about one warm-up mail in ten goes to junk (junk.py). Ports of 0 are free ones.
+    Raises LocalCloudError, with one line for a person, when they cannot start.
+    """
+
+    home: Path
+    passwords: Mapping[str, str] = field(default_factory=dict)
+    junk_tenth: bool = False
+    imap_port: int = 0
+    imaps_port: int = 0
+
+    authority: Authority = field(init=False)
+    """Trusted by whoever wants to verify the certificate, which is for 127.0.0.1."""
+    dovecot: Dovecot = field(init=False)
+    _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def dovecot_log(self) -> Path:
+        """What Dovecot wrote."""
+        return self.home / "dovecot.log"
+
+    def set_passwords(self, passwords: Mapping[str, str]) -> None:
+        """These mailboxes and no others from now on; mails of those that go stay where they are."""
+        self.passwords = dict(passwords)
+        self.dovecot.write_logins(self.passwords)
+
+    def _start(self) -> None:
+        unpacked = packages.find()
+        self._make_home()
+        unpacked = packages.reachable_by_all(unpacked, self.home.resolve())
+        real = self.home.resolve()
+        (real / "tls").mkdir()
+        self.authority = make_authority(real / "tls")
+        (real / "tls/authority.pem").write_bytes(self.authority.pem())
+        plan = DovecotPlan(
+            real / "dovecot",
+            real / "dovecot.log",
+            self.authority.server_pem(LOOPBACK, days=30),
+            lmtp=real / "lmtp",
+            sasl=real / "sasl",
+            imap_port=self.imap_port,
+            imaps_port=self.imaps_port,
+            junk_tenth=self.junk_tenth,
+        )
+        self.dovecot = Dovecot(unpacked, plan)
+        self.imap_port, self.imaps_port = self.dovecot.imap_port, self.dovecot.imaps_port
+        self.set_passwords(self.passwords)
+        self.dovecot.start(self._keep)
+
+    def _make_home(self) -> None:
+        if self.home.is_symlink():
+            shutil.rmtree(self.home.resolve(), ignore_errors=True)
+            self.home.unlink()
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
+        self.home.chmod(0o755)
+        if packages.is_open_to_all(self.home) and len(str(self.home)) <= LONGEST_HOME:
+            return
+        self.home.rmdir()
+        elsewhere = homes_folder()
+        elsewhere.mkdir(parents=True, exist_ok=True)
+        if not packages.is_open_to_all(elsewhere):
+            elsewhere = Path(tempfile.gettempdir())
+        real = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=elsewhere))
+        real.chmod(0o755)
+        self.home.symlink_to(real)
+
+    def _keep(self, child: Child) -> Child:
+        self._held.callback(child.stop)
+        return child
+
+    def _close(self) -> None:
+        """Stop everything, undisturbed: a second Ctrl-C waits until nothing is left running."""
+        signals = {signal.SIGINT, signal.SIGTERM}
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if in_main_thread else None
+        try:
+            self._held.close()
+        finally:
+            if before is not None:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)

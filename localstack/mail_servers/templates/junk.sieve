@@ -1,0 +1,4 @@
+require ["fileinto"];
+if anyof ($tests) {
+    fileinto "Junk";
+}
