@@ -13,6 +13,11 @@ from mailtide.warmup.contracts import MailboxId, Shard
 type Verdict = Literal["inbox", "junk", "missing"]
 """Where a mail was when it was first seen; `missing`: not seen an hour after a visit first looked for it. A mail that is found
 after all is no longer missing, and one that was first seen in junk stays so when it has been moved."""
+type Failure = Literal[
+    "login", "unreachable", "certificate", "timeout", "answer", "too_much", "folder", "tables", "error"
+]
+"""Why a visit failed. `login`: the name, password or token was refused; `answer`: what the server said is no IMAP that anybody
+understands; `too_much`: it said more than a visit takes in; `folder`: the inbox cannot be opened; `tables`: ours were away."""
 type ReportKind = Literal["bounce", "complaint"]
 """What a report in the sender's own mailbox says of a mail: it came back (RFC 3464), or somebody called it spam (RFC 5965)."""
 
@@ -51,8 +56,14 @@ class VisitState:
     """By the folder's name on the server."""
     awaited: Mapping[str, int] = field(default_factory=dict)
     """Send ids of mails that were sent and not found yet: when a visit first looked for them (ms)."""
+    unsent: frozenset[str] = frozenset()
+    """Send ids of mails that were due, but not sent when a visit last looked."""
+    looked_until_ms: int = 0
+    """Mails that were due before it are found, awaited, unsent or settled; 0 before the first visit."""
     failures: int = 0
     """Visits in a row that failed."""
+    failure: Failure | None = None
+    """Of the last visit."""
     not_before_ms: int = 0
     """No visit before: a back-off after failures."""
 

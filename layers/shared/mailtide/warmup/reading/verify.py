@@ -1,0 +1,138 @@
+"""Whether a mail that says it is the warm-up's own is so: asked of the day's pairing and of its sender's ledger.
+
+A mail is ours only when its Message-ID names a send of today or yesterday that was for this mailbox, its sender's ledger shows
+that send as sent, or as one whose end nobody knows yet, and From is that sender's address. A reply must answer what it was
+planned to answer. Whoever forges all that has to know the pairing, and gains that one mail is treated as ours.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal, Protocol
+
+from mailtide.warmup.contracts import LedgerKey, LedgerView, Mailbox, RoundState
+from mailtide.warmup.ids import SendId, message_id
+from mailtide.warmup.ports import Ledger, MailboxStore
+from mailtide.warmup.reading.contracts import ReportKind
+from mailtide.warmup.reading.days import Addressees, ReadingDays
+from mailtide.warmup.reading.recognise import Claim
+from mailtide.warmup.reading.reports import Report
+
+_OPEN = {RoundState.UNKNOWN, RoundState.DATA}
+_WENT_OUT = {RoundState.SENT, RoundState.SENT_REPLY, *_OPEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """A mail that is the warm-up's own."""
+
+    send_id: SendId
+    key: LedgerKey
+    """Of its sender's ledger."""
+    outcome: Literal["sent", "sent_reply"]
+    is_unknown: bool
+    """The ledger does not know yet that it was sent."""
+
+
+class Lookups(Protocol):
+    """What is asked."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Of the senders."""
+
+    @property
+    def mailboxes(self) -> MailboxStore:
+        """Their addresses."""
+
+    @property
+    def days(self) -> ReadingDays:
+        """Who writes to whom."""
+
+
+class Verifier:
+    """The questions of one visit, each asked of the tables once."""
+
+    def __init__(self, lookups: Lookups, mailbox: Mailbox, today: date) -> None:
+        self._lookups = lookups
+        self._mailbox = mailbox
+        self._days = {today, today - timedelta(days=1)}
+        self._mailboxes: dict[str, Mailbox] = {mailbox.mailbox_id: mailbox}
+        self._views: dict[LedgerKey, LedgerView | None] = {}
+
+    def ours(self, claims: Sequence[Claim]) -> dict[Claim, Ours]:
+        """Those of the claims that are true. NotFoundError, TransientError."""
+        own_id = self._mailbox.mailbox_id
+        possible = []
+        for claim in claims:
+            asked = self._addressees(claim.send_id)
+            if asked and own_id in {asked.recipient, asked.original.mailbox_id if asked.original else None}:
+                possible.append((claim, asked))
+        self._fetch(claim.send_id.mailbox_id for claim, _ in possible)
+        judged = ((claim, self._judge(claim, asked)) for claim, asked in possible)
+        return {claim: ours for claim, ours in judged if ours is not None}
+
+    def report(self, report: Report) -> tuple[LedgerKey, int, ReportKind] | None:
+        """Which of this mailbox's own mails a report is about, and what it says of it; None when it is about none."""
+        send_id = report.send_id
+        if send_id.mailbox_id != self._mailbox.mailbox_id:
+            return None
+        if report.message_id != message_id(send_id, self._mailbox.domain):
+            return None
+        asked = self._addressees(send_id)
+        if asked is None:
+            return None
+        key = self._key(send_id)
+        state = self._state(key, send_id.round)
+        if state not in _WENT_OUT:
+            return None
+        possible = [
+            asked.recipient if state != RoundState.SENT_REPLY else None,
+            asked.original.mailbox_id if asked.original and state != RoundState.SENT else None,
+        ]
+        names = [name for name in possible if name is not None]
+        self._fetch(names)
+        addresses = {self._mailboxes[name].address.lower() for name in names if name in self._mailboxes}
+        return (key, send_id.round, report.kind) if report.names(addresses) else None
+
+    def _judge(self, claim: Claim, asked: Addressees) -> Ours | None:
+        sender = self._mailboxes.get(claim.send_id.mailbox_id)
+        if sender is None or claim.sender != sender.address.lower():
+            return None
+        if claim.message_id != message_id(claim.send_id, sender.domain):
+            return None
+        key = self._key(claim.send_id)
+        state = self._state(key, claim.send_id.round)
+        outcome = self._outcome(claim, asked, state)
+        return Ours(claim.send_id, key, outcome, state == RoundState.UNKNOWN) if outcome else None
+
+    def _outcome(self, claim: Claim, asked: Addressees, state: RoundState) -> Literal["sent", "sent_reply"] | None:
+        """Which of the two mails a round may have become this is, if it can be either."""
+        own_id = self._mailbox.mailbox_id
+        if claim.in_reply_to is None:
+            return "sent" if asked.recipient == own_id and state in {RoundState.SENT, *_OPEN} else None
+        original = asked.original
+        if original is None or original.mailbox_id != own_id or claim.in_reply_to != original:
+            return None
+        return "sent_reply" if state in {RoundState.SENT_REPLY, *_OPEN} else None
+
+    def _addressees(self, send_id: SendId) -> Addressees | None:
+        day = self._lookups.days.get(send_id.day) if send_id.day in self._days else None
+        return day.addressees(send_id) if day else None
+
+    def _key(self, send_id: SendId) -> LedgerKey:
+        day = self._lookups.days.get(send_id.day)
+        if day is None:
+            raise LookupError(send_id.day)
+        return day.key(send_id.mailbox_id)
+
+    def _state(self, key: LedgerKey, number: int) -> RoundState:
+        if key not in self._views:
+            self._views[key] = self._lookups.ledger.read(key)
+        view = self._views[key]
+        return view.state(number) if view else RoundState.UNTAKEN
+
+    def _fetch(self, mailbox_ids: Iterable[str]) -> None:
+        wanted = sorted(set(mailbox_ids) - self._mailboxes.keys())
+        if wanted:
+            self._mailboxes |= self._lookups.mailboxes.get_many(wanted)
