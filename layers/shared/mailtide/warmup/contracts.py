@@ -156,6 +156,10 @@ class MailboxProfile(Contract):
     """Day 1 of its ramp; it stands in no roster before. A new mailbox gets tomorrow."""
     provider: ProviderId = ""
     """Whose mail servers its domain names (MX), as of the last check of the domain."""
+    pace: Annotated[float, Field(ge=0.01, le=1)] = 1.0
+    """Part of its ramp's mails that it writes (mailtide.warmup.reading.health)."""
+    graduated_on: date | None = None
+    """Its ramp has ended, and its mails surely arrive."""
 
     @field_validator("address")
     @classmethod
@@ -183,6 +187,10 @@ class Mailbox(MailboxProfile):
     """One sentence, safe to show; never a server's text with secrets in it."""
     not_before_ms: int = 0
     """Parked until then (a provider's daily limit, throttling beyond the day)."""
+    held_back: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    """Why it writes less than its ramp says, for a person; "" when it does not."""
+    health: Annotated[str, Field(repr=False)] = ""
+    """A mailtide.warmup.reading.record.MailboxHealth as text; "" before the first fold that concerns it."""
 
 
 class Standing(Contract):
@@ -194,6 +202,8 @@ class Standing(Contract):
     """It has an IMAP server: its warm-up mail is looked for."""
     replies_wait: bool = False
     """Its replies wait until what they answer was found in it."""
+    held_back: str = ""
+    """Why it writes less than its ramp says; "" when it does not."""
 
 
 def standing_of(mailbox: Mailbox) -> Standing:
@@ -204,6 +214,7 @@ def standing_of(mailbox: Mailbox) -> Standing:
         not_before_ms=mailbox.not_before_ms,
         is_read=is_read,
         replies_wait=is_read and mailbox.engagement.read,
+        held_back=mailbox.held_back,
     )
 
 

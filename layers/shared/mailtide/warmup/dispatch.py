@@ -113,8 +113,8 @@ class _Dispatch:
         is_read = self.reading.is_on
         for member in self.shard.members:
             view = self._settled(views.get(member.mailbox_id), member)
-            status = self._count(member, view)
             standing = standings.get(member.mailbox_id, GONE)
+            status = self._count(member, view, standing)
             if standing.status != "active":
                 continue
             self.active += 1
@@ -172,14 +172,14 @@ class _Dispatch:
             return self.services.ledger.expire(view, now_ms=self.now_ms)
         return view
 
-    def _count(self, member: Member, view: LedgerView) -> QuotaStatus:
+    def _count(self, member: Member, view: LedgerView, standing: Standing) -> QuotaStatus:
         expected = member.target * self.progress[member.window]
         self.expected += expected
         self.in_flight += view.in_flight
         target, sent = member.target, view.sent
         status = quota_status(sent=sent, target=target, expected=expected, moment_ms=self.tick.now_ms)
-        row = QuotaRow(member.mailbox_id, member.user_id, target, sent, view.failed, view.unknown, status)
-        self.rows.append(row)
+        counts = (target, sent, view.failed, view.unknown)
+        self.rows.append(QuotaRow(member.mailbox_id, member.user_id, *counts, status, standing.held_back))
         return status
 
     def choose(self) -> list[Offer]:

@@ -72,6 +72,10 @@ def _merge(
                 "status": old.status,
                 "status_reason": old.status_reason,
                 "not_before_ms": old.not_before_ms,
+                "pace": old.pace,
+                "graduated_on": old.graduated_on,
+                "held_back": old.held_back,
+                "health": old.health,
                 "provider": old.provider,
                 "first_day": min(old.first_day, mailbox.first_day),
             }

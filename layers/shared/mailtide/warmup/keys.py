@@ -37,6 +37,11 @@ def quotas(day: date, number: int) -> str:
     return f"{day_folder(day)}quotas/{number:04d}.json"
 
 
+def placements(day: date, number: int) -> str:
+    """Where a shard's mails of the day and of its week landed, and what has followed; created once, when the day is folded."""
+    return f"{day_folder(day)}placements/{number:04d}.json"
+
+
 def parse_day(name: str) -> date | None:
     """The day of a folder below DAYS, None when it is none."""
     try:

@@ -18,7 +18,7 @@ type QuotaStatus = Literal["complete", "on_track", "behind", "failing"]
 class Reduction(Contract):
     """Mailboxes whose target fell below their ramp, and why."""
 
-    reason: Literal["cooldown", "pairing"]
+    reason: Literal["cooldown", "placement", "pairing"]
     mailboxes: int
     mails: int
     """Mails a day that are not planned because of it."""
@@ -137,6 +137,8 @@ class QuotaRow(NamedTuple):
     failed: int
     unknown: int
     status: QuotaStatus
+    why: str = ""
+    """Why it writes less than its ramp says; "" when it does not."""
 
 
 class QuotaSheet(Contract):

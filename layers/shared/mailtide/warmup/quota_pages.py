@@ -28,6 +28,7 @@ class QuotaLine(Contract):
     failed: int
     unknown: int
     status: QuotaStatus
+    why: str = Field(default="", description="Why it writes less than its ramp says; empty when it does not.")
 
 
 class QuotaPage(Contract):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Literal
 
 from mailtide.warmup.contracts import MailboxProfile
 from mailtide.warmup.forecast import mails_by_minute
@@ -20,7 +21,7 @@ from mailtide.warmup.pool import Pool, ShardMembers, split
 from mailtide.warmup.settings import WarmupSettings
 from mailtide.warmup.size import size_warning
 from mailtide.warmup.slots import most_mails
-from mailtide.warmup.targets import ramp_target
+from mailtide.warmup.targets import paced_target, ramp_target
 
 BUSY = 0.95
 LARGE_PARTY = 0.4
@@ -72,7 +73,7 @@ def make_roster(
     profiles: Iterable[MailboxProfile], *, day: date, settings: WarmupSettings, made_at: datetime
 ) -> Roster:
     """The roster of a day: the same mailboxes give the same one, in whatever order they come (but for its token and time)."""
-    columns, periods, cooldown, twice = _collect(profiles, day, settings)
+    columns, periods, held_down, twice = _collect(profiles, day, settings)
     columns, starts = _shuffled(columns, day)
     pairing = choose_pairing(day, len(columns.ids), starts, max(columns.targets, default=0))
     paired = _reduce(columns, pairing)
@@ -104,7 +105,7 @@ def make_roster(
         reply_rate=settings.reply_rate,
         reply_delay_ms=(settings.reply_delay_min * 60_000, settings.reply_delay_max * 60_000),
         tick_minutes=settings.tick_minutes,
-        reductions=tuple(reduction for reduction in (cooldown, paired) if reduction.mailboxes),
+        reductions=tuple(reduction for reduction in (*held_down, paired) if reduction.mailboxes),
         busy_minutes=_busy_minutes(day, pool, periods, settings),
         warnings=tuple(_warnings(pairing.mailboxes, planned, sum(by_shard), settings, twice)),
     )
@@ -113,13 +114,14 @@ def make_roster(
 
 def _collect(
     profiles: Iterable[MailboxProfile], day: date, settings: WarmupSettings
-) -> tuple[_Columns, list[Periods], Reduction, int]:
-    """The mailboxes that are active on the day, their targets held down to what the cooldown lets through; how many are
-    left out because another has their address: a mailbox writes to itself under no name. The smallest id of an address stands."""
+) -> tuple[_Columns, list[Periods], list[Reduction], int]:
+    """The mailboxes that are active on the day, their targets held down by their placement and to what the cooldown lets
+    through; how many are left out because another has their address: a mailbox writes to itself under no name. The smallest
+    id of an address stands."""
     columns = _Columns()
     places: dict[Periods, int] = {}
     same: dict[str, str] = {}
-    held_down: dict[int, int] = {}
+    held_down: dict[int, tuple[int, int]] = {}
     index_of: dict[str, int] = {}
     twice = 0
     for profile in profiles:
@@ -131,17 +133,25 @@ def _collect(
             if columns.ids[index] < profile.mailbox_id:
                 continue
         periods = open_periods(profile.window, day)
-        wanted = ramp_target(
+        grown = ramp_target(
             profile.ramp, first_day=profile.first_day, day=day, min_daily_quota=settings.min_daily_quota
         )
+        wanted = paced_target(grown, profile, settings)
         fits = most_mails(OpenTime.of(periods).total_ms, settings.mailbox_cooldown_max_ms)
-        held_down[index] = max(0, wanted - fits) if periods else 0
+        held_down[index] = (max(0, wanted - fits), grown - wanted) if periods else (0, 0)
         user, domain = (same.setdefault(name, name) for name in (profile.user_id, profile.domain))
         window = places.setdefault(periods, len(places))
         columns.put(index, profile.mailbox_id, user, domain, min(wanted, fits), window)
-    fewer = sum(1 for mails in held_down.values() if mails)
-    reduction = Reduction(reason="cooldown", mailboxes=fewer, mails=sum(held_down.values()))
-    return columns, list(places), reduction, twice
+    reductions = [
+        _reduction("cooldown", (by_cooldown for by_cooldown, _ in held_down.values())),
+        _reduction("placement", (by_pace for _, by_pace in held_down.values())),
+    ]
+    return columns, list(places), reductions, twice
+
+
+def _reduction(reason: Literal["cooldown", "placement"], fewer: Iterable[int]) -> Reduction:
+    mails = [count for count in fewer if count]
+    return Reduction(reason=reason, mailboxes=len(mails), mails=sum(mails))
 
 
 def _shuffled(columns: _Columns, day: date) -> tuple[_Columns, "array[int]"]:

@@ -3,11 +3,13 @@
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
 from mailtide.warmup.contracts import MAX_REASON, Mailbox, MailboxProfile, MailboxStatus, Standing, standing_of
 from mailtide.warmup.ids import hash64
+from mailtide.warmup.reading.fold_ports import KeptHealth, health_of
 
 log = logging.getLogger("mailtide.mailboxes")
 
@@ -17,13 +19,17 @@ pages of a query, and far below what a partition carries."""
 USER_INDEX = "by_user"
 _PROFILE = frozenset(MailboxProfile.model_fields)
 _MUTABLE = frozenset({"status", "status_reason", "not_before_ms", "provider"})
+_OF_HEALTH = frozenset({"pace", "graduated_on", "held_back", "health"})
+_APART = _MUTABLE | _OF_HEALTH
+_WRITERS = 16
+"""Records that are kept at once."""
 
 
 def encode_mailbox(mailbox: Mailbox) -> Item:
     """The profile and the rest as JSON; what changes within a day in attributes of its own."""
     fields: dict[str, Any] = mailbox.model_dump(mode="json")
-    profile = {name: value for name, value in fields.items() if name in _PROFILE - _MUTABLE}
-    rest = {name: value for name, value in fields.items() if name not in _PROFILE | _MUTABLE}
+    profile = {name: value for name, value in fields.items() if name in _PROFILE - _APART}
+    rest = {name: value for name, value in fields.items() if name not in _PROFILE | _APART}
     return {
         **encode_mailbox_key(mailbox.mailbox_id),
         "u": mailbox.user_id,
@@ -34,7 +40,26 @@ def encode_mailbox(mailbox: Mailbox) -> Item:
         "b": mailbox.not_before_ms,
         "v": mailbox.provider,
         **_encode_read(mailbox),
+        **{name: value for name, value in encode_health(health_of(mailbox)).items() if value != _FULL_PACE[name]},
     }
+
+
+def encode_health(kept: KeptHealth) -> Item:
+    """What the fold keeps; an item without one of them counts as having _FULL_PACE's."""
+    return {
+        "h": kept.health,
+        "q": round(kept.pace * 100),
+        "g": kept.graduated_on.isoformat() if kept.graduated_on else "",
+        "w": kept.held_back[:MAX_REASON],
+    }
+
+
+_FULL_PACE: Item = {"h": "", "q": 100, "g": "", "w": ""}
+
+
+def _decode_planned(item: Item) -> dict[str, Any]:
+    """What planning knows of the health."""
+    return {"pace": as_int(item, "q") / 100 if "q" in item else 1.0, "graduated_on": item.get("g") or None}
 
 
 def _encode_read(mailbox: Mailbox) -> Item:
@@ -51,6 +76,7 @@ def _decode_standing(item: Item) -> Standing:
             "not_before_ms": as_int(item, "b"),
             "is_read": is_read,
             "replies_wait": replies_wait,
+            "held_back": item.get("w", ""),
         }
     )
 
@@ -70,14 +96,17 @@ def decode_mailbox(item: Item) -> Mailbox:
             "status_reason": item["y"],
             "not_before_ms": item["b"],
             "provider": item.get("v", ""),
+            "held_back": item.get("w", ""),
+            "health": item.get("h", ""),
+            **_decode_planned(item),
         }
     )
 
 
 def decode_profile(item: Item) -> MailboxProfile:
-    """The part of `encode_mailbox` that planning knows; `j`, `s` and `v` are enough."""
+    """The part of `encode_mailbox` that planning knows; `j`, `s`, `v`, `q` and `g` are enough."""
     profile = {**json.loads(str(item["j"])), "status": item["s"], "provider": item.get("v", "")}
-    return MailboxProfile.model_validate(profile)
+    return MailboxProfile.model_validate(profile | _decode_planned(item))
 
 
 def _readable[Made](items: Iterable[Item], decode: Callable[[Item], Made]) -> Iterator[Made]:
@@ -93,7 +122,7 @@ def _readable[Made](items: Iterable[Item], decode: Callable[[Item], Made]) -> It
 
 
 class DynamoMailboxes:
-    """Implements mailtide.warmup.ports.MailboxStore."""
+    """Implements mailtide.warmup.ports.MailboxStore and mailtide.warmup.reading.fold_ports.HealthStore."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -111,12 +140,14 @@ class DynamoMailboxes:
     def standings(self, mailbox_ids: Iterable[str]) -> dict[str, Standing]:
         """See mailtide.warmup.ports.MailboxStore."""
         keys = [encode_mailbox_key(mailbox_id) for mailbox_id in dict.fromkeys(mailbox_ids)]
-        return {str(item["m"]): _decode_standing(item) for item in self._table.get_many(keys, projection="m, s, b, i")}
+        return {
+            str(item["m"]): _decode_standing(item) for item in self._table.get_many(keys, projection="m, s, b, i, w")
+        }
 
     def profiles(self) -> Iterator[MailboxProfile]:
         """See mailtide.warmup.ports.MailboxStore."""
         for partition in range(PARTITIONS):
-            found = self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="m, j, s, v")
+            found = self._table.query("p = :p", {":p": f"{partition:02x}"}, projection="m, j, s, v, q, g")
             yield from _readable(found, decode_profile)
 
     def of_user(self, user_id: str) -> Iterator[Mailbox]:
@@ -149,6 +180,29 @@ class DynamoMailboxes:
     def set_provider(self, mailbox_id: str, provider: str) -> bool:
         """See mailtide.warmup.ports.MailboxStore."""
         return self._change(mailbox_id, "SET v = :provider", "attribute_exists(m)", {":provider": provider})
+
+    def keep_health(self, kept: Sequence[KeptHealth]) -> list[str]:
+        """See mailtide.warmup.reading.fold_ports.HealthStore. A shard's thousand take a few seconds, side by side."""
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="health") as threads:
+            done = list(threads.map(self._keep, kept))
+        return [each.mailbox_id for each, is_kept in zip(kept, done, strict=True) if not is_kept]
+
+    def _keep(self, kept: KeptHealth) -> bool:
+        stands = "h = :before" if kept.before else "attribute_not_exists(h)"
+        values = {f":{name}": value for name, value in encode_health(kept).items()}
+        if kept.before:
+            values[":before"] = kept.before
+        try:
+            self._table.update(
+                encode_mailbox_key(kept.mailbox_id),
+                "SET h = :h, q = :q, g = :g, w = :w",
+                f"attribute_exists(m) AND {stands}",
+                values,
+            )
+        except ConditionFailedError as failed:
+            # A lost answer to this very request: it stands already.
+            return failed.item is not None and failed.item.get("h") == kept.health
+        return True
 
     def _change(self, mailbox_id: str, update: str, condition: str, values: Item) -> bool:
         try:

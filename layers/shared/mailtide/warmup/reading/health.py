@@ -1,0 +1,184 @@
+"""What follows from a mailbox's placement, bounces and complaints (docs/placement.md). Pure: the record of the day before and
+one day's tally in, the next record out.
+
+Against a mailbox counts only what is sure: the whole interval of its score must lie on the bad side, and the sample must
+be large enough. In its favour likewise. Between the two everything stays as it is, so nobody goes to and fro.
+"""
+
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from mailtide.warmup.contracts import MailboxProfile
+from mailtide.warmup.reading.record import (
+    HISTORY_DAYS,
+    WINDOW_DAYS,
+    DayTally,
+    Landed,
+    MailboxHealth,
+    ScorePoint,
+    add_days,
+)
+from mailtide.warmup.reading.score import score, wilson
+from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.targets import ramp_end
+
+ONE_DAY = timedelta(days=1)
+ROSTER_LAG = timedelta(days=2)
+"""Day D is folded on D + 1, whose roster is made already: what follows is in force from D + 2 on."""
+RESUMED = "resumed after a quarantine"
+
+
+class Evidence(NamedTuple):
+    """What speaks against a mailbox; both "" when nothing does."""
+
+    to_slow: str = ""
+    to_quarantine: str = ""
+
+
+def after_day(
+    old: MailboxHealth | None,
+    tally: DayTally,
+    box: MailboxProfile,
+    settings: WarmupSettings,
+    *,
+    may_quarantine: bool = True,
+) -> MailboxHealth:
+    """The record after one more day; the old one when it holds the day already.
+
+    may_quarantine=False: whoever would be quarantined is slowed instead.
+    """
+    if old is not None and old.through >= tally.day:
+        return old
+    known = _with_day(old or MailboxHealth(through=tally.day), tally)
+    if known.state == "quarantined" and box.status != "active":
+        return known
+    judged = _judged(known)
+    found = evidence(judged, settings)
+    if found.to_quarantine and may_quarantine and box.status in {"active", "quarantined"}:
+        return known.model_copy(
+            update={
+                "state": "quarantined",
+                "since": tally.day + ONE_DAY,
+                "reason": found.to_quarantine,
+                "judged_from": tally.day + ROSTER_LAG,
+                "graduated_on": None,
+            }
+        )
+    against = found.to_quarantine or found.to_slow
+    if against:
+        return _slowed(known, against, tally.day + ROSTER_LAG)
+    if known.state == "quarantined":
+        return _slowed(known, RESUMED, tally.day)
+    if known.state == "slowed":
+        return _full(known) if _goes_on(known, judged, settings) else known
+    return _graduated(known, box, settings)
+
+
+def evidence(week: DayTally, settings: WarmupSettings) -> Evidence:
+    """What seven days say against a mailbox."""
+    far_too_bad = surely_below(week.total, settings.quarantine_inbox_share, settings)
+    quarantine = _complaints(week, settings.quarantine_complaints) or _bounces(week, settings) or far_too_bad
+    slow = (
+        _complaints(week, max(1, settings.quarantine_complaints - 1))
+        or surely_below(week.total, settings.slow_inbox_share, settings)
+        or _at_one_provider(week, settings)
+    )
+    return Evidence(slow, quarantine)
+
+
+def surely_below(landed: Landed, share: float, settings: WarmupSettings) -> str:
+    """The score as words when the whole of its interval is below a share; "" when it is not, or the sample is too small."""
+    found = score(landed)
+    if found.seen < settings.placement_min_mails or found.high >= share:
+        return ""
+    return in_words(landed)
+
+
+def in_words(landed: Landed) -> str:
+    """61 % of 140 mails in the inbox"""
+    return (
+        f"{100 * landed.inbox / landed.seen:.0f} % of {landed.seen} mails in the inbox" if landed.seen else "no mails"
+    )
+
+
+def pace_of(health: MailboxHealth, settings: WarmupSettings) -> float:
+    """Part of its mails that a mailbox writes; one that is quarantined begins with it when it is resumed."""
+    return 1.0 if health.state == "full" else settings.slow_pace
+
+
+def held_back(health: MailboxHealth, settings: WarmupSettings) -> str:
+    """Why the mailbox writes less than its ramp says, for a person; "" when it does not."""
+    if health.state != "full":
+        return f"{health.state} from {health.since} on: {health.reason}" if settings.slow_pace < 1 else ""
+    if health.graduated_on is not None and settings.graduated_quota:
+        return f"graduated on {health.graduated_on}: at most {settings.graduated_quota} mails a day"
+    return ""
+
+
+def _with_day(old: MailboxHealth, tally: DayTally) -> MailboxHealth:
+    oldest = tally.day - timedelta(days=WINDOW_DAYS)
+    days = [day for day in old.days if day.day > oldest]
+    if not tally.is_empty:
+        days.append(tally)
+    total = add_days(days, tally.day).total
+    history = [*old.history, ScorePoint(tally.day, total.inbox, total.seen)] if total.seen else list(old.history)
+    return old.model_copy(update={"through": tally.day, "days": tuple(days), "history": tuple(history[-HISTORY_DAYS:])})
+
+
+def _judged(health: MailboxHealth) -> DayTally:
+    first = health.judged_from or date.min
+    return add_days((day for day in health.days if day.day >= first), health.through)
+
+
+def _complaints(week: DayTally, limit: int) -> str:
+    if week.complaints < limit:
+        return ""
+    return f"{week.complaints} complaint{'' if week.complaints == 1 else 's'} in {WINDOW_DAYS} days"
+
+
+def _bounces(week: DayTally, settings: WarmupSettings) -> str:
+    # A mail whose outcome was never known can come back too, and is in no count of sent ones.
+    sent = max(week.sent, week.bounces)
+    if sent < settings.placement_min_mails or wilson(week.bounces, sent)[0] <= settings.quarantine_bounce_share:
+        return ""
+    return f"{week.bounces} of {sent} mails came back"
+
+
+def _at_one_provider(week: DayTally, settings: WarmupSettings) -> str:
+    """Far too bad at one provider is a reason to write less, however well it goes with the others."""
+    for provider, landed in week.landed.items():
+        found = surely_below(landed, settings.quarantine_inbox_share, settings)
+        if found:
+            return f"{found} at {provider or 'providers that are not known'}"
+    return ""
+
+
+def _slowed(known: MailboxHealth, reason: str, since: date) -> MailboxHealth:
+    first = known.since if known.state == "slowed" else since
+    return known.model_copy(update={"state": "slowed", "since": first, "reason": reason})
+
+
+def _full(known: MailboxHealth) -> MailboxHealth:
+    return known.model_copy(update={"state": "full", "since": known.through + ROSTER_LAG, "reason": ""})
+
+
+def _goes_on(known: MailboxHealth, judged: DayTally, settings: WarmupSettings) -> bool:
+    """Surely good again; or long enough slowed, so that a mailbox of few mails, of which one is never sure, gets out too."""
+    found = score(judged.total)
+    if found.seen >= settings.placement_min_mails and found.low >= settings.slow_inbox_share:
+        return True
+    return known.since is not None and (known.through - known.since).days + 1 >= settings.slow_days
+
+
+def _graduated(known: MailboxHealth, box: MailboxProfile, settings: WarmupSettings) -> MailboxHealth:
+    if known.graduated_on is not None or box.status != "active":
+        return known
+    earliest = ramp_end(box.ramp, first_day=box.first_day) + timedelta(days=settings.graduate_days)
+    found = score(known.week().total)
+    if known.through < earliest or found.seen < settings.placement_min_mails:
+        return known
+    return (
+        known.model_copy(update={"graduated_on": known.through})
+        if found.low >= settings.graduate_inbox_share
+        else known
+    )
