@@ -35,6 +35,7 @@ from mailtide.warmup.memory import (
 )
 from mailtide.warmup.plan import plan_warmup
 from mailtide.warmup.ports import Claim, ClaimAnswer, UserDemand
+from mailtide.warmup.reading.simulated import ReadWorld, SimulatedReaders
 from mailtide.warmup.services import PlanningServices
 from mailtide.warmup.settings import WarmupSettings
 
@@ -69,6 +70,8 @@ class World:
     """(minute of the day, mailboxes): they are disconnected from then on."""
     reconnected: int | None = None
     """Minute of the day from which on they are active again."""
+    reading: ReadWorld | None = None
+    """How the mailboxes with an IMAP server are read; None: not at all."""
     seed: int = 1
 
     def is_out(self, moment_ms: int) -> bool:
@@ -92,6 +95,8 @@ class Tally:
     repeated_pairs: int = 0
     own_mail: int = 0
     replies: int = 0
+    early_replies: int = 0
+    """Replies to mails that no visit had found; counted only where mailboxes are read."""
     put_back: int = 0
     dropped: int = 0
     closest_gap_ms: int = DAY_MS
@@ -139,6 +144,9 @@ class Simulation:
         self.mailboxes = MemoryMailboxes(profiles)
         self.tally = Tally()
         bucket = MemoryObjects()
+        chance = Random(self.world.seed)  # noqa: S311 - a model's chance, to be repeated
+        reading = self.world.reading
+        self.readers = SimulatedReaders(reading, self.start_ms, chance) if reading else None
         self.services = PlanningServices(
             bucket=bucket,
             rosters=RosterStore(bucket),
@@ -147,10 +155,11 @@ class Simulation:
             queue=self.queue,
             clock=self.clock,
             settings=settings,
+            reading=self.readers.ports if self.readers else None,
         )
         self._first_settings = settings
         self._limits = self._make_limits()
-        self._random = Random(self.world.seed)  # noqa: S311 - a model's chance, to be repeated
+        self._random = chance
         self._flights: list[tuple[int, int, _Flight]] = []
         self._number = 0
         self._last_start: dict[str, int] = {}
@@ -178,6 +187,8 @@ class Simulation:
                 self._tick(moment_ms // tick_ms)
                 if progress:
                     progress(moment_ms // 60_000)
+            if self.readers is not None:
+                self.readers.look(self.clock.at_ms)
             if not self.world.is_out(moment_ms):
                 self._wave()
         self.clock.at_ms = self.start_ms + DAY_MS
@@ -339,12 +350,24 @@ class Simulation:
         self.tally.arrived += 1
         self.ledger.finish(flight.claim, "sent_reply" if flight.is_reply else "sent")
         self.tally.replies += flight.is_reply
-        if self._pairs is None:
+        if self._pairs is None and self.readers is None:
             return
+        original = SendId.parse(mail.reply_to) if flight.is_reply and mail.reply_to else None
+        recipient = original.mailbox_id if original else mail.recipient_id
+        if self.readers is not None:
+            self.tally.early_replies += original is not None and not self._was_found(mail, original)
+            self.readers.arrived(flight.claim.key, mail.round, recipient, self.clock.at_ms)
+        if self._pairs is not None:
+            self._check_pair(mail, recipient, self._pairs)
+
+    def _was_found(self, mail: SendMessage, original: SendId) -> bool:
+        key = LedgerKey(original.day, mail.reply_to_shard or 0, original.mailbox_id)
+        return self.readers is not None and self.readers.has_found(key, original.round)
+
+    def _check_pair(self, mail: SendMessage, recipient: str, pairs: set[tuple[str, str]]) -> None:
         key = (mail.mailbox_id, mail.round)
         self.tally.duplicates += key in self._seen
         self._seen.add(key)
-        recipient = SendId.parse(mail.reply_to).mailbox_id if flight.is_reply and mail.reply_to else mail.recipient_id
-        self.tally.repeated_pairs += (mail.mailbox_id, recipient) in self._pairs
+        self.tally.repeated_pairs += (mail.mailbox_id, recipient) in pairs
         self.tally.own_mail += mail.mailbox_id == recipient
-        self._pairs.add((mail.mailbox_id, recipient))
+        pairs.add((mail.mailbox_id, recipient))
