@@ -57,6 +57,7 @@ OUTSIDERS: dict[str, frozenset[str]] = {
     "botocore": frozenset({"adapters"}),
     "aiosmtplib": frozenset({"adapters"}),
     "dns": frozenset({"adapters"}),
+    "imapclient": frozenset({"adapters"}),
     "httpx": frozenset({"adapters", "machine", "cli"}),
     "apsw": frozenset({"database", "machine", "reporting", "cli"}),
     "numpy": frozenset({"rules", "database", "machine", "reporting", "cli"}),
