@@ -23,6 +23,7 @@ from mailtide.adapters.dynamodb.table import Table
 from mailtide.adapters.kms import KmsSecrets
 from mailtide.adapters.oauth2 import AccessTokens
 from mailtide.adapters.smtp import SmtpMailer, make_tls_context
+from mailtide.deliverability.providers import provider_by_id
 from mailtide.warmup.attempt import SendServices
 from mailtide.warmup.content import TemplateSet, packaged_templates
 from mailtide.warmup.contracts import (
@@ -173,6 +174,8 @@ class World:
     host_wait_s: float = 25.0
     limits_client: Any = None
     """In place of the cloud's."""
+    provider: str = ""
+    """Whose servers the mail server is taken for."""
 
     def __post_init__(self) -> None:
         self.ledger = DynamoLedger(Table(self.cloud.ledger_table, self.cloud.client, ServerClock()), retention_days=30)
@@ -233,6 +236,7 @@ class World:
             host_concurrency=host_concurrency,
             host_wait_s=self.host_wait_s,
             tls_context=self.authority.client_context() if self.authority else None,
+            provider_of=lambda _host: provider_by_id(self.provider),
         )
 
     def send(self, *messages: SendMessage, time_left_s: float = 290.0, host_concurrency: int = 50) -> BatchReport:

@@ -45,6 +45,12 @@ DAILY_LIMIT = [
     "550 5.4.5 Daily sending quota exceeded",
     "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceeded",
 ]
+DIALECT = [
+    ("google", "421 4.7.28 Unusual rate of unsolicited mail", "put_back"),
+    ("microsoft", "451 4.7.500 Access denied, please try again later", "put_back"),
+    ("microsoft", "554 5.2.2 mailbox full; STOREDRV.Submission.Exception", "given_back"),
+    ("microsoft", "550 5.1.8 Access denied, bad outbound sender", "failed"),
+]
 NO_RECIPIENT = ["550 5.1.1 User unknown", "551 User not local", "553 5.1.2 Mailbox name not allowed"]
 POLICY = ["550 5.7.1 Blocked", "550 5.7.515 Access denied", "554 5.7.1 Spam", "554 Transaction failed"]
 STEPS = ("mail", "rcpt", "data", "content")
@@ -161,6 +167,22 @@ def test_daily_limit_parks_for_a_day(world: World, server: ScriptedServer, step:
     assert world.status(recipient) == "active"
     view = world.view(message)
     assert (view.state(0), view.in_flight, view.bounces) == (".", 0, 0)
+
+
+@pytest.mark.parametrize(("provider", "reply", "end"), DIALECT)
+def test_a_provider_may_mean_something_of_its_own(
+    world: World, server: ScriptedServer, provider: str, reply: str, end: str
+) -> None:
+    """Without the dialects: tried again at once by others, failed and counted as policy, failed and not counted."""
+    server.script["content"] = [reply]
+    world.provider = provider
+    sender = world.mailbox("alpha")
+    message = world.message(sender, world.mailbox("beta"))
+    assert world.send(message).counts() == {end: 1}
+    mailbox = world.mailboxes.get_many([sender.mailbox_id])[sender.mailbox_id]
+    assert (world.pauses.left_ms("127.0.0.1") > 0) == (end == "put_back")
+    assert (mailbox.not_before_ms > 0) == ("The mailbox is full" in mailbox.status_reason) == (end == "given_back")
+    assert world.view(message).policy_refusals == (end == "failed")
 
 
 @steps(NO_RECIPIENT, ("rcpt", "data", "content"))

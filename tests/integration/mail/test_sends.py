@@ -178,6 +178,16 @@ def test_a_mailbox_writes_its_mails_over_one_connection(
     assert (server.record.connections, server.record.logins) == (3, 3)
 
 
+def test_where_a_mailboxs_connections_are_numbered_none_lies_idle(
+    server: RecordingServer, world_at: Callable[..., World]
+) -> None:
+    world = world_at(server.port, mailbox_cooldown_min_ms=0, mailbox_cooldown_max_ms=0, max_concurrent=1)
+    world.provider = "microsoft"
+    sender, recipient = world.mailbox("alpha"), world.mailbox("beta")
+    world.send(*(world.message(sender, recipient, number) for number in range(3)))
+    assert (len(server.record.mails), server.record.connections) == (3, 3)
+
+
 def test_starts_in_a_lane_are_staggered(server: RecordingServer, world_at: Callable[..., World]) -> None:
     world = world_at(server.port, max_concurrent=2, stagger_min_ms=400, stagger_max_ms=600)
     recipient = world.mailbox("target")

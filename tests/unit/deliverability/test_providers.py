@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from mailtide.deliverability.providers import Fact, Provider, provider_checks, provider_of, providers
+from mailtide.deliverability.providers import (
+    Fact,
+    Provider,
+    mails_a_day,
+    provider_by_id,
+    provider_checks,
+    provider_of,
+    provider_of_server,
+    providers,
+)
+from mailtide.warmup.classify import TABLE
 from mailtide.warmup.contracts import Auth, Mailbox, MailServer, Ramp
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "mailbox-checks.md"
@@ -73,6 +83,36 @@ def test_what_a_refusal_means_with_a_provider() -> None:
     assert "SMTP AUTH is turned off" in str(BY_ID["microsoft"].meaning(535, "5.7.139"))
     assert BY_ID["google"].meaning(535, None) is None
     assert BY_ID["zoho"].meaning(535, "5.7.8") is None
+
+
+@pytest.mark.parametrize(
+    ("host", "provider"),
+    [
+        ("smtp.gmail.com", "gmail"),
+        ("SMTP.Office365.com", "microsoft"),
+        ("smtp-mail.outlook.com", "outlook"),
+        ("smtp.zoho.eu", "zoho"),
+        ("smtp.mail.yahoo.com", "yahoo"),
+        ("mail.example", None),
+        ("notsmtp.gmail.com.example", None),
+        ("aspmx.l.google.com", None),
+    ],
+)
+def test_a_server_for_customers_tells_the_dialect(host: str, provider: str | None) -> None:
+    found = provider_of_server(host)
+    assert (found.id if found else None) == provider
+
+
+def test_no_dialect_contradicts_a_row_that_names_its_enhanced_code() -> None:
+    named = {(rule.code, rule.enhanced) for rule in TABLE}
+    own = [rule for one in providers() for rule in one.dialect if rule.reply_class is not None]
+    assert own
+    assert not [rule for rule in own if (rule.code, rule.enhanced) in named]
+
+
+def test_a_mailboxs_provider_by_its_id() -> None:
+    assert [mails_a_day(one) for one in ("gmail", "zoho", "", "gone")] == [500, None, None, None]
+    assert {one.id for one in providers()} == {one.id for one in providers() if provider_by_id(one.id) is one}
 
 
 def test_what_an_owner_is_told() -> None:

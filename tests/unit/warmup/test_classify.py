@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailtide.warmup.classify import TABLE, MailRefusedError, Phase, ReplyClass, classify, enhanced_code
+from mailtide.warmup.classify import TABLE, MailRefusedError, Phase, ReplyClass, ReplyRule, classify, enhanced_code
 from mailtide.warmup.consequences import ROWS, judge
 from mailtide.warmup.settings import WarmupSettings
 
@@ -76,6 +76,58 @@ def test_what_the_table_does_not_name(phase: Phase, code: int, text: str, expect
 )
 def test_enhanced_codes(text: str, expected: str | None) -> None:
     assert enhanced_code(text) == expected
+
+
+DIALECT = (
+    ReplyRule(421, "4.7.28", ReplyClass.THROTTLED, "Too fast."),
+    ReplyRule(451, "4.7.500-699", ReplyClass.THROTTLED),
+    ReplyRule(554, "5.2.0", ReplyClass.REJECTED),
+    ReplyRule(554, "5.2.2", ReplyClass.DAILY_LIMIT),
+    ReplyRule(550, "5.1.10", ReplyClass.NO_RECIPIENT),
+    ReplyRule(535, "5.7.8", None, "An app password is needed."),
+)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        # What the table says of a code alone, and what it leaves open, a dialect refines;
+        ("421 4.7.28", ReplyClass.THROTTLED),
+        ("451 4.7.500", ReplyClass.THROTTLED),
+        ("451 4.7.699", ReplyClass.THROTTLED),
+        ("554 5.2.2", ReplyClass.DAILY_LIMIT),
+        ("550 5.1.10", ReplyClass.NO_RECIPIENT),
+        # what the table says of an enhanced code stands,
+        ("554 5.2.0", ReplyClass.DAILY_LIMIT),
+        ("421 4.7.0", ReplyClass.THROTTLED),
+        # and so does all that the dialect does not name.
+        ("421 4.7.2", ReplyClass.TRANSIENT),
+        ("451 4.7.499", ReplyClass.TRANSIENT),
+        ("451 4.7.700", ReplyClass.TRANSIENT),
+        ("451 4.70.500", ReplyClass.TRANSIENT),
+        ("451", ReplyClass.TRANSIENT),
+        ("550 5.1.1", ReplyClass.NO_RECIPIENT),
+        ("554", ReplyClass.POLICY),
+        ("535 5.7.8", ReplyClass.AUTH_PERMANENT),
+    ],
+)
+def test_a_dialect_refines_what_the_table_leaves_open(reply: str, expected: ReplyClass) -> None:
+    code, _, enhanced = reply.partition(" ")
+    assert classify("rcpt", int(code), f"{enhanced} words", DIALECT) == expected
+
+
+def test_a_dialect_speaks_of_no_recipient_before_there_is_one() -> None:
+    assert classify("mail", 550, "5.1.10 who?", DIALECT) == ReplyClass.REJECTED
+
+
+def test_a_refusal_carries_its_meaning() -> None:
+    refused = MailRefusedError.from_reply("auth", 535, "5.7.8 hunter2", DIALECT)
+    assert (refused.reply_class, refused.meaning) == (ReplyClass.AUTH_PERMANENT, "An app password is needed.")
+    sentence = judge(refused, tries=0, now_ms=0, settings=WarmupSettings())
+    assert sentence.sender_status == (
+        "disconnected",
+        "The server refused the login (535 5.7.8). An app password is needed.",
+    )
 
 
 def test_every_class_has_its_consequence() -> None:

@@ -12,8 +12,9 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from mailtide.adapters.oauth2 import AccessTokens
+from mailtide.deliverability.providers import Provider, provider_of_server
 from mailtide.errors import TransientError
-from mailtide.warmup.classify import MailRefusedError, OutcomeUnknownError, Phase, ReplyClass
+from mailtide.warmup.classify import Dialect, MailRefusedError, OutcomeUnknownError, Phase, ReplyClass
 from mailtide.warmup.contracts import Mailbox
 from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
 
@@ -45,15 +46,19 @@ class _Idle:
 class SmtpSession:
     """Implements mailtide.warmup.mail_ports.MailSession."""
 
-    def __init__(self, client: aiosmtplib.SMTP, give_back: Callable[[aiosmtplib.SMTP, bool], Awaitable[None]]) -> None:
+    def __init__(
+        self, client: aiosmtplib.SMTP, dialect: Dialect, give_back: Callable[[aiosmtplib.SMTP, bool], Awaitable[None]]
+    ) -> None:
+        """dialect: of the provider that the server belongs to."""
         self._client = client
+        self._dialect = dialect
         self._give_back = give_back
         self._is_open = True
 
     async def offer(self, sender: str, recipient: str) -> None:
         """See mailtide.warmup.mail_ports.MailSession."""
-        await _asked("mail", self._client.mail(sender))
-        await _asked("rcpt", self._client.rcpt(recipient))
+        await _asked("mail", self._client.mail(sender), self._dialect)
+        await _asked("rcpt", self._client.rcpt(recipient), self._dialect)
 
     async def data(self, content: bytes) -> None:
         """See mailtide.warmup.mail_ports.MailSession."""
@@ -61,7 +66,7 @@ class SmtpSession:
             await self._client.data(content)
         except aiosmtplib.SMTPDataError as error:
             if 400 <= error.code < 600:
-                raise MailRefusedError.from_reply("data", error.code, error.message) from None
+                raise MailRefusedError.from_reply("data", error.code, error.message, self._dialect) from None
             if not 200 <= error.code < 300:
                 raise OutcomeUnknownError("The answer after DATA is none.") from None
         except (aiosmtplib.SMTPException, OSError, TimeoutError):
@@ -88,9 +93,10 @@ class SmtpMailer:
         tls_context: ssl.SSLContext | None = None,
         host_wait_s: float = HOST_WAIT_S,
         run_blocking: Callable[[Callable[[], Credentials]], Awaitable[Credentials]] = asyncio.to_thread,
+        provider_of: Callable[[str], Provider | None] = provider_of_server,
     ) -> None:
         """timeout_s: of each command. host_concurrency: sessions to one host at once. max_idle: connections
-        that wait for the next mail of their mailbox; the oldest goes first."""
+        that wait for the next mail of their mailbox; the oldest goes first. provider_of: whose host a mail server is."""
         self._secrets = secrets
         self._tokens = tokens
         self._timeout_s = timeout_s
@@ -99,6 +105,7 @@ class SmtpMailer:
         self._host_wait_s = host_wait_s
         self._tls_context = tls_context or make_tls_context()
         self._run_blocking = run_blocking
+        self._provider_of = provider_of
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._idle: dict[_Key, _Idle] = {}
 
@@ -116,18 +123,21 @@ class SmtpMailer:
             host.release()
             raise
         key = _key_of(mailbox)
+        provider = self._provider_of(mailbox.smtp.host)
+        # Several processes send for one mailbox: where its connections are numbered, none of them lies idle.
+        is_limited = provider is not None and provider.connections is not None and bool(provider.connections.smtp)
 
         async def give_back(client: aiosmtplib.SMTP, is_reusable: bool) -> None:
             host.release()
             surplus: aiosmtplib.SMTP | None = client
-            if is_reusable and client.is_connected and key not in self._idle:
+            if is_reusable and client.is_connected and key not in self._idle and not is_limited:
                 self._idle[key] = _Idle(client, time.monotonic())
                 is_full = len(self._idle) > self._max_idle
                 surplus = self._idle.pop(next(iter(self._idle))).client if is_full else None
             if surplus is not None:
                 await _quit(surplus)
 
-        return SmtpSession(client, give_back)
+        return SmtpSession(client, provider.dialect if provider else (), give_back)
 
     async def close(self) -> None:
         """See mailtide.warmup.mail_ports.Mailer."""
@@ -176,7 +186,8 @@ class SmtpMailer:
         return await self._logged_in(mailbox, token)
 
     async def _logged_in(self, mailbox: Mailbox, secret: SecretStr | None) -> aiosmtplib.SMTP:
-        server = mailbox.smtp
+        server, provider = mailbox.smtp, self._provider_of(mailbox.smtp.host)
+        dialect = provider.dialect if provider else ()
         client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
@@ -187,9 +198,9 @@ class SmtpMailer:
             local_hostname=mailbox.domain,
         )
         try:
-            await _asked("connect", client.connect())
-            await _asked("connect", client.ehlo())
-            await _asked("auth", _log_in(client, mailbox, secret.get_secret_value() if secret else ""))
+            await _asked("connect", client.connect(), dialect)
+            await _asked("connect", client.ehlo(), dialect)
+            await _asked("auth", _log_in(client, mailbox, secret.get_secret_value() if secret else ""), dialect)
         except BaseException:
             client.close()
             raise
@@ -209,13 +220,13 @@ async def _log_in(client: aiosmtplib.SMTP, mailbox: Mailbox, secret: str) -> Non
         raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth")
 
 
-async def _asked(phase: Phase, command: Awaitable[Any]) -> None:
+async def _asked(phase: Phase, command: Awaitable[Any], dialect: Dialect) -> None:
     """One command before DATA: everything that goes wrong means that the mail was not accepted."""
     try:
         await command
     except aiosmtplib.SMTPResponseException as error:
         if 400 <= error.code < 600:
-            raise MailRefusedError.from_reply(phase, error.code, error.message) from None
+            raise MailRefusedError.from_reply(phase, error.code, error.message, dialect) from None
         raise MailRefusedError(ReplyClass.TRANSIENT, phase) from None
     except (aiosmtplib.SMTPException, OSError, TimeoutError, ValueError):
         # What the library says may repeat what was sent.

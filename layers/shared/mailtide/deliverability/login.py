@@ -67,7 +67,7 @@ def login_check(mailbox: Mailbox, refused: MailRefusedError | None, provider: Pr
         return ok(LOGIN, f"{mailbox.smtp.host} let {mailbox.auth.username} in.")
     code = " ".join(part for part in (str(refused.code or ""), refused.enhanced or "") if part)
     said = f" ({code})" if code else ""
-    meaning = provider.meaning(refused.code, refused.enhanced) if provider else None
+    meaning = refused.meaning or (provider.meaning(refused.code, refused.enhanced) if provider else None)
     known = f" {meaning}" if meaning else ""
     if refused.reply_class == ReplyClass.AUTH_PERMANENT:
         what = f"The credentials are refused{said}.{known}"

@@ -1,6 +1,11 @@
-"""What a mail server's refusal means (the table of spec §5), as data."""
+"""What a mail server's refusal means (the table of spec §5), as data.
+
+A provider's dialect (mailtide.deliverability.providers) refines it: rows of the table that name an enhanced code stand before it,
+rows for a code alone, and what the table leaves open, behind it.
+"""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -26,11 +31,30 @@ class ReplyClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ReplyRule:
-    """A reply with this code, and this enhanced code where one is named, is of this class."""
+    """A reply with this code, and this enhanced code where one is named, is of this class.
+
+    enhanced: 4.7.0, or a range of its last part, 4.7.500-699. reply_class: None in a dialect that knows the meaning alone.
+    """
 
     code: int
     enhanced: str | None
-    reply_class: ReplyClass
+    reply_class: ReplyClass | None
+    means: str = ""
+    """One packaged sentence for people; never a server's own text."""
+
+    def fits(self, code: int, enhanced: str | None) -> bool:
+        """Whether it speaks of this reply."""
+        if self.code != code:
+            return False
+        if self.enhanced in {None, enhanced}:
+            return True
+        known, dash, last = str(self.enhanced).partition("-")
+        begin, _, first = known.rpartition(".")
+        given, _, detail = (enhanced or "").rpartition(".")
+        return bool(dash) and given == begin and int(first) <= int(detail) <= int(last)
+
+
+type Dialect = tuple[ReplyRule, ...]
 
 
 TABLE: tuple[ReplyRule, ...] = (
@@ -57,6 +81,8 @@ TABLE: tuple[ReplyRule, ...] = (
     ReplyRule(554, None, ReplyClass.POLICY),
 )
 """The first rule that fits counts."""
+_EXACT = tuple(rule for rule in TABLE if rule.enhanced is not None)
+_GENERAL = tuple(rule for rule in TABLE if rule.enhanced is None)
 
 _ENHANCED = re.compile(r"\s*([245]\.[0-9]{1,3}\.[0-9]{1,3})(?![0-9.])")
 
@@ -67,18 +93,25 @@ def enhanced_code(text: str) -> str | None:
     return found[1] if found else None
 
 
-def classify(phase: Phase, code: int, text: str) -> ReplyClass:
-    """The class of a refusal. What the table does not name: 4xx is transient; 5xx is permanent, to AUTH for the mailbox, else
-    for the mail. Before RCPT nothing is said of a recipient."""
-    enhanced = enhanced_code(text)
-    for rule in TABLE:
-        if rule.code != code or rule.enhanced not in {None, enhanced}:
+def classify(phase: Phase, code: int, text: str, dialect: Dialect = ()) -> ReplyClass:
+    """The class of a refusal. What neither table nor dialect names: 4xx is transient; 5xx is permanent, to AUTH for the
+    mailbox, else for the mail. Before RCPT nothing is said of a recipient."""
+    for rule in _fitting((*_EXACT, *dialect, *_GENERAL), code, enhanced_code(text)):
+        if rule.reply_class is None or (rule.reply_class == ReplyClass.NO_RECIPIENT and phase not in {"rcpt", "data"}):
             continue
-        if rule.reply_class != ReplyClass.NO_RECIPIENT or phase in {"rcpt", "data"}:
-            return rule.reply_class
+        return rule.reply_class
     if code < 500:
         return ReplyClass.TRANSIENT
     return ReplyClass.AUTH_PERMANENT if phase == "auth" else ReplyClass.REJECTED
+
+
+def meaning_of(code: int, enhanced: str | None, dialect: Dialect) -> str:
+    """What a reply means in a dialect, "" if it does not say."""
+    return next((rule.means for rule in _fitting(dialect, code, enhanced) if rule.means), "")
+
+
+def _fitting(rules: Iterable[ReplyRule], code: int, enhanced: str | None) -> Iterable[ReplyRule]:
+    return (rule for rule in rules if rule.fits(code, enhanced))
 
 
 class MailRefusedError(MailtideError):
@@ -87,18 +120,23 @@ class MailRefusedError(MailtideError):
     The text holds codes alone: what servers write may repeat what must not be shown.
     """
 
-    def __init__(self, reply_class: ReplyClass, phase: Phase, code: int = 0, enhanced: str | None = None) -> None:
+    def __init__(
+        self, reply_class: ReplyClass, phase: Phase, code: int = 0, enhanced: str | None = None, meaning: str = ""
+    ) -> None:
         said = " ".join(part for part in (str(code) if code else "", enhanced or "") if part)
         super().__init__(f"{reply_class.value} at {phase}" + (f" ({said})" if said else ""))
         self.reply_class = reply_class
         self.phase: Phase = phase
         self.code = code
         self.enhanced = enhanced
+        self.meaning = meaning
+        """What the provider's dialect says of it: a packaged sentence, "" if nothing."""
 
     @classmethod
-    def from_reply(cls, phase: Phase, code: int, text: str) -> "MailRefusedError":
+    def from_reply(cls, phase: Phase, code: int, text: str, dialect: Dialect = ()) -> "MailRefusedError":
         """The refusal that a reply is."""
-        return cls(classify(phase, code, text), phase, code, enhanced_code(text))
+        enhanced = enhanced_code(text)
+        return cls(classify(phase, code, text, dialect), phase, code, enhanced, meaning_of(code, enhanced, dialect))
 
 
 class OutcomeUnknownError(MailtideError):

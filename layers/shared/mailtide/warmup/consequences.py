@@ -46,17 +46,24 @@ class Case:
     """Refused tries of the round before this one."""
     now_ms: int
     backoff_ms: int
+    meaning: str = ""
+    """What its provider means by it, where that is known."""
 
 
 def judge(refused: MailRefusedError, *, tries: int, now_ms: int, settings: WarmupSettings) -> Sentence:
     """The table, row by row. tries: refused tries of the round before this one."""
     said = " ".join(part for part in (str(refused.code or ""), refused.enhanced or "") if part) or NO_ANSWER
-    return ROWS[refused.reply_class](Case(said, tries, now_ms, settings.rate_limit_backoff_ms))
+    return ROWS[refused.reply_class](Case(said, tries, now_ms, settings.rate_limit_backoff_ms, refused.meaning))
+
+
+def _reason(case: Case, sentence: str) -> str:
+    """For the owner: what happened with its codes, then the provider's own meaning."""
+    return f"{sentence} ({case.said}). {case.meaning}".rstrip()
 
 
 def _throttled(case: Case) -> Sentence:
     until_ms = case.now_ms + min(HOUR_MS, case.backoff_ms << min(case.tries, 20))
-    reason = f"The provider asked for a pause ({case.said})."
+    reason = _reason(case, "The provider asked for a pause")
     return Sentence(again_ms=until_ms, next_ok_ms=until_ms, pauses_host_ms=case.backoff_ms, reason=reason)
 
 
@@ -68,19 +75,20 @@ def _transient(case: Case) -> Sentence:
 
 def _auth_temporary(case: Case) -> Sentence:
     until_ms = case.now_ms + HOUR_MS
-    reason = f"The server cannot check logins for now ({case.said})."
+    reason = _reason(case, "The server cannot check logins for now")
     return Sentence(counts_try=False, next_ok_ms=until_ms, again_ms=until_ms, reason=reason)
 
 
 def _auth_permanent(case: Case) -> Sentence:
-    reason = f"The server refused the login ({case.said})."
+    reason = _reason(case, "The server refused the login")
     if case.said == NO_ANSWER:
         reason = "It cannot log in: its secret, the token's address or the server's ways of logging in do not serve."
     return Sentence(counts_try=False, sender_status=("disconnected", reason))
 
 
 def _daily_limit(case: Case) -> Sentence:
-    reason = f"The provider's daily limit is reached ({case.said})."
+    sentence = "The provider takes no more of it for now" if case.meaning else "The provider's daily limit is reached"
+    reason = _reason(case, sentence)
     return Sentence(counts_try=False, parked_until_ms=case.now_ms + PARKED_MS, reason=reason)
 
 
