@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     "--rules", default="default", show_default=True, metavar="FILE|default|origin",
     help="A YAML file of rules, or a packaged set: the default, or the windows of the older system.",
 )  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 32), default=2, show_default=True, help="How many threads compute.")
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 32),
+    default=2,
+    show_default=True,
+    help="How many threads compute; two a core at most.",
+)
 @click.option(
     "--profile", type=click.Choice(["highperf", "reliable"]), default="highperf", show_default=True,
     help="highperf puts a finished copy in the file's place where much changes, and writes into the file where little "

@@ -14,9 +14,7 @@ from mailtide.database.locked import LockedFile
 from mailtide.database.untrusted import clear_errors, harden
 
 _COPY_BYTES = 16 << 20
-_COPY_CACHE_MB = 48
-_IN_PLACE_CACHE_MB = 128
-"""What does not fit goes into the WAL early, and again when it changes once more."""
+_CACHE_MB = 48
 _VERSIONS_AT, _ROLLBACK_VERSIONS, _WAL_VERSIONS = 18, b"\x01\x01", b"\x02\x02"
 
 type Write = Callable[[apsw.Connection], None]
@@ -142,7 +140,7 @@ def _write_copy(copy: Path, write: Write, threads: int) -> None:
     with clear_errors():
         connection = apsw.Connection(str(copy), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_EXRESCODE)
         try:
-            harden(connection, cache_mb=_COPY_CACHE_MB)
+            harden(connection, cache_mb=_CACHE_MB)
             # Defensive mode forbids a file without a journal; a copy that fails is thrown away.
             connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 0)
             connection.pragma("locking_mode", "exclusive")
@@ -173,7 +171,7 @@ def change_in_place(locked: LockedFile, write: Write) -> None:
     with clear_errors():
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
-        connection.pragma("cache_size", -_IN_PLACE_CACHE_MB * 1024)
+        connection.pragma("cache_size", -_CACHE_MB * 1024)
         try:
             with _refusals_undone(locked, head):
                 write(connection)

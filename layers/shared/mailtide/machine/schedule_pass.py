@@ -1,5 +1,6 @@
 """The pass: read the columns, decide, compare with the planned rows that stand in the table, write what differs."""
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 HARD_LINKS_WARNING = "The file has several names (hard links), so it was changed in place rather than replaced."
 _CHUNK_ROWS = 1 << 18
+_THREADS_A_CORE = 2
+"""More only wait for each other, each with its pages in hand."""
 _PAGES_A_DIFFERENCE = 3
 """That are written: of the table, and of its two indexes where the row comes or goes."""
 NO_CONTACTS_WARNING = "The database has no contacts, so its schedule is empty."
@@ -70,14 +73,15 @@ def run_pass(
 ) -> PassReport:
     """Bring email_schedules of the file at `path` up to date, and say what was done.
 
-    started_at: an aware time, written into the rows. threads: 1 to 32. check: have the pages of the tables
-    checked before anything is written. prepare: decides which rows should stand. leave: files to write beside. touched: the
-    run has changed the file before, so it leaves its row and its files even when the pass finds no difference. The file is
-    locked against everybody throughout, and ends as it was or as it should be.
+    started_at: an aware time, written into the rows. threads: 1 to 32, of which at most two a core are started. check:
+    have the pages of the tables checked before anything is written. prepare: decides which rows should stand. leave: files
+    to write beside. touched: the run has changed the file before, so it leaves its row and its files even when the pass
+    finds no difference. The file is locked against everybody throughout, and ends as it was or as it should be.
 
     Raises DatabaseError, one sentence, when the file cannot be used; it is untouched then.
     """
     watch = _Stopwatch()
+    threads = min(threads, _THREADS_A_CORE * (os.process_cpu_count() or 1))
     with locked_file(path) as locked:
         source = Source(locked.content, locked.header, locked.content_descriptor)
         replaces = profile == "highperf" and locked.link_count == 1
