@@ -10,6 +10,7 @@ import re
 import socketserver
 import subprocess
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +19,8 @@ from pathlib import Path
 
 from tests.support import forkserver
 
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+"""Within a list it is indented."""
 HEREDOC = re.compile(r"<<'(\w+)'")
 CLIENT = Path(__file__).with_name("command_client.py")
 MARK = "\x01"
@@ -49,7 +51,7 @@ def steps_of(page: Path) -> list[Step]:
     found: list[Step] = []
     for block in BLOCK.finditer(text):
         first_line = text.count("\n", 0, block.start()) + 2
-        found += _steps(block[1].splitlines(), page.name, first_line)
+        found += _steps(textwrap.dedent(block[2]).splitlines(), page.name, first_line)
     return found
 
 

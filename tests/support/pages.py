@@ -17,6 +17,12 @@ PLACES = (
     (r"mailtide (tokens|mailboxes|warmup (status|trigger))\b|curl .*\$API", API),
     (r"(mailtide|cat|cp|echo|head|sed|export PATH=\"\$PWD)\b", FILES),
 )
+TYPED = {
+    RUNS: ["deploy.md", "run-it.md", "sync.md", "webhooks.md"],
+    API: ["http-api.md", "page.md", "tigris.md", "warmup.md"],
+    FLY: ["fly.md"],
+}
+"""The pages with such commands, each of which a test types: in tests/e2e and in integration/api, planning and fly."""
 NOT_HERE = (
     (
         r"mailtide mailboxes check\b",
@@ -27,6 +33,7 @@ NOT_HERE = (
     (r"(docker|sam local|localstack)\b", "needs Docker"),
     (r"(flyctl|fly)\b", "needs an account at Fly.io"),
     (r"export MAILTIDE_FLY_TOKEN=…", "the test has values of its own"),
+    (r"export AWS_ENDPOINT_URL_S3=https://t3", "Tigris itself; tests/integration/tigris has a server in its place"),
     (r"eval \"\$\(make -s settings\)\"", "tests/unit/deploy; the environment of the test has what it prints"),
     (r"\.tools/sam/bin/sam delete", "the local cloud ends with its processes"),
     (r"(\.venv/bin/)?mailtide doctor", "tests/integration/doctor; the deployment of the tests has runs that failed"),

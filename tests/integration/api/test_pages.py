@@ -16,7 +16,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize("page", ["http-api.md", "page.md"])
+@pytest.mark.parametrize("page", ["http-api.md", "page.md", "tigris.md"])
 def test_a_page_typed_as_it_stands(page: str, planned: Api, command: Path, tmp_path: Path) -> None:
     own = {
         # A book of its own: the names of the pages are also those of other tests.

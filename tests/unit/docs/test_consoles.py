@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.consoles import Step, base_env, play, shim
-from tests.support.pages import FILES, pages_at, place_of, steps_at
+from tests.support.pages import FILES, TYPED, pages_at, place_of, steps_at
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,11 @@ def test_a_page_typed_as_it_stands(page: str, tmp_path: Path, command: Path) -> 
     # The PATH is the test's own.
     steps = [step for step in steps_at(FILES, page) if not step.command.startswith("export PATH")]
     play([*before, *steps], tmp_path, base_env(command))
+
+
+@pytest.mark.parametrize("place", TYPED)
+def test_every_page_is_typed_somewhere(place: str) -> None:
+    assert pages_at(place) == TYPED[place]
 
 
 def test_a_command_that_no_test_types_is_noticed() -> None:
