@@ -22,7 +22,8 @@ from mailtide.warmup.memory import MemoryLedger, MemoryMailboxes, MemoryMailQueu
 from mailtide.warmup.objects import ShardSummary
 from mailtide.warmup.plan import plan_warmup
 from mailtide.warmup.ports import Claim, Outcome
-from mailtide.warmup.services import PlanningServices
+from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue
+from mailtide.warmup.services import PlanningServices, ReadingPorts
 from mailtide.warmup.store import read
 from tests.support.warmup_pools import DAY, END, START, pool_of, settings
 
@@ -40,6 +41,7 @@ class Bench:
         self.ledger = MemoryLedger()
         self.mailboxes = MemoryMailboxes(profiles)
         self.bucket = MemoryObjects()
+        self.placements, self.reads = MemoryPlacements(), MemoryReadQueue()
         self.services = PlanningServices(
             bucket=self.bucket,
             rosters=RosterStore(self.bucket),
@@ -48,6 +50,7 @@ class Bench:
             queue=self.queue,
             clock=self.clock,
             settings=settings(**{"shards": 1, **values}),
+            reading=ReadingPorts(placements=self.placements, queue=self.reads),
         )
         self.cooldown_ms = self.services.settings.mailbox_cooldown_max_ms
 
