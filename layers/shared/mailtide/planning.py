@@ -48,10 +48,12 @@ def planning() -> PlanningServices:
     settings, resources = load_warmup_settings(), load_warmup_resources()
     clock, client = _clock(), make_dynamodb_client()
     bucket = S3Bucket(resources.bucket, make_client())
+    pool = DynamoMailboxes(Table(resources.mailboxes_table, client, clock))
     return PlanningServices(
         bucket=bucket,
         rosters=RosterStore(bucket),
-        mailboxes=DynamoMailboxes(Table(resources.mailboxes_table, client, clock)),
+        mailboxes=pool,
+        health=pool,
         ledger=DynamoLedger(
             Table(resources.ledger_table, client, clock), retention_days=settings.metrics_retention_days
         ),

@@ -29,6 +29,7 @@ from mailtide.warmup.dispatch import dispatch_shard
 from mailtide.warmup.health import HEALTH_VALUES
 from mailtide.warmup.metrics import gauges
 from mailtide.warmup.plan import plan_warmup, tick_start_ms
+from mailtide.warmup.reading.fold import fold_days
 from mailtide.warmup.settings import load_warmup_resources
 
 logger = Logger()
@@ -79,7 +80,10 @@ def _dispatch(message: WarmupMessage, config: IdempotencyConfig) -> None:
     tick = cast("ShardTick", message)
 
     def carry_out(tick_key: str) -> None:  # noqa: ARG001 - the guard reads it
-        _write_down([dispatch_shard(planning(), tick)])
+        services = planning()
+        _write_down([dispatch_shard(services, tick)])
+        # What is due comes first; the fold of yesterday may take some seconds.
+        _write_down(fold_days(services, tick, services.clock.now_ms()))
 
     _once(carry_out, f"dispatch/{tick.start_ms}/{tick.shard}/{tick.request_id or ''}", config)
 

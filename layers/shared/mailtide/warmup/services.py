@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.ports import Ledger, MailboxReader, MailQueue, Objects, WarmupClock
+from mailtide.warmup.reading.fold_ports import HealthStore
 from mailtide.warmup.reading.ports import Placements, ReadQueue
 from mailtide.warmup.settings import WarmupSettings
 
@@ -29,3 +30,5 @@ class PlanningServices:
     settings: WarmupSettings
     reading: ReadingPorts | None = None
     """None: no mailbox is read."""
+    health: HealthStore | None = None
+    """None: nothing follows from where mails land."""

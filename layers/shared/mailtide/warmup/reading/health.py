@@ -118,7 +118,7 @@ def held_back(health: MailboxHealth, settings: WarmupSettings) -> str:
 def _with_day(old: MailboxHealth, tally: DayTally) -> MailboxHealth:
     oldest = tally.day - timedelta(days=WINDOW_DAYS)
     days = [day for day in old.days if day.day > oldest]
-    if not tally.is_empty:
+    if tally.sent or not tally.is_silent:
         days.append(tally)
     total = add_days(days, tally.day).total
     history = [*old.history, ScorePoint(tally.day, total.inbox, total.seen)] if total.seen else list(old.history)

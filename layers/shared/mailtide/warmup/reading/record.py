@@ -51,9 +51,9 @@ class DayTally(Contract):
         return add_landed(self.landed.values())
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to remember."""
-        return not (self.sent or self.bounces or self.complaints or self.landed)
+    def is_silent(self) -> bool:
+        """Whether it says nothing of where mails land."""
+        return not (self.bounces or self.complaints or self.landed)
 
 
 class ScorePoint(NamedTuple):

@@ -1,0 +1,199 @@
+"""Once a day's last visits are over, its placements are folded: onto each mailbox, and into one object a shard.
+
+Fine to repeat after a crash at any point: a mailbox's record says which day it holds, a quarantine comes before the record that
+says so, and the object, written once and last, ends it. A day that no tick has folded is caught up by a later one.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from mailtide.errors import TransientError
+from mailtide.runs.services import StepReport
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import Mailbox, ShardTick, day_start_ms
+from mailtide.warmup.days import ShardDay
+from mailtide.warmup.objects import QuotaSheet
+from mailtide.warmup.reading.contracts import PlacementDay
+from mailtide.warmup.reading.fold_ports import HealthStore, KeptHealth
+from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, pace_of
+from mailtide.warmup.reading.ports import Placements
+from mailtide.warmup.reading.record import DayTally, Landed, MailboxHealth
+from mailtide.warmup.reading.sheet import PlacementSheet
+from mailtide.warmup.reading.sheet_of import Folded, make_sheet
+from mailtide.warmup.services import PlanningServices
+from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.store import put, read
+
+FOLD_AFTER_MS = 3 * 3_600_000
+"""After the day's end: its last mails have been looked for, and what was not found an hour later is missing."""
+CATCH_UP_DAYS = 7
+"""As many as count for the score."""
+AT_ONCE_SHARE = 0.25
+AT_ONCE_LEAST = 5
+"""When more mailboxes of a shard than these would be quarantined in one night, they have something else in common: a provider
+that had a bad day, or a fault of ours. Then they are slowed, and people are told."""
+_TRIES = 3
+
+
+def fold_days(services: PlanningServices, message: ShardTick, now_ms: int) -> list[StepReport]:
+    """Fold the shard's day before, and those before it that have not been; at most of ticks there is nothing to do.
+
+    Costs one read of a small object a tick; once a day some 15 reads and one write a mailbox, for a shard of 1,000.
+    """
+    if services.reading is None or services.health is None or message.request_id is not None:
+        return []
+    if now_ms < day_start_ms(message.day) + FOLD_AFTER_MS or services.rosters.header(message.day - ONE_DAY) is None:
+        return []
+    days, before = _due(services, message)
+    reports = []
+    for day in reversed(days):
+        shard = services.rosters.shard(day, message.shard)
+        if shard is not None:
+            fold = _Fold(services, services.reading.placements, services.health, shard, before, now_ms)
+            before = fold.run()
+            reports.append(_report(before))
+    return reports
+
+
+def _due(services: PlanningServices, message: ShardTick) -> tuple[list[date], PlacementSheet | None]:
+    """The days that are to be folded, the latest first, and the object of the last one that was."""
+    days: list[date] = []
+    for back in range(1, CATCH_UP_DAYS + 1):
+        day = message.day - back * ONE_DAY
+        sheet = read(services.bucket, keys.placements(day, message.shard), PlacementSheet)
+        if sheet is not None:
+            return days, sheet
+        days.append(day)
+    return days, None
+
+
+def _report(sheet: PlacementSheet) -> StepReport:
+    warnings = []
+    if sheet.withheld:
+        warnings.append(
+            f"{sheet.withheld} mailboxes of shard {sheet.shard} would have been quarantined at once; they are slowed instead."
+        )
+    return StepReport(
+        "placements_folded",
+        details={
+            "day": sheet.day.isoformat(),
+            "shard": sheet.shard,
+            "slowed": sheet.slowed,
+            "quarantined": sheet.quarantined,
+            "resumed": sheet.resumed,
+            "graduated": sheet.graduated,
+            **({"warnings": warnings} if warnings else {}),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """One shard's one day."""
+
+    services: PlanningServices
+    placements: Placements
+    store: HealthStore
+    shard: ShardDay
+    before: PlacementSheet | None
+    now_ms: int
+
+    def run(self) -> PlacementSheet:
+        """The object as it is written. TransientError when others keep changing the mailboxes."""
+        day, settings = self.shard.day.header.day, self.services.settings
+        tallies = self._tallies(day)
+        lasting = [row.mailbox_id for row in self.before.held] if self.before else []
+        boxes = self.store.get_many([*(member.mailbox_id for member in self.shard.members), *lasting])
+        healths, withheld = after_shard(boxes, tallies, settings)
+        stale = self._keep(boxes, healths)
+        for _ in range(_TRIES):
+            if not stale:
+                break
+            again = self.store.get_many(stale)
+            boxes = {name: box for name, box in boxes.items() if name not in stale} | again
+            changed = {name: _after(box, tallies.get(name), settings, not withheld) for name, box in again.items()}
+            healths |= {name: health for name, health in changed.items() if health is not None}
+            stale = self._keep(again, healths)
+        if stale:
+            raise TransientError(f"fold {day}: the mailboxes of shard {self.shard.number} change too often")
+        folded = [Folded(box, healths.get(name), tallies.get(name)) for name, box in boxes.items()]
+        sheet = make_sheet(
+            self.shard, folded, before=self.before, settings=settings, withheld=withheld, now_ms=self.now_ms
+        )
+        put(self.services.bucket, keys.placements(day, self.shard.number), sheet, expected_etag=None)
+        return sheet
+
+    def _tallies(self, day: date) -> dict[str, DayTally]:
+        """The members' day, as the visits have found it and the ledger's last summary has it."""
+        number = self.shard.number
+        found = self.placements.read_shard(day, number)
+        quotas = read(self.services.bucket, keys.quotas(day, number), QuotaSheet)
+        sent = {row.mailbox_id: row.sent for row in quotas.rows} if quotas else {}
+        members = (member.mailbox_id for member in self.shard.members)
+        return {name: tally_of(day, found.get(name), sent.get(name, 0)) for name in members}
+
+    def _keep(self, boxes: Mapping[str, Mailbox], healths: Mapping[str, MailboxHealth]) -> list[str]:
+        """Write what is new; the ids of mailboxes that have changed meanwhile."""
+        settings = self.services.settings
+        kept = []
+        for name, box in boxes.items():
+            health = healths.get(name)
+            text = health.to_text() if health else ""
+            if health is None or text == box.health:
+                continue
+            if health.state == "quarantined" and box.status == "active":
+                self.store.set_status(name, "quarantined", f"{health.reason} (seven days to {health.through})")
+            kept.append(
+                KeptHealth(
+                    mailbox_id=name,
+                    health=text,
+                    pace=pace_of(health, settings),
+                    graduated_on=health.graduated_on,
+                    held_back=held_back(health, settings),
+                    before=box.health,
+                )
+            )
+        return self.store.keep_health(kept)
+
+
+def tally_of(day: date, found: PlacementDay | None, sent: int) -> DayTally:
+    """One mailbox's day in numbers; `found` is None when nobody has looked for any of its mails and none was reported."""
+    found = found or PlacementDay()
+    counts = Counter((placement.provider, placement.verdict) for placement in found.placements.values())
+    kinds = Counter(found.reports.values())
+    landed = {
+        name: Landed(counts[name, "inbox"], counts[name, "junk"], counts[name, "missing"])
+        for name in sorted({name for name, _ in counts})
+    }
+    return DayTally(day=day, sent=sent, bounces=kinds["bounce"], complaints=kinds["complaint"], landed=landed)
+
+
+def after_shard(
+    boxes: Mapping[str, Mailbox], tallies: Mapping[str, DayTally], settings: WarmupSettings
+) -> tuple[dict[str, MailboxHealth], int]:
+    """The records after the day, of those that have any; how many are slowed instead of quarantined."""
+    found = {name: _after(box, tallies.get(name), settings) for name, box in boxes.items()}
+    healths = {name: health for name, health in found.items() if health is not None}
+    condemned = [name for name, health in healths.items() if _is_new_quarantine(health)]
+    measured = sum(1 for health in healths.values() if health.week().total.seen >= settings.placement_min_mails)
+    if len(condemned) <= max(AT_ONCE_LEAST, AT_ONCE_SHARE * measured):
+        return healths, 0
+    spared = {name: _after(boxes[name], tallies.get(name), settings, may_quarantine=False) for name in condemned}
+    healths |= {name: health for name, health in spared.items() if health is not None}
+    return healths, sum(1 for name in condemned if healths[name].state != "quarantined")
+
+
+def _is_new_quarantine(health: MailboxHealth) -> bool:
+    return health.state == "quarantined" and health.since == health.through + ONE_DAY
+
+
+def _after(
+    box: Mailbox, tally: DayTally | None, settings: WarmupSettings, may_quarantine: bool = True
+) -> MailboxHealth | None:
+    """None while there is nothing to remember of it."""
+    old = MailboxHealth.from_text(box.health)
+    if tally is None or (old is None and tally.is_silent):
+        return old
+    return after_day(old, tally, box, settings, may_quarantine=may_quarantine)
