@@ -1,5 +1,6 @@
 """`mailtide runs`: what has ended, and a person's word about what is held."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,11 @@ RUN, OTHER = "0123456789abcdef0123", "fedcba98765432100123"
 THEN = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 REASON = "The run is held, because it finds 10 contacts where the last published run found 900; approve or reject it."
 
+KEPT = Launch(
+    machine_id="d891", machine_name="mailtide-kept-1", region="iad", launched_at=THEN, kept=True,
+    size=MachineSize(cpu_kind="shared", cpus=1, memory_mb=512),
+)  # fmt: skip
+
 
 @pytest.fixture
 def held(s3: "S3Client") -> Plan:
@@ -44,6 +50,7 @@ def held(s3: "S3Client") -> Plan:
         org="acme", run=RUN, status="held", reason=REASON, as_of=plan.as_of, tries=1, finished_at=THEN,
         report={"contacts": 10, "inserted": 30}, steps=(Step(name="decided", at=THEN),),
         cost=Cost(machine_s=2.5, machine_usd=0.00001, egress_usd=0, requests_usd=0.0002),
+        machines=(MachineUse(task="whole", attempt=1, launch=KEPT, seconds=2.5, usd=0.00001),),
     )  # fmt: skip
     older = Done(org="acme", run=OTHER, status="published", finished_at=THEN - timedelta(days=1))
     for key, value in (
@@ -68,9 +75,10 @@ def test_runs_are_listed_newest_first_and_shown(shell: Shell, held: Plan) -> Non
         REASON,
         "decided",
         "contacts",
-        "Tries: 1; machine 2.5 s; about $0.000210.",
+        "Tries: 1; machine 2.5 s; about $0.000210: machines $0.000010, transfer $0.000000, requests $0.000200.",
     ):
         assert words in shown
+    assert re.search(r"whole +│ 1 +│ d891 +│ kept │ shared-cpu-1x, 512 MB +│ +2\.5 │ 0\.000010 │", shown)
     assert Done.model_validate(shell.run("runs", "show", "acme", RUN, "--json").facts()).reason == REASON
     assert shell.run("runs", "list", "beta").out == "No run of beta is open or has ended yet.\n"
 

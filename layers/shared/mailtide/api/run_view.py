@@ -61,6 +61,7 @@ class TryView(BaseModel):
     state: TryState
     counts: bool = Field(description="Whether the run goes by what this try delivered.")
     machine_id: str | None = None
+    kept: bool = Field(default=False, description="Whether its machine is one of the pool.")
     region: str | None = None
     size: str | None = None
     launched_at: datetime | None = None
@@ -215,6 +216,7 @@ def _try(one: Try, done: Done | None) -> TryView:
         state=_try_state(one),
         counts=one.counts,
         machine_id=launch.machine_id if launch else None,
+        kept=bool(launch and launch.kept),
         region=launch.region if launch else None,
         size=str(launch.size) if launch else None,
         launched_at=launch.launched_at if launch else None,

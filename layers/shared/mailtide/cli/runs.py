@@ -178,22 +178,25 @@ def _print(done: "Done") -> None:
             table.add_row(name, f"{count:,}")
         console.print(table)
     _print_feedback(console, (done.report or {}).get("feedback"))
-    if len(done.machines) > 1:
+    if done.machines:
         console.print(_machines_table(done))
     if done.cost is not None:
+        cost = done.cost
         console.print(
-            f"Tries: {done.tries}; machine {done.cost.machine_s:g} s; about ${done.cost.total_usd:.6f}.",
+            f"Tries: {done.tries}; machine {cost.machine_s:g} s; about ${cost.total_usd:.6f}: machines "
+            f"${cost.machine_usd:.6f}, transfer ${cost.egress_usd:.6f}, requests ${cost.requests_usd:.6f}.",
             highlight=False,
         )
 
 
 def _machines_table(done: "Done") -> Table:
-    table = Table("task", "try", "machine", "size", title="Machines", title_justify="left")
+    table = Table("task", "try", "machine", "was", "size", title="Machines", title_justify="left")
     for name in ("seconds", "dollars"):
         table.add_column(name, justify="right")
     for use in done.machines:
         launch = use.launch
-        cells = (launch.machine_id, str(launch.size), f"{use.seconds:.1f}", f"{use.usd:.6f}")
+        was = "kept" if launch.kept else "new"
+        cells = (launch.machine_id, was, str(launch.size), f"{use.seconds:.1f}", f"{use.usd:.6f}")
         table.add_row(use.task, str(use.attempt), *cells)
     return table
 

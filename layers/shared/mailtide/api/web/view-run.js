@@ -64,7 +64,7 @@ function machines(run) {
     ["Try", (one) => [`${several ? `${one.task}, ` : ""}${one.attempt}`, one.error ? h("span", { class: "reason" }, one.error) : null], "name"],
     ["State", (one) => chip(one.state)],
     ["Size", (one) => one.size || NONE],
-    ["Machine", (one) => [one.machine_id ? h("span", { class: "code" }, one.machine_id) : NONE, one.region ? ` in ${one.region}` : ""], "wide"],
+    ["Machine", (one) => [one.machine_id ? h("span", { class: "code" }, one.machine_id) : NONE, one.region ? ` in ${one.region}` : "", one.kept ? ", kept" : ""], "wide"],
     ["Fetched in", (one) => span(one.fetch_s), "wide number"],
     ["Scheduled in", (one) => span(one.pass_s), "wide number"],
     ["Sent in", (one) => span(one.deliver_s), "wide number"],
