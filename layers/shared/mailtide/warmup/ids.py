@@ -9,6 +9,7 @@ of the UTF-8 text "purpose|part|…" (parts in their usual text form, days as YY
 | shard      | mailbox                | the mailbox's shard: hash64 mod the number of shards                     |
 | party      | day, party             | the order of the parties in the day's shuffle                            |
 | member     | day, mailbox           | the order of the mailboxes within their party                            |
+| block      | day, provider          | with WARMUP_PAIR_ACROSS_PROVIDERS: the order of the providers' blocks    |
 | phase      | day, mailbox           | φ of the slots (unit)                                                    |
 | jitter     | send id                | h of the slots (unit)                                                    |
 | step, base | day                    | a and b of the shifts (and b of the pairing around a large party)        |

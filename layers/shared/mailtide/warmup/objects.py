@@ -18,7 +18,7 @@ type QuotaStatus = Literal["complete", "on_track", "behind", "failing"]
 class Reduction(Contract):
     """Mailboxes whose target fell below their ramp, and why."""
 
-    reason: Literal["cooldown", "placement", "pairing"]
+    reason: Literal["cooldown", "placement", "provider", "pairing"]
     mailboxes: int
     mails: int
     """Mails a day that are not planned because of it."""
@@ -29,6 +29,17 @@ class BusyMinute(Contract):
 
     minute: Annotated[int, Field(ge=0, le=1_439)]
     planned: int
+
+
+class ProviderPairs(Contract):
+    """What the preference for pairs of different providers brought: shares of the planned mails, replies left out."""
+
+    share: float
+    """That go from one provider to another today."""
+    share_without: float
+    """And would without the preference."""
+    followed: bool
+    """Whether today's order follows it; not where that would have brought fewer."""
 
 
 class RosterHeader(Contract):
@@ -67,6 +78,13 @@ class RosterHeader(Contract):
     reductions: tuple[Reduction, ...] = ()
     busy_minutes: tuple[BusyMinute, ...] = ()
     warnings: tuple[str, ...] = ()
+    across_providers: ProviderPairs | None = None
+    """With WARMUP_PAIR_ACROSS_PROVIDERS, where the pairing is by shifts."""
+
+    def to_bytes(self) -> bytes:
+        """See Contract. What no preference was asked for is not written: such a roster is what it always was."""
+        left_out = {"across_providers"} if self.across_providers is None else set()
+        return self.model_dump_json(indent=1, exclude=left_out).encode()
 
 
 class ControlFlags(Contract):

@@ -125,8 +125,11 @@ class Pairing:
         return any(self.recipient(index, number) == other for number in range(min(rounds, self.rounds(index))))
 
 
-def choose_pairing(day: date, mailboxes: int, party_starts: Sequence[int], max_target: int) -> Pairing:
-    """The pairing of a day. max_target: the most mails that any mailbox would send."""
+def choose_pairing(
+    day: date, mailboxes: int, party_starts: Sequence[int], max_target: int, *, at_least: int = 0
+) -> Pairing:
+    """The pairing of a day. max_target: the most mails that any mailbox would send. at_least: by shifts none is smaller, as
+    far as enough are left (mailtide.warmup.across)."""
     largest = _largest(mailboxes, party_starts)
     needed = max(max_target, 1)
     half = (mailboxes - 1) // 2 - largest + 1
@@ -137,7 +140,8 @@ def choose_pairing(day: date, mailboxes: int, party_starts: Sequence[int], max_t
     elif largest == mailboxes:
         case, modulus, lowest = "one_party", mailboxes - 1, 1
     elif half >= needed:
-        case, modulus, lowest = "shifts", half, largest
+        lowest = min(max(largest, at_least), largest + half - needed)
+        case, modulus = "shifts", largest + half - lowest
     elif every >= needed:
         case, modulus, lowest = "all_shifts", every, largest
     else:

@@ -70,6 +70,7 @@ def _facts(header: RosterHeader) -> dict[str, object]:
         "reduced_mailboxes": sum(reduction.mailboxes for reduction in header.reductions),
         "busy_minutes": len(header.busy_minutes),
         "warnings": list(header.warnings),
+        **({"across_providers": header.across_providers.model_dump()} if header.across_providers else {}),
     }
 
 

@@ -3,22 +3,22 @@
 Made for 100,000 mailboxes in one pass over them: nothing but a few short columns is kept of each.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
+from mailtide.deliverability.providers import mails_a_day
 from mailtide.warmup.contracts import MailboxProfile
 from mailtide.warmup.forecast import mails_by_minute
-from mailtide.warmup.ids import hash64, hasher
+from mailtide.warmup.ids import hash64
 from mailtide.warmup.objects import BusyMinute, Reduction, RosterHeader
 from mailtide.warmup.open_time import DAY_S, OpenTime, Periods, open_periods
-from mailtide.warmup.pairing import Pairing, choose_pairing, reduced_target
-from mailtide.warmup.parties import parties
+from mailtide.warmup.pairing import Pairing, reduced_target
 from mailtide.warmup.pool import Pool, ShardMembers, split
 from mailtide.warmup.settings import WarmupSettings
+from mailtide.warmup.shuffle import Columns, in_order
 from mailtide.warmup.size import size_warning
 from mailtide.warmup.slots import most_mails
 from mailtide.warmup.targets import paced_target, ramp_target
@@ -37,33 +37,6 @@ class Roster:
     shards: list[ShardMembers]
 
 
-@dataclass(slots=True)
-class _Columns:
-    """The mailboxes of the day, in the order in which they came or of the shuffle."""
-
-    ids: list[str] = field(default_factory=list)
-    users: list[str] = field(default_factory=list)
-    domains: list[str] = field(default_factory=list)
-    targets: "array[int]" = field(default_factory=lambda: array("H"))
-    windows: "array[int]" = field(default_factory=lambda: array("I"))
-
-    def put(self, index: int, mailbox: str, user: str, domain: str, target: int, window: int) -> None:
-        """At a place that is taken, or at the end."""
-        place = slice(index, index + 1)
-        self.ids[place], self.users[place], self.domains[place] = [mailbox], [user], [domain]
-        self.targets[place], self.windows[place] = array("H", [target]), array("I", [window])
-
-    def reordered(self, order: Iterable[int]) -> "_Columns":
-        places = list(order)
-        return _Columns(
-            [self.ids[i] for i in places],
-            [self.users[i] for i in places],
-            [self.domains[i] for i in places],
-            array("H", (self.targets[i] for i in places)),
-            array("I", (self.windows[i] for i in places)),
-        )
-
-
 def shard_of(mailbox_id: str, shards: int) -> int:
     """The shard of a mailbox."""
     return hash64("shard", mailbox_id) % shards
@@ -73,9 +46,8 @@ def make_roster(
     profiles: Iterable[MailboxProfile], *, day: date, settings: WarmupSettings, made_at: datetime
 ) -> Roster:
     """The roster of a day: the same mailboxes give the same one, in whatever order they come (but for its token and time)."""
-    columns, periods, held_down, twice = _collect(profiles, day, settings)
-    columns, starts = _shuffled(columns, day)
-    pairing = choose_pairing(day, len(columns.ids), starts, max(columns.targets, default=0))
+    collected, periods, held_down, twice = _collect(profiles, day, settings)
+    columns, starts, pairing, across = in_order(collected, day, prefers_others=settings.pair_across_providers)
     paired = _reduce(columns, pairing)
     pool = Pool(columns.ids, columns.targets, columns.windows, starts)
     planned: Counter[str] = Counter()
@@ -108,20 +80,21 @@ def make_roster(
         reductions=tuple(reduction for reduction in (*held_down, paired) if reduction.mailboxes),
         busy_minutes=_busy_minutes(day, pool, periods, settings),
         warnings=tuple(_warnings(pairing.mailboxes, planned, sum(by_shard), settings, twice)),
+        across_providers=across,
     )
     return Roster(header, pool, split(shards, columns.users, planned, settings.shards))
 
 
 def _collect(
     profiles: Iterable[MailboxProfile], day: date, settings: WarmupSettings
-) -> tuple[_Columns, list[Periods], list[Reduction], int]:
-    """The mailboxes that are active on the day, their targets held down by their placement and to what the cooldown lets
-    through; how many are left out because another has their address: a mailbox writes to itself under no name. The smallest
-    id of an address stands."""
-    columns = _Columns()
+) -> tuple[Columns, list[Periods], list[Reduction], int]:
+    """The mailboxes that are active on the day, their targets held down by their placement, and to what provider and cooldown
+    let through; how many are left out because another has their address: a mailbox writes to itself under no name. The
+    smallest id of an address stands."""
+    columns = Columns()
     places: dict[Periods, int] = {}
     same: dict[str, str] = {}
-    held_down: dict[int, tuple[int, int]] = {}
+    held_down: dict[int, tuple[int, int, int]] = {}
     index_of: dict[str, int] = {}
     twice = 0
     for profile in profiles:
@@ -136,44 +109,29 @@ def _collect(
         grown = ramp_target(
             profile.ramp, first_day=profile.first_day, day=day, min_daily_quota=settings.min_daily_quota
         )
-        wanted = paced_target(grown, profile, settings)
+        paced = paced_target(grown, profile, settings)
+        wanted = min(paced, mails_a_day(profile.provider) or paced)
         fits = most_mails(OpenTime.of(periods).total_ms, settings.mailbox_cooldown_max_ms)
-        held_down[index] = (max(0, wanted - fits), grown - wanted) if periods else (0, 0)
-        user, domain = (same.setdefault(name, name) for name in (profile.user_id, profile.domain))
+        held_down[index] = (grown - paced, paced - wanted, max(0, wanted - fits)) if periods else (0, 0, 0)
+        texts = profile.user_id, profile.domain, profile.provider
+        user, domain, provider = (same.setdefault(text, text) for text in texts)
         window = places.setdefault(periods, len(places))
-        columns.put(index, profile.mailbox_id, user, domain, min(wanted, fits), window)
+        columns.put(index, profile.mailbox_id, (user, domain, provider), min(wanted, fits), window)
+    by_placement, by_provider, by_cooldown = zip(*held_down.values(), strict=True) if held_down else ((), (), ())
     reductions = [
-        _reduction("cooldown", (by_cooldown for by_cooldown, _ in held_down.values())),
-        _reduction("placement", (by_pace for _, by_pace in held_down.values())),
+        _reduction("cooldown", by_cooldown),
+        _reduction("placement", by_placement),
+        _reduction("provider", by_provider),
     ]
     return columns, list(places), reductions, twice
 
 
-def _reduction(reason: Literal["cooldown", "placement"], fewer: Iterable[int]) -> Reduction:
+def _reduction(reason: Literal["cooldown", "placement", "provider"], fewer: Iterable[int]) -> Reduction:
     mails = [count for count in fewer if count]
     return Reduction(reason=reason, mailboxes=len(mails), mails=sum(mails))
 
 
-def _shuffled(columns: _Columns, day: date) -> tuple[_Columns, "array[int]"]:
-    """The order of the day, and the index at which each party begins."""
-    party_of = parties(zip(columns.users, columns.domains, strict=True))
-    rank = {party: (hash64("party", day, party), party) for party in set(party_of.values())}
-    member = hasher(f"member|{day}|")
-    order = sorted(
-        range(len(columns.ids)),
-        key=lambda i: (*rank[party_of[columns.users[i]]], member(columns.ids[i]), columns.ids[i]),
-    )
-    ordered = columns.reordered(order)
-    starts = array("I")
-    last = None
-    for index, user in enumerate(ordered.users):
-        if party_of[user] != last:
-            starts.append(index)
-            last = party_of[user]
-    return ordered, starts
-
-
-def _reduce(columns: _Columns, pairing: Pairing) -> Reduction:
+def _reduce(columns: Columns, pairing: Pairing) -> Reduction:
     """Lower the targets, in place, to what the pairing can serve."""
     fewer = mails = 0
     for index, wanted in enumerate(columns.targets):

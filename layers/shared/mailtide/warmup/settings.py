@@ -91,6 +91,9 @@ class WarmupSettings(BaseSettings):
     graduated_quota: int = Field(
         default=0, ge=0, lt=1_000, description="Mails a day of one that has graduated, at most; 0: as before"
     )
+    pair_across_providers: bool = Field(
+        default=False, description="Prefer pairs of mailboxes whose mail providers differ"
+    )
     metrics_retention_days: int = Field(
         default=30, ge=1, le=3_650, description="Days that summaries and ledgers are kept"
     )
