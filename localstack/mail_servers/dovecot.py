@@ -9,7 +9,8 @@ from string import Template
 
 from localstack.mail_servers import junk
 from localstack.mail_servers.packages import Packages, give, mail_user
-from localstack.processes import LOOPBACK, Child, free_port, wait_until
+from localstack.mail_servers.ports import Ports
+from localstack.processes import LOOPBACK, Child, wait_until
 
 TEMPLATES = Path(__file__).with_name("templates")
 START_TIMEOUT_S = 30.0
@@ -20,7 +21,7 @@ class DovecotPlan:
     """How one Dovecot is laid out.
 
     home: its own folder. log: the file that it writes. certificate: a file with key and certificate. lmtp, sasl: sockets for
-    Postfix. junk_tenth: see junk.sieve_tests. Port 0 is a free one.
+    Postfix. junk_tenth: see junk.sieve_tests.
     """
 
     home: Path
@@ -28,8 +29,7 @@ class DovecotPlan:
     certificate: Path
     lmtp: Path
     sasl: Path
-    imap_port: int = 0
-    imaps_port: int = 0
+    ports: Ports
     junk_tenth: bool = False
     connections_a_mailbox: int = 10
 
@@ -41,8 +41,7 @@ class Dovecot:
         """Write its files. Nothing runs yet."""
         self._packages = packages
         self._plan = plan
-        self.imap_port = plan.imap_port or free_port()
-        self.imaps_port = plan.imaps_port or free_port()
+        self.ports = plan.ports.chosen("imap", "imaps")
         self.mails = plan.home / "mails"
         """domain/name/Maildir below."""
         self._users = plan.home / "users"
@@ -74,7 +73,7 @@ class Dovecot:
         ]
         env = {"PATH": os.defpath, "LD_LIBRARY_PATH": packages.library_path, "TZ": "UTC"}
         child = keep(Child("Dovecot", command, env=env, log=self._plan.log, cwd=self._plan.home))
-        wait_until(lambda: greets(self.imap_port), child=child, timeout_s=START_TIMEOUT_S, poll_s=0.02)
+        wait_until(lambda: greets(self.ports.imap), child=child, timeout_s=START_TIMEOUT_S, poll_s=0.02)
 
     def _lay_out(self) -> None:
         plan, lib = self._plan, self._packages.dovecot_lib
@@ -93,7 +92,7 @@ class Dovecot:
         values = {
             **{"run": run, "lib": lib, "user": user, "group": group, "certificate": plan.certificate},
             **{"mails": self.mails, "users": self._users, "sieve": sieve, "sasl": plan.sasl, "lmtp": plan.lmtp},
-            **{"imap_port": self.imap_port, "imaps_port": self.imaps_port},
+            **{"imap_port": self.ports.imap, "imaps_port": self.ports.imaps},
             "connections_a_mailbox": plan.connections_a_mailbox,
         }
         self._config.write_text(Template((TEMPLATES / "dovecot.conf").read_text()).substitute(values))

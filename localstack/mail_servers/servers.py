@@ -20,6 +20,8 @@ from localstack.certificates import Authority, make_authority
 from localstack.cloud import homes_folder
 from localstack.mail_servers import packages
 from localstack.mail_servers.dovecot import Dovecot, DovecotPlan
+from localstack.mail_servers.ports import Ports
+from localstack.mail_servers.postfix import Postfix, PostfixPlan
 from localstack.processes import LOOPBACK, Child
 
 LONGEST_HOME = 60
@@ -32,19 +34,21 @@ class MailServers:
 
     home: folder for all of its files, made anew; a file system that root's servers cannot reach once they gave up root, or a
     path too long for sockets, makes it a link to a folder elsewhere. passwords: the mailboxes, address -> password.
-    junk_tenth: about one warm-up mail in ten goes to junk (junk.py). Ports of 0 are free ones.
+    junk_tenth: about one warm-up mail in ten goes to junk (junk.py). ports: known when the block begins.
+    with_postfix: without it, Dovecot runs alone, which needs no root.
     Raises LocalCloudError, with one line for a person, when they cannot start.
     """
 
     home: Path
     passwords: Mapping[str, str] = field(default_factory=dict)
     junk_tenth: bool = False
-    imap_port: int = 0
-    imaps_port: int = 0
+    with_postfix: bool = True
+    ports: Ports = field(default_factory=Ports)
 
     authority: Authority = field(init=False)
     """Trusted by whoever wants to verify the certificate, which is for 127.0.0.1."""
     dovecot: Dovecot = field(init=False)
+    postfix: Postfix | None = field(init=False, default=None)
     _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
 
     def __enter__(self) -> Self:
@@ -65,10 +69,17 @@ class MailServers:
         """What Dovecot wrote."""
         return self.home / "dovecot.log"
 
+    @property
+    def postfix_log(self) -> Path:
+        """What Postfix wrote."""
+        return self.home / "postfix.log"
+
     def set_passwords(self, passwords: Mapping[str, str]) -> None:
         """These mailboxes and no others from now on; mails of those that go stay where they are."""
         self.passwords = dict(passwords)
         self.dovecot.write_logins(self.passwords)
+        if self.postfix is not None:
+            self.postfix.write_mailboxes({address: address for address in self.passwords})
 
     def _start(self) -> None:
         unpacked = packages.find()
@@ -78,20 +89,19 @@ class MailServers:
         (real / "tls").mkdir()
         self.authority = make_authority(real / "tls")
         (real / "tls/authority.pem").write_bytes(self.authority.pem())
-        plan = DovecotPlan(
-            real / "dovecot",
-            real / "dovecot.log",
-            self.authority.server_pem(LOOPBACK, days=30),
-            lmtp=real / "lmtp",
-            sasl=real / "sasl",
-            imap_port=self.imap_port,
-            imaps_port=self.imaps_port,
-            junk_tenth=self.junk_tenth,
-        )
+        certificate, lmtp, sasl = self.authority.server_pem(LOOPBACK, days=30), real / "lmtp", real / "sasl"
+        home, log = real / "dovecot", real / "dovecot.log"
+        plan = DovecotPlan(home, log, certificate, lmtp, sasl, self.ports, junk_tenth=self.junk_tenth)
         self.dovecot = Dovecot(unpacked, plan)
-        self.imap_port, self.imaps_port = self.dovecot.imap_port, self.dovecot.imaps_port
+        self.ports = self.dovecot.ports
+        if self.with_postfix:
+            home, log = real / "postfix", real / "postfix.log"
+            self.postfix = Postfix(unpacked, PostfixPlan(home, log, certificate, lmtp, sasl, self.ports))
+            self.ports = self.postfix.ports
         self.set_passwords(self.passwords)
         self.dovecot.start(self._keep)
+        if self.postfix is not None:
+            self.postfix.start(self._keep)
 
     def _make_home(self) -> None:
         if self.home.is_symlink():

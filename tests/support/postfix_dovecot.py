@@ -6,6 +6,7 @@ A test makes mailboxes of its own, so tests that share the servers do not meet.
 import hashlib
 import imaplib
 import itertools
+import os
 import re
 import shutil
 import smtplib
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,11 @@ class Post:
         self.servers = servers
         self._numbers = itertools.count(1)
 
+    def need_postfix(self) -> None:
+        """Skips, with the reason, where Postfix does not run: its master process insists on root, Dovecot does not."""
+        if not self.servers.with_postfix:
+            pytest.skip("Postfix runs as root alone")
+
     def account(self, *, local: str = "", domain: str = "", password: str = PASSWORD) -> Account:
         """A new mailbox with an empty inbox and Junk; its name and domain are its own unless they are given."""
         number = next(self._numbers)
@@ -85,7 +92,7 @@ class Post:
     @contextmanager
     def imap(self, account: Account) -> Iterator[imaplib.IMAP4]:
         """A connection of the standard library's, logged in, without TLS."""
-        server = imaplib.IMAP4(LOOPBACK, self.servers.imap_port, timeout=WAIT_S)
+        server = imaplib.IMAP4(LOOPBACK, self.servers.ports.imap, timeout=WAIT_S)
         try:
             server.login(account.address, account.password)
             yield server
@@ -111,6 +118,13 @@ class Post:
             lines = [line for line in server.list()[1] if isinstance(line, bytes) and b"\\Noselect" not in line]
             names = sorted(line.rpartition(b' "/" ')[2].decode().strip('"') for line in lines)
             return {name: _examine(server, name) for name in names}
+
+    def mails(self, account: Account, folder: str = "INBOX") -> list[Message]:
+        """The mails of a folder by uid, read without changing it."""
+        with self.imap(account) as server:
+            server.select(_quoted(folder), readonly=True)
+            found = server.uid("fetch", "1:*", "(BODY.PEEK[])")[1]
+        return [message_from_bytes(one[1]) for one in found if isinstance(one, tuple)]
 
     def wait_for(self, account: Account, condition: Callable[[dict[str, Folder]], bool]) -> dict[str, Folder]:
         """The folders, once the condition holds; AssertionError when it never does."""
@@ -153,7 +167,7 @@ def serving(home: Path) -> Iterator[Post]:
     if (why := packages.why_not()) is not None:
         pytest.skip(why)
     try:
-        with MailServers(home) as servers:
+        with MailServers(home, with_postfix=os.geteuid() == 0) as servers:
             yield Post(servers)
     finally:
         shutil.rmtree(home.resolve(), ignore_errors=True)
