@@ -226,8 +226,8 @@ def four_hours() -> list[MailboxProfile]:
 @pytest.mark.parametrize(
     ("boxes", "world", "least_answered"),
     [
-        (pool_of([1] * 40, max_daily=18), ReadWorld(), 120),
-        (pool_of([1] * 40, max_daily=18), ReadWorld(down=(0, 1_440)), 0),
+        (pool_of([1] * 40, max_daily=12), ReadWorld(), 80),
+        (pool_of([1] * 40, max_daily=12), ReadWorld(down=(0, 1_440)), 0),
         (four_hours(), ReadWorld(lost=1.0), 0),
         (four_hours(), ReadWorld(down=(0, 1_440)), 0),
     ],
