@@ -236,7 +236,7 @@ def four_hours() -> list[MailboxProfile]:
 def test_a_day_meets_every_quota_however_reading_goes(
     boxes: list[MailboxProfile], world: ReadWorld, least_answered: int
 ) -> None:
-    rules = settings(global_minute_limit=30, global_hourly_limit=1_000, shards=1)
+    rules = settings(global_minute_limit=30, global_hourly_limit=1_000, user_daily_cap=3, shards=1)
     day = Simulation(with_imap(boxes), day=DAY, settings=rules, world=World(seed=3, reading=world), check_pairs=True)
     tally = day.run()
     shard = day.services.rosters.shard(DAY, 0)
