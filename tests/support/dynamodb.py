@@ -121,6 +121,11 @@ def create_ledger_table(client: "DynamoDBClient") -> str:
     return _create(client, "ledger", {"p": "HASH", "m": "RANGE"})
 
 
+def create_reads_table(client: "DynamoDBClient") -> str:
+    """Likewise."""
+    return _create(client, "reads", {"p": "HASH", "m": "RANGE"})
+
+
 def create_limits_table(client: "DynamoDBClient") -> str:
     """Likewise."""
     return _create(client, "limits", {"p": "HASH"})

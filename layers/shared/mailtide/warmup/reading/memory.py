@@ -1,11 +1,43 @@
-"""Placements and the queue of visits in memory, for `mailtide warmup simulate` and for tests."""
+"""Visits, placements and the queue of visits in memory, for `mailtide warmup simulate` and for tests."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
 from mailtide.warmup.contracts import LedgerKey
-from mailtide.warmup.reading.contracts import Placement, PlacementDay, ReadMessage, ReportKind
+from mailtide.warmup.reading.contracts import Placement, PlacementDay, ReadMessage, ReportKind, VisitState
+from mailtide.warmup.reading.ports import VISIT_TTL_MS
+
+
+class MemoryVisits:
+    """Implements mailtide.warmup.reading.ports.Visits."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, VisitState] = {}
+        self._leases: dict[str, tuple[str, int]] = {}
+        self._ended: dict[str, str] = {}
+
+    def begin(self, mailbox_id: str, token: str, *, now_ms: int) -> VisitState | None:
+        """See mailtide.warmup.reading.ports.Visits."""
+        state = self._states.get(mailbox_id, VisitState(mailbox_id=mailbox_id))
+        holder, ends_ms = self._leases.get(mailbox_id, ("", 0))
+        if (ends_ms > now_ms and holder != token) or state.not_before_ms > now_ms:
+            return None
+        self._leases[mailbox_id] = (token, now_ms + VISIT_TTL_MS)
+        return state
+
+    def end(self, state: VisitState, token: str) -> bool:
+        """See mailtide.warmup.reading.ports.Visits."""
+        if self._leases.get(state.mailbox_id, ("", 0))[0] != token:
+            return self._ended.get(state.mailbox_id) == token
+        del self._leases[state.mailbox_id]
+        self._states[state.mailbox_id] = state
+        self._ended[state.mailbox_id] = token
+        return True
+
+    def read_many(self, mailbox_ids: Iterable[str]) -> dict[str, VisitState]:
+        """See mailtide.warmup.reading.ports.Visits."""
+        return {mailbox_id: self._states[mailbox_id] for mailbox_id in mailbox_ids if mailbox_id in self._states}
 
 
 class MemoryPlacements:
@@ -18,6 +50,8 @@ class MemoryPlacements:
         """See mailtide.warmup.reading.ports.Placements."""
         day = self._days.get(key, PlacementDay())
         after = dict(day.placements)
+        if not found:
+            return
         for number, placement in found.items():
             if number not in after or (after[number].verdict == "missing" and placement.verdict != "missing"):
                 after[number] = placement
@@ -26,6 +60,8 @@ class MemoryPlacements:
     def report(self, key: LedgerKey, reports: Mapping[int, ReportKind]) -> None:
         """See mailtide.warmup.reading.ports.Placements."""
         day = self._days.get(key, PlacementDay())
+        if not reports:
+            return
         complaints = {number: kind for number, kind in day.reports.items() if kind == "complaint"}
         self._days[key] = replace(day, reports={**day.reports, **reports, **complaints})
 
