@@ -39,7 +39,7 @@ def check(address: str, selectors: tuple[str, ...], resolver: str | None, as_jso
 
     Nothing is sent, nothing is changed, and no secret is shown. Of an address that is not in the pool, or where
     MAILTIDE_MAILBOXES_TABLE is not set, DNS and provider are looked at. The exit code is 0 when nothing is broken, 1 otherwise;
-    docs/mailbox-checks.md explains each check. Needs mailtide[dns].
+    docs/mailbox-checks.md explains each check.
     """
     from mailtide.adapters.dns import DnsResolver, parse_resolver
     from mailtide.deliverability.examine import examine_domain
