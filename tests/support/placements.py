@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from mailtide.warmup.contracts import Auth, Mailbox, MailServer, Ramp
-from mailtide.warmup.reading.contracts import Placement, PlacementDay
+from mailtide.warmup.reading.contracts import Placement, PlacementDay, ReportKind, Verdict
 from mailtide.warmup.reading.record import DayTally, Landed
 from tests.support.warmup_pools import FULL, LONG_AGO
 
@@ -48,11 +48,13 @@ def tally(
 
 def placed(counts: Mapping[str, tuple[int, int, int]], **reports: int) -> PlacementDay:
     """What visits have found: inbox, junk and missing by provider; reports: bounce=2."""
-    verdicts = [
+    verdicts: tuple[Verdict, ...] = ("inbox", "junk", "missing")
+    found = [
         Placement(verdict, provider)
         for provider, numbers in counts.items()
-        for verdict, count in zip(("inbox", "junk", "missing"), numbers, strict=True)
+        for verdict, count in zip(verdicts, numbers, strict=True)
         for _ in range(count)
     ]
-    kinds = [kind for kind in ("bounce", "complaint") for _ in range(reports.get(kind, 0))]
-    return PlacementDay(placements=dict(enumerate(verdicts)), reports=dict(enumerate(kinds)))  # type: ignore[arg-type]
+    kinds: tuple[ReportKind, ...] = ("bounce", "complaint")
+    reported = [kind for kind in kinds for _ in range(reports.get(kind, 0))]
+    return PlacementDay(placements=dict(enumerate(found)), reports=dict(enumerate(reported)))

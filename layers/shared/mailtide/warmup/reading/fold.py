@@ -17,7 +17,7 @@ from mailtide.warmup.days import ShardDay
 from mailtide.warmup.objects import QuotaSheet
 from mailtide.warmup.reading.contracts import PlacementDay
 from mailtide.warmup.reading.fold_ports import HealthStore, KeptHealth
-from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, pace_of
+from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, pace_of, why_quarantined
 from mailtide.warmup.reading.ports import Placements
 from mailtide.warmup.reading.record import DayTally, Landed, MailboxHealth
 from mailtide.warmup.reading.sheet import PlacementSheet
@@ -144,7 +144,7 @@ class _Fold:
             if health is None or text == box.health:
                 continue
             if health.state == "quarantined" and box.status == "active":
-                self.store.set_status(name, "quarantined", f"{health.reason} (seven days to {health.through})")
+                self.store.set_status(name, "quarantined", why_quarantined(health))
             kept.append(
                 KeptHealth(
                     mailbox_id=name,

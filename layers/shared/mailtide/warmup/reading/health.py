@@ -115,6 +115,11 @@ def held_back(health: MailboxHealth, settings: WarmupSettings) -> str:
     return ""
 
 
+def why_quarantined(health: MailboxHealth) -> str:
+    """The reason of the mailbox's status."""
+    return f"{health.reason} (seven days to {health.through})"
+
+
 def _with_day(old: MailboxHealth, tally: DayTally) -> MailboxHealth:
     oldest = tally.day - timedelta(days=WINDOW_DAYS)
     days = [day for day in old.days if day.day > oldest]
@@ -133,7 +138,7 @@ def _judged(health: MailboxHealth) -> DayTally:
 def _complaints(week: DayTally, limit: int) -> str:
     if week.complaints < limit:
         return ""
-    return f"{week.complaints} complaint{'' if week.complaints == 1 else 's'} in {WINDOW_DAYS} days"
+    return f"{week.complaints} complaint{'' if week.complaints == 1 else 's'}"
 
 
 def _bounces(week: DayTally, settings: WarmupSettings) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mailtide.warmup.contracts import Mailbox, MailboxStatus
 from mailtide.warmup.days import ShardDay
-from mailtide.warmup.reading.health import ONE_DAY, ROSTER_LAG, held_back
+from mailtide.warmup.reading.health import ONE_DAY, ROSTER_LAG, held_back, why_quarantined
 from mailtide.warmup.reading.record import HISTORY_DAYS, DayTally, MailboxHealth, ScorePoint, add_days
 from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
 from mailtide.warmup.settings import WarmupSettings
@@ -75,7 +75,7 @@ def _held(folded: Iterable[Folded], settings: WarmupSettings) -> Iterable[HeldBa
         box, health = each.box, each.health
         is_ours = health is not None and health.state != "full"
         if each.status != "active":
-            why = health.reason if health is not None and each.status != box.status else box.status_reason
+            why = why_quarantined(health) if health is not None and each.status != box.status else box.status_reason
             since = health.since if health is not None and health.state == "quarantined" else None
             yield HeldBack(box.mailbox_id, box.user_id, each.status, since, why)
         elif health is not None and is_ours and held_back(health, settings):

@@ -1,0 +1,368 @@
+"""The fold of a day: onto mailboxes and into an object a shard, once, whatever happens on the way."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+
+import pytest
+
+from mailtide.errors import TransientError
+from mailtide.warmup import keys
+from mailtide.warmup.contracts import DAY_MS, LedgerKey, Mailbox, MailboxStatus, Ramp, ShardTick, day_start_ms
+from mailtide.warmup.days import RosterStore
+from mailtide.warmup.memory import MemoryLedger, MemoryMailboxes, MemoryMailQueue, MemoryObjects, VirtualClock
+from mailtide.warmup.objects import QuotaRow, QuotaSheet
+from mailtide.warmup.reading.contracts import PlacementDay
+from mailtide.warmup.reading.fold import FOLD_AFTER_MS, fold_days
+from mailtide.warmup.reading.fold_ports import KeptHealth
+from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue
+from mailtide.warmup.reading.record import Landed, MailboxHealth, ScorePoint
+from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
+from mailtide.warmup.roster import make_roster, shard_of
+from mailtide.warmup.services import PlanningServices, ReadingPorts
+from mailtide.warmup.store import put, read
+from tests.support.memory_health import MemoryHealth
+from tests.support.placements import mailbox, placed
+from tests.support.warmup_pools import DAY, MADE_AT, settings
+
+ONE = timedelta(days=1)
+GOOD = {"google": (28, 1, 1)}
+POOR = {"google": (60, 10, 0), "microsoft": (20, 40, 10)}
+AWFUL = {"google": (2, 20, 8)}
+
+
+class CrashError(Exception):
+    """The process ends here."""
+
+
+class CrashingHealth(MemoryHealth):
+    """It dies at the so-many-th write; status and records count alike."""
+
+    def __init__(self, mailboxes: Iterable[Mailbox]) -> None:
+        super().__init__(mailboxes)
+        self.left: int | None = None
+
+    def _step(self) -> None:
+        if self.left is not None:
+            if self.left == 0:
+                raise CrashError
+            self.left -= 1
+
+    def set_status(self, mailbox_id: str, status: MailboxStatus, reason: str) -> bool:
+        self._step()
+        return super().set_status(mailbox_id, status, reason)
+
+    def keep_health(self, kept: Sequence[KeptHealth]) -> list[str]:
+        refused: list[str] = []
+        for each in kept:
+            self._step()
+            refused += super().keep_health([each])
+        return refused
+
+
+class Pool:
+    """A pool of one shard, with what visits have found; `at` is the clock of its ticks."""
+
+    def __init__(self, boxes: Sequence[Mailbox], **values: object) -> None:
+        bucket = MemoryObjects()
+        self.health = CrashingHealth(boxes)
+        self.placements = MemoryPlacements()
+        self.clock = VirtualClock(0)
+        self.services = PlanningServices(
+            bucket=bucket,
+            rosters=RosterStore(bucket),
+            mailboxes=MemoryMailboxes(boxes),
+            ledger=MemoryLedger(),
+            queue=MemoryMailQueue(self.clock),
+            clock=self.clock,
+            settings=settings(shards=1, **values),
+            reading=ReadingPorts(placements=self.placements, queue=MemoryReadQueue()),
+            health=self.health,
+        )
+
+    def plan(self, day: date) -> None:
+        """Its roster and, as if the day were over, its quotas."""
+        boxes = self.health.boxes.values()
+        roster = make_roster(boxes, day=day, settings=self.services.settings, made_at=MADE_AT)
+        self.services.rosters.write(roster)
+        shard = self.services.rosters.shard(day, 0)
+        assert shard is not None
+        rows = tuple(
+            QuotaRow(member.mailbox_id, member.user_id, member.target, member.target, 0, 0, "complete")
+            for member in shard.members
+        )
+        sheet = QuotaSheet(day=day, shard=0, written_ms=0, rows=rows)
+        put(self.services.bucket, keys.quotas(day, 0), sheet, expected_etag=None)
+
+    def find(self, day: date, number: int, counts: Mapping[str, tuple[int, int, int]], **reports: int) -> None:
+        found = placed(counts, **reports)
+        key = LedgerKey(day, 0, f"box-{number}")
+        self.placements.record(key, found.placements)
+        self.placements.report(key, found.reports)
+
+    def fold(self, day: date = DAY, *, after_ms: int = FOLD_AFTER_MS) -> list[str]:
+        """What a tick of the day after does, so long after its start."""
+        now_ms = day_start_ms(day) + DAY_MS + after_ms
+        tick = ShardTick(day=day + ONE, start_ms=now_ms, end_ms=now_ms + 600_000, shard=0)
+        return [report.action for report in fold_days(self.services, tick, now_ms)]
+
+    def sheet(self, day: date = DAY) -> PlacementSheet | None:
+        return read(self.services.bucket, keys.placements(day, 0), PlacementSheet)
+
+    def record(self, number: int) -> MailboxHealth | None:
+        return MailboxHealth.from_text(self.health.boxes[f"box-{number}"].health)
+
+
+def pool(size: int = 10, **values: object) -> Pool:
+    made = Pool([mailbox(number) for number in range(size)], **values)
+    made.plan(DAY)
+    return made
+
+
+def a_day_of_everything(size: int = 10) -> Pool:
+    made = pool(size)
+    made.find(DAY, 0, POOR)
+    made.find(DAY, 1, AWFUL, bounce=3)
+    made.find(DAY, 2, {"google": (50, 0, 0), "": (10, 0, 0)})
+    made.find(DAY, 3, {"google": (3, 0, 0)}, complaint=1)
+    made.find(DAY, 4, {"google": (5, 0, 0)}, complaint=3)
+    return made
+
+
+def test_a_day_is_folded_once_it_is_three_hours_over() -> None:
+    made = a_day_of_everything()
+    assert made.fold(after_ms=FOLD_AFTER_MS - 1) == []
+    assert made.sheet() is None
+    assert made.fold() == ["placements_folded"]
+    sheet = made.sheet()
+    assert made.fold(after_ms=FOLD_AFTER_MS + 600_000) == []
+    assert made.sheet() == sheet
+    assert made.health.kept == 5, "of those that nobody has looked for nothing is kept"
+
+
+def test_what_is_left_of_a_day_in_the_bucket() -> None:
+    made = a_day_of_everything()
+    made.fold()
+    sheet = made.sheet()
+    assert sheet is not None
+    by_provider = {"": Landed(10), "google": Landed(120, 30, 8), "microsoft": Landed(20, 40, 10)}
+    assert sheet.landed == sheet.week == by_provider
+    assert (sheet.mailboxes, sheet.measured, sheet.bounces, sheet.complaints) == (10, 3, 3, 4)
+    assert (sheet.slowed, sheet.quarantined, sheet.graduated, sheet.resumed, sheet.withheld) == (2, 2, 1, 0, 0)
+    assert (sheet.slowed_now, sheet.quarantined_now, sheet.graduated_now) == (2, 2, 1)
+    assert sheet.history == (ScorePoint(DAY, 150, 238),)
+    later = DAY + 2 * ONE
+    assert {row.mailbox_id: row for row in sheet.held} == {
+        "box-0": HeldBack(
+            "box-0", "user-0", "active", later, "slowed from 2026-11-23 on: 57 % of 140 mails in the inbox"
+        ),
+        "box-1": HeldBack(
+            "box-1", "user-1", "quarantined", DAY + ONE, "7 % of 30 mails in the inbox (seven days to 2026-11-21)"
+        ),
+        "box-3": HeldBack("box-3", "user-3", "active", later, "slowed from 2026-11-23 on: 1 complaint"),
+        "box-4": HeldBack("box-4", "user-4", "quarantined", DAY + ONE, "3 complaints (seven days to 2026-11-21)"),
+    }
+    assert b"@" not in sheet.to_bytes()
+
+
+def test_what_is_kept_of_a_mailbox_reaches_its_next_roster_and_its_owner() -> None:
+    made = a_day_of_everything(40)
+    made.fold()
+    slowed, quarantined, graduate = (made.health.boxes[f"box-{number}"] for number in (0, 1, 2))
+    assert (slowed.status, slowed.pace) == ("active", 0.5)
+    assert slowed.held_back == "slowed from 2026-11-23 on: 57 % of 140 mails in the inbox"
+    assert quarantined.status == "quarantined"
+    assert quarantined.status_reason == "7 % of 30 mails in the inbox (seven days to 2026-11-21)"
+    assert (graduate.graduated_on, graduate.pace) == (DAY, 1.0)
+    record = made.record(1)
+    assert record is not None
+    assert (record.week().sent, record.week().bounces) == (30, 3)
+    made.plan(DAY + 2 * ONE)
+    shard = made.services.rosters.shard(DAY + 2 * ONE, 0)
+    assert shard is not None
+    targets = {member.mailbox_id: member.target for member in shard.members}
+    assert targets == {"box-0": 15, "box-3": 15} | {
+        f"box-{number}": 30 for number in range(2, 40) if number not in {3, 4}
+    }
+    (reduction,) = [one for one in shard.day.header.reductions if one.reason == "placement"]
+    assert (reduction.mailboxes, reduction.mails) == (2, 30)
+
+
+def test_a_graduates_quota_is_a_setting() -> None:
+    made = pool(graduated_quota=4)
+    made.find(DAY, 0, {"google": (60, 0, 0)})
+    made.fold()
+    assert made.health.boxes["box-0"].held_back == "graduated on 2026-11-21: at most 4 mails a day"
+    made.plan(DAY + 2 * ONE)
+    shard = made.services.rosters.shard(DAY + 2 * ONE, 0)
+    assert shard is not None
+    assert {member.target for member in shard.members if member.mailbox_id == "box-0"} == {4}
+
+
+@pytest.mark.parametrize(("pace", "mails"), [(0.05, 1), (0.5, 2), (1.0, 3)])
+def test_whoever_writes_less_writes_at_least_one(pace: float, mails: int) -> None:
+    box = mailbox(1, ramp=Ramp(start_count=3, increase_by=3, max_daily=30), first_day=DAY)
+    boxes = [box.model_copy(update={"pace": pace}), *(mailbox(number) for number in range(2, 9))]
+    roster = make_roster(boxes, day=DAY, settings=settings(), made_at=MADE_AT)
+    targets = dict(zip(roster.pool.mailbox_ids, roster.pool.targets, strict=True))
+    assert targets["box-1"] == mails
+
+
+def test_a_crash_at_any_write_leads_to_the_same_end() -> None:
+    whole = a_day_of_everything()
+    whole.fold()
+    for steps in range(8):
+        made = a_day_of_everything()
+        made.health.left = steps
+        try:
+            made.fold()
+            assert steps >= 7, "two quarantines and five records are seven writes"
+        except CrashError:
+            assert made.sheet() is None
+            made.health.left = None
+            assert made.fold() == ["placements_folded"]
+        assert made.sheet() == whole.sheet()
+        assert made.health.boxes == whole.health.boxes
+
+
+def test_two_dispatchers_at_once_come_to_one_end() -> None:
+    made, other = a_day_of_everything(), a_day_of_everything()
+    other.fold()
+
+    class Late(MemoryPlacements):
+        """While the first looks at what was found, the second folds."""
+
+        def read_shard(self, day: date, shard: int) -> dict[str, PlacementDay]:
+            found = made.placements.read_shard(day, shard)
+            boxes = dict(made.health.boxes)
+            made.fold()
+            assert boxes != made.health.boxes
+            return found
+
+    slow = PlanningServices(
+        bucket=made.services.bucket,
+        rosters=made.services.rosters,
+        mailboxes=made.services.mailboxes,
+        ledger=made.services.ledger,
+        queue=made.services.queue,
+        clock=made.clock,
+        settings=made.services.settings,
+        reading=ReadingPorts(placements=Late(), queue=MemoryReadQueue()),
+        health=made.health,
+    )
+    now_ms = day_start_ms(DAY) + DAY_MS + FOLD_AFTER_MS
+    fold_days(slow, ShardTick(day=DAY + ONE, start_ms=now_ms, end_ms=now_ms + 1, shard=0), now_ms)
+    assert made.sheet() == other.sheet()
+    assert made.health.boxes == other.health.boxes
+
+
+def test_a_record_that_changes_meanwhile_is_folded_anew() -> None:
+    made = pool()
+    made.find(DAY, 0, POOR)
+    made.find(DAY, 1, GOOD)
+
+    class Changed(MemoryHealth):
+        """An import of another machine comes between the look and the write, `times` times."""
+
+        def __init__(self, times: int) -> None:
+            super().__init__(made.health.boxes.values())
+            self.times = times
+
+        def keep_health(self, kept: Sequence[KeptHealth]) -> list[str]:
+            if self.times:
+                self.times -= 1
+                box = self.boxes["box-0"]
+                record = MailboxHealth(through=DAY - 9 * ONE, reason=str(self.times)).to_text()
+                self.boxes["box-0"] = box.model_copy(update={"health": record})
+            return super().keep_health(kept)
+
+    now_ms = day_start_ms(DAY) + DAY_MS + FOLD_AFTER_MS
+    tick = ShardTick(day=DAY + ONE, start_ms=now_ms, end_ms=now_ms + 1, shard=0)
+    fields = {name: getattr(made.services, name) for name in PlanningServices.__slots__}
+    with pytest.raises(TransientError, match="change too often"):
+        fold_days(PlanningServices(**(fields | {"health": Changed(9)})), tick, now_ms)
+    assert made.sheet() is None
+    patient = Changed(1)
+    fold_days(PlanningServices(**(fields | {"health": patient})), tick, now_ms)
+    assert (patient.boxes["box-0"].pace, patient.boxes["box-1"].pace) == (0.5, 1.0)
+    assert made.sheet() is not None
+
+
+def test_days_that_no_tick_has_folded_are_caught_up_in_order() -> None:
+    made = pool()
+    for number in range(4):
+        day = DAY + number * ONE
+        if number:
+            made.plan(day)
+        made.find(day, 0, {"google": (5 + number, 0, 0)})
+    assert made.fold(DAY + 3 * ONE) == ["placements_folded"] * 4
+    record = made.record(0)
+    assert record is not None
+    assert [(point.inbox, point.seen) for point in record.history] == [(5, 5), (11, 11), (18, 18), (26, 26)]
+    sheet = made.sheet(DAY + 3 * ONE)
+    assert sheet is not None
+    assert [point.inbox for point in sheet.history] == [5, 11, 18, 26]
+
+
+def test_whoever_is_held_back_stays_in_the_list_until_it_goes_on() -> None:
+    made = pool()
+    made.find(DAY, 1, AWFUL)
+    made.fold()
+    made.plan(DAY + ONE)
+    made.fold(DAY + ONE)
+    sheet = made.sheet(DAY + ONE)
+    assert sheet is not None
+    assert [(row.mailbox_id, row.status, row.since) for row in sheet.held] == [("box-1", "quarantined", DAY + ONE)]
+    assert (sheet.quarantined, sheet.quarantined_now, sheet.mailboxes) == (0, 1, 9)
+    made.health.set_status("box-1", "active", "")
+    made.plan(DAY + 2 * ONE)
+    made.find(DAY + 2 * ONE, 1, {"google": (1, 0, 0)})
+    made.fold(DAY + 2 * ONE)
+    sheet = made.sheet(DAY + 2 * ONE)
+    assert sheet is not None
+    why = "slowed from 2026-11-23 on: resumed after a quarantine"
+    assert [(row.mailbox_id, row.status, row.why) for row in sheet.held] == [("box-1", "active", why)]
+
+
+def test_a_fault_that_many_share_quarantines_nobody() -> None:
+    made = pool(30)
+    for number in range(9):
+        made.find(DAY, number, AWFUL)
+    for number in range(9, 25):
+        made.find(DAY, number, GOOD)
+    made.fold()
+    sheet = made.sheet()
+    assert sheet is not None
+    assert (sheet.quarantined, sheet.slowed, sheet.withheld) == (0, 9, 9)
+    assert {box.status for box in made.health.boxes.values()} == {"active"}
+
+
+def test_a_few_of_a_small_pool_are_quarantined() -> None:
+    made = pool(8)
+    for number in range(5):
+        made.find(DAY, number, AWFUL)
+    made.fold()
+    sheet = made.sheet()
+    assert sheet is not None
+    assert (sheet.quarantined, sheet.withheld) == (5, 0)
+
+
+def test_a_demand_folds_nothing_nor_does_a_pool_that_nothing_follows_for() -> None:
+    made = a_day_of_everything()
+    now_ms = day_start_ms(DAY) + DAY_MS + FOLD_AFTER_MS
+    tick = ShardTick(day=DAY + ONE, start_ms=now_ms, end_ms=now_ms + 1, shard=0)
+    assert fold_days(made.services, tick.model_copy(update={"request_id": "demand"}), now_ms) == []
+    fields = {name: getattr(made.services, name) for name in PlanningServices.__slots__}
+    for missing in ("reading", "health"):
+        assert fold_days(PlanningServices(**(fields | {missing: None})), tick, now_ms) == []
+    assert fold_days(made.services, tick.model_copy(update={"day": DAY + 2 * ONE}), now_ms + DAY_MS) == []
+    assert made.sheet() is None
+
+
+def test_a_mailbox_that_is_gone_and_a_spoiled_record_stop_nobody() -> None:
+    made = a_day_of_everything()
+    del made.health.boxes["box-0"]
+    spoiled = made.health.boxes["box-3"]
+    made.health.boxes["box-3"] = spoiled.model_copy(update={"health": "{"})
+    assert made.fold() == ["placements_folded"]
+    assert made.health.boxes["box-3"].pace == 0.5
+    assert shard_of("box-0", 1) == 0
