@@ -23,7 +23,6 @@ from mailtide.adapters.dynamodb.table import Table
 from mailtide.adapters.kms import KmsSecrets
 from mailtide.adapters.oauth2 import AccessTokens
 from mailtide.adapters.smtp import SmtpMailer, make_tls_context
-from mailtide.deliverability.providers import provider_by_id
 from mailtide.warmup.attempt import SendServices
 from mailtide.warmup.content import TemplateSet, packaged_templates
 from mailtide.warmup.contracts import (
@@ -40,6 +39,7 @@ from mailtide.warmup.limits import HALF_MINUTE_MS, GlobalLimits
 from mailtide.warmup.mail_ports import Credentials
 from mailtide.warmup.objects import ControlFlags
 from mailtide.warmup.pauses import HostPauses
+from mailtide.warmup.providers import provider_by_id
 from mailtide.warmup.send import BatchReport, Sender
 from mailtide.warmup.settings import WarmupSettings
 from tests.support import dynamodb

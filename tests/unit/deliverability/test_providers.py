@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from mailtide.deliverability.providers import (
+from mailtide.deliverability.providers import provider_checks
+from mailtide.warmup.classify import TABLE
+from mailtide.warmup.contracts import Auth, Mailbox, MailServer, Ramp
+from mailtide.warmup.providers import (
     Fact,
     Provider,
     mails_a_day,
     provider_by_id,
-    provider_checks,
     provider_of,
     provider_of_server,
     providers,
 )
-from mailtide.warmup.classify import TABLE
-from mailtide.warmup.contracts import Auth, Mailbox, MailServer, Ramp
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "mailbox-checks.md"
 BY_ID = {one.id: one for one in providers()}

@@ -12,11 +12,11 @@ import aiosmtplib
 from pydantic import SecretStr
 
 from mailtide.adapters.oauth2 import AccessTokens
-from mailtide.deliverability.providers import Provider, provider_of_server
 from mailtide.errors import TransientError
 from mailtide.warmup.classify import Dialect, MailRefusedError, OutcomeUnknownError, Phase, ReplyClass
 from mailtide.warmup.contracts import Mailbox
 from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
+from mailtide.warmup.providers import Provider, provider_of_server
 
 IDLE_CHECK_S = 5.0
 """A connection that was idle for longer is asked whether it still lives."""

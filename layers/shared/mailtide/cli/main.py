@@ -54,7 +54,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (module:function, one line of help); the help of the group needs no import."""
 
 EXTRAS = {
-    "dns": "dns",
     "numpy": "machine",
     "pyarrow": "parquet",
     "jinja2": "report",

@@ -10,13 +10,14 @@ from mailtide.deliverability.dmarc import dmarc_check
 from mailtide.deliverability.dns_answers import Dns
 from mailtide.deliverability.login import LOGIN, MailServers, login_check, server_check
 from mailtide.deliverability.mx import mx_check
-from mailtide.deliverability.providers import Provider, provider_checks, provider_of
+from mailtide.deliverability.providers import provider_checks
 from mailtide.deliverability.spf import spf_check
 from mailtide.doctor.finding import Finding, broken, ok, warning
 from mailtide.errors import MailtideError
 from mailtide.warmup.classify import MailRefusedError
 from mailtide.warmup.contracts import Mailbox
 from mailtide.warmup.mail_ports import SecretError
+from mailtide.warmup.providers import Provider, provider_of
 
 MAILBOX = "mailbox"
 

@@ -2,10 +2,10 @@
 
 from typing import Literal, Protocol
 
-from mailtide.deliverability.providers import Provider
 from mailtide.doctor.finding import Finding, broken, ok, warning
 from mailtide.warmup.classify import MailRefusedError, ReplyClass
 from mailtide.warmup.contracts import Mailbox
+from mailtide.warmup.providers import Provider
 
 SERVER = "mail server"
 LOGIN = "login"

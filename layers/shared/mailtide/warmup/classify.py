@@ -1,6 +1,6 @@
 """What a mail server's refusal means (the table of spec §5), as data.
 
-A provider's dialect (mailtide.deliverability.providers) refines it: rows of the table that name an enhanced code stand before it,
+A provider's dialect (mailtide.warmup.providers) refines it: rows of the table that name an enhanced code stand before it,
 rows for a code alone, and what the table leaves open, behind it.
 """
 

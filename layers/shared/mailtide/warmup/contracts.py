@@ -26,7 +26,7 @@ type Shard = Annotated[int, Field(ge=0)]
 type HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
 type MailboxStatus = Literal["active", "paused", "disconnected", "quarantined"]
 type ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,32}$")]
-"""Of mailtide.deliverability.providers, "" where it is not known."""
+"""Of mailtide.warmup.providers, "" where it is not known."""
 
 MAX_SEALED = 4_096
 MAX_REASON = 300

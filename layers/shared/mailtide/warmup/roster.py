@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from mailtide.deliverability.providers import mails_a_day
 from mailtide.warmup.contracts import MailboxProfile
 from mailtide.warmup.forecast import mails_by_minute
 from mailtide.warmup.ids import hash64
@@ -17,6 +16,7 @@ from mailtide.warmup.objects import BusyMinute, Reduction, RosterHeader
 from mailtide.warmup.open_time import DAY_S, OpenTime, Periods, open_periods
 from mailtide.warmup.pairing import Pairing, reduced_target
 from mailtide.warmup.pool import Pool, ShardMembers, split
+from mailtide.warmup.providers import mails_a_day
 from mailtide.warmup.settings import WarmupSettings
 from mailtide.warmup.shuffle import Columns, in_order
 from mailtide.warmup.size import size_warning

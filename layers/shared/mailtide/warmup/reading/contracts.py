@@ -70,7 +70,7 @@ class VisitState:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one mail landed. `provider`: id of the recipient's (mailtide.deliverability.providers), "" when it is not known."""
+    """Where one mail landed. `provider`: id of the recipient's (mailtide.warmup.providers), "" when it is not known."""
 
     verdict: Verdict
     provider: str = ""
