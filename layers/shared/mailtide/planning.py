@@ -2,18 +2,23 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TYPE_CHECKING
 
 from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.ledger import DynamoLedger
 from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
+from mailtide.adapters.dynamodb.placements import DynamoPlacements
 from mailtide.adapters.dynamodb.table import Table, make_dynamodb_client
 from mailtide.adapters.mail_queue import SqsMailQueue
 from mailtide.adapters.queues import make_sqs_client
 from mailtide.adapters.s3 import S3Bucket, make_client
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.metrics import WarmupMetrics, measure
-from mailtide.warmup.services import PlanningServices
-from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
+from mailtide.warmup.services import PlanningServices, ReadingPorts
+from mailtide.warmup.settings import WarmupResources, WarmupSettings, load_warmup_resources, load_warmup_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 READERS = 16
 """Summaries that are read side by side."""
@@ -60,7 +65,17 @@ def planning() -> PlanningServices:
         queue=mail_queue(),
         clock=clock,
         settings=settings,
+        reading=_reading(settings, resources, client),
     )
+
+
+def _reading(settings: WarmupSettings, resources: WarmupResources, client: "DynamoDBClient") -> ReadingPorts | None:
+    """None where the environment names no table or no queue for it, as in a shell of before."""
+    if not (resources.reads_table and resources.warmup_read_queue_url):
+        return None
+    table = Table(resources.reads_table, client, _clock())
+    placements = DynamoPlacements(table, retention_days=settings.metrics_retention_days)
+    return ReadingPorts(placements=placements, queue=mail_queue())
 
 
 @cache

@@ -8,6 +8,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from mailtide.errors import SettingsError, TransientError
 from mailtide.warmup.contracts import SendMessage, ShardTick, WarmupTick
 from mailtide.warmup.ports import QueueDepth
+from mailtide.warmup.reading.contracts import ReadMessage
 from mailtide.warmup.settings import WarmupResources
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ BATCH = 10
 
 
 class SqsMailQueue:
-    """Implements mailtide.warmup.ports.MailQueue."""
+    """Implements mailtide.warmup.ports.MailQueue and mailtide.warmup.reading.ports.ReadQueue."""
 
     def __init__(self, client: "SQSClient", resources: WarmupResources) -> None:
         self._sqs = client
@@ -38,6 +39,11 @@ class SqsMailQueue:
         """See mailtide.warmup.ports.MailQueue."""
         url = _url(self._resources.warmup_send_queue_url, "WARMUP_SEND")
         self._send(url, [(mail.model_dump_json(exclude_none=True), delay_s) for mail, delay_s in mails])
+
+    def send_reads(self, messages: Sequence[tuple[ReadMessage, int]]) -> None:
+        """See mailtide.warmup.reading.ports.ReadQueue."""
+        url = _url(self._resources.warmup_read_queue_url, "WARMUP_READ")
+        self._send(url, [(message.model_dump_json(), delay_s) for message, delay_s in messages])
 
     def depth(self) -> QueueDepth:
         """See mailtide.warmup.ports.MailQueue."""
