@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 from mailtide.warmup.contracts import LedgerKey, Mailbox
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.reading.contracts import FolderCursor, Placement, ReportKind, VisitState
-from mailtide.warmup.reading.ports import Folder, Header, MailboxView, Placements
+from mailtide.warmup.reading.ports import Folder, Header, MailboxView, Placements, VisitFailedError
 from mailtide.warmup.reading.recognise import Look, ReportType, read_fields
 from mailtide.warmup.reading.reports import MAX_REPORT_BYTES, read_report
 from mailtide.warmup.reading.verify import Lookups, Ours, Verifier
@@ -96,7 +96,13 @@ class FolderLook:
 
     def _folder(self, view: MailboxView, name: str, place: Place) -> bool:
         """Whether all of it was looked at."""
-        folder = view.look_into(name)
+        try:
+            folder = view.look_into(name)
+        except VisitFailedError as failed:
+            # A folder for junk that cannot be opened is as good as none.
+            if place == "inbox" or failed.failure != "folder":
+                raise
+            return True
         cursor = self.findings.cursors.get(name)
         is_known = cursor is not None and cursor.uidvalidity == folder.uidvalidity
         first = cursor.next_uid if cursor and is_known else 1

@@ -50,6 +50,13 @@ class ReadQueue(Protocol):
         """Each with its delay in seconds, 0 to MAX_DELAY_S; all of them or TransientError."""
 
 
+class Directory(Protocol):
+    """The part of mailtide.warmup.ports.MailboxStore that reading uses."""
+
+    def get_many(self, mailbox_ids: Iterable[str]) -> dict[str, Mailbox]:
+        """Those that exist, by id."""
+
+
 class VisitFailedError(MailtideError):
     """The mail server did not let a visit go on. It names no more than the kind: a server's own text may repeat a secret."""
 

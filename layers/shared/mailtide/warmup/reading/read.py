@@ -12,12 +12,12 @@ from mailtide.contracts import new_token
 from mailtide.errors import NotFoundError, TransientError
 from mailtide.warmup.contracts import Mailbox, MailboxStatus
 from mailtide.warmup.desk import RunBlocking
-from mailtide.warmup.ports import Ledger, MailboxStore, WarmupClock
+from mailtide.warmup.ports import Ledger, WarmupClock
 from mailtide.warmup.reading.contracts import Failure, ReadMessage, VisitState
 from mailtide.warmup.reading.days import ReadingDays
 from mailtide.warmup.reading.expected import Expectations, Waiting
 from mailtide.warmup.reading.look import LEAST_LEFT_S, Findings, FolderLook
-from mailtide.warmup.reading.ports import MailboxView, MailServers, Placements, VisitFailedError, Visits
+from mailtide.warmup.reading.ports import Directory, MailboxView, MailServers, Placements, VisitFailedError, Visits
 
 VISIT_MAX_MS = 90_000
 """A visit has at most so long; what is left over is read by the next one."""
@@ -42,7 +42,7 @@ class ReadServices:
     visits: Visits
     placements: Placements
     ledger: Ledger
-    mailboxes: MailboxStore
+    mailboxes: Directory
     days: ReadingDays
     servers: MailServers
     clock: WarmupClock

@@ -12,9 +12,10 @@ from typing import Literal, Protocol
 
 from mailtide.warmup.contracts import LedgerKey, LedgerView, Mailbox, RoundState
 from mailtide.warmup.ids import SendId, message_id
-from mailtide.warmup.ports import Ledger, MailboxStore
+from mailtide.warmup.ports import Ledger
 from mailtide.warmup.reading.contracts import ReportKind
 from mailtide.warmup.reading.days import Addressees, ReadingDays
+from mailtide.warmup.reading.ports import Directory
 from mailtide.warmup.reading.recognise import Claim
 from mailtide.warmup.reading.reports import Report
 
@@ -42,7 +43,7 @@ class Lookups(Protocol):
         """Of the senders."""
 
     @property
-    def mailboxes(self) -> MailboxStore:
+    def mailboxes(self) -> Directory:
         """Their addresses."""
 
     @property
