@@ -1,11 +1,12 @@
 """A pass's changeset: it makes of the database before what the pass made of it, to the cell; and history always wins."""
 
 import datetime
+import shutil
 import tempfile
 from collections import Counter
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import apsw
 import pyarrow.parquet as pq
@@ -15,7 +16,10 @@ from hypothesis import strategies as st
 
 from mailtide.database.changeset_apply import apply_file, read_note
 from mailtide.database.changeset_merge import Applied
+from mailtide.database.leave import Leave
 from mailtide.errors import DatabaseError
+from mailtide.machine.report import Profile
+from mailtide.machine.schedule_pass import run_pass
 from mailtide.rules.config import load_rules
 from tests.integration.pass_.files import FileMaker
 from tests.integration.pass_.rows import MEANING, execute, fingerprint, query
@@ -70,6 +74,26 @@ def test_sqlites_own_function_applies_it_too(second: Day, tmp_path: Path) -> Non
     applied_plainly(second.changeset, live, reasons)
     assert not reasons
     assert_same(live, second.after)
+
+
+def test_changes_of_more_pages_than_sqlite_puts_into_the_file_by_itself(first: Day, tmp_path: Path) -> None:
+    """At a thousand pages, and the changeset compares with what the file held before."""
+    small = copy_of(first.after, "small-pages.db")
+    execute(small, "PRAGMA page_size = 512; VACUUM")
+    rules = load_rules(f"templates: {{birthday: {{email: {'long' * 600}}}}}\n")
+    made = live_through(tmp_path, small, datetime.date(2026, 11, 22), rules, "reliable")
+    assert query(made.after, "PRAGMA page_count")[0][0] > query(small, "PRAGMA page_count")[0][0] + 1000
+    apply_file(made.changeset, small)
+    assert_same(small, made.after)
+
+
+def test_a_pass_that_cannot_tell_its_changes_leaves_the_file_as_it_was(first: Day, tmp_path: Path) -> None:
+    path = Path(shutil.copyfile(first.after, tmp_path / "contacts.db"))
+    day, before = datetime.datetime(2026, 11, 22, 10, 30, tzinfo=datetime.UTC), fingerprint(path)
+    for profile in get_args(Profile.__value__):
+        with pytest.raises(FileNotFoundError):
+            run_pass(path, day.date(), load_rules(), "run", day, 1, profile, leave=Leave(tmp_path / "gone" / "changes"))
+        assert (fingerprint(path)[0], fingerprint(path)[2:]) == (before[0], before[2:])
 
 
 def test_a_first_changeset_is_written_without_reading_a_row(first: Day, tmp_path: Path) -> None:

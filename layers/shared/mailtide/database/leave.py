@@ -38,7 +38,7 @@ class Leave:
         send_time: str,
         run: RunRow,
     ) -> None:
-        """Write them, once the differences are written on a connection; arguments as of Recorder."""
+        """Write them, once the differences are written on a connection, committed or not; arguments as of Recorder."""
         changes = len(differences.insert) + len(differences.update_row) + len(differences.delete)
         if self.changeset is not None and (self.always or changes <= MAX_CHANGES):
             recorder = Recorder(self.changeset, before, preparation, ids, desired, differences, send_time)

@@ -171,6 +171,8 @@ def change_in_place(locked: LockedFile, write: Write) -> None:
     with clear_errors():
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
+        # The file stays the old one until all is done: what is told of the changes compares with it.
+        connection.pragma("wal_autocheckpoint", 0)
         connection.pragma("cache_size", -_CACHE_MB * 1024)
         try:
             with _refusals_undone(locked, head):

@@ -1,7 +1,7 @@
 """Writing the differences and the run's row in one transaction (spec §9, §10)."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -63,17 +63,19 @@ def write_differences(
     run: RunRow,
     *,
     insert: bool = True,
+    before_commit: Callable[[], None] = lambda: None,
 ) -> None:
     """Bring the tables into shape, delete, update, insert, and add the run's row: one transaction, or nothing.
 
-    insert: False where the new rows are added otherwise, afterwards. Raises DatabaseError when a constraint of the table
-    refuses a row.
+    insert: False where the new rows are added otherwise, afterwards. before_commit: called last; what it raises undoes all.
+    Raises DatabaseError when a constraint of the table refuses a row.
     """
     with clear_errors():
         connection.authorizer = _Guard(preparation)
         connection.execute("BEGIN IMMEDIATE")
         try:
             _write(connection, schema, preparation, ids, desired, differences, send_time, run, insert=insert)
+            before_commit()
             connection.execute("COMMIT")
         except BaseException:
             if not connection.get_autocommit():

@@ -106,14 +106,9 @@ def run_pass(
             warnings = _warnings(locked, read, profile)
 
             def write(connection: apsw.Connection, *, insert: bool = True) -> None:
-                write_differences(
-                    connection, locked.schema, locked.preparation, ids, outcome.desired, found, rules.send_time,
-                    run(), insert=insert,
-                )  # fmt: skip
-                if leave is not None:
-                    leave.write(
-                        connection, source, locked.preparation, ids, outcome.desired, found, rules.send_time, run()
-                    )
+                what = locked.preparation, ids, outcome.desired, found, rules.send_time, run()
+                tell = partial(leave.write, connection, source, *what) if leave else lambda: None
+                write_differences(connection, locked.schema, *what, insert=insert, before_commit=tell)
 
             def run() -> RunRow:
                 return RunRow(
