@@ -89,7 +89,7 @@ class ReadingPool:
         self.objects = MemoryObjects()
         rosters = RosterStore(self.objects)
         for day in (BEFORE, DAY):
-            rosters.write(roster_of(self.book.mailboxes.values(), day=day))
+            rosters.write(roster_of(self.book.mailboxes.values(), day=day, reply_rate=1.0))
         self.days = ReadingDays(rosters)
         self.ledger = CountedLedger()
         self.visits = MemoryVisits()
@@ -139,27 +139,26 @@ class ReadingPool:
         pool = self.day(send_id.day).pool_day
         return pool.start_ms + pool.slot(pool.pool.mailbox_ids.index(send_id.mailbox_id), send_id.round)
 
-    def reply_to(self, number: int) -> tuple[SendId, SendId]:
-        """A planned reply to a mailbox, and what of this mailbox's it answers."""
+    def planned_reply(self) -> tuple[SendId, SendId, int]:
+        """A planned reply, what it answers, and the number of the mailbox that it goes to."""
         for mailbox_id in self.book.mailboxes:
             for round_number in range(self.target):
                 send_id = SendId(DAY, mailbox_id, round_number)
                 asked = self.day().addressees(send_id)
-                if asked and asked.original and asked.original.mailbox_id == f"box-{number}":
-                    return send_id, asked.original
-        raise AssertionError("no reply is planned to it")
+                if asked and asked.original:
+                    return send_id, asked.original, int(asked.original.mailbox_id.removeprefix("box-"))
+        raise AssertionError("no reply is planned")
 
     def leave(self, send_id: SendId, state: RoundState) -> None:
         """Bring a round into a state, as a sender does."""
         key = self.day(send_id.day).key(send_id.mailbox_id)
         claim = Claim(key, send_id.round, new_token())
         start = day_start_ms(send_id.day)
-        now_ms = start + send_id.round * 3_600_000
-        answer = self.ledger.claim(claim, target=1_000, now_ms=now_ms, next_ok_ms=now_ms, day_end_ms=start + DAY_MS)
+        answer = self.ledger.claim(claim, target=1_000, now_ms=start, next_ok_ms=start, day_end_ms=start + DAY_MS)
         assert answer.outcome == "held", answer
         if state == RoundState.SENDING:
             return
-        assert self.ledger.begin_data(claim, now_ms=now_ms, next_ok_ms=now_ms)
+        assert self.ledger.begin_data(claim, now_ms=start, next_ok_ms=start)
         outcomes: dict[RoundState, Outcome] = {
             RoundState.SENT: "sent",
             RoundState.SENT_REPLY: "sent_reply",
