@@ -43,8 +43,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "handlers": BASICS | {"contracts", "bootstrap", "runs"},
     "sending": BASICS | {"contracts", "ports", "settings", "adapters", "warmup"},
     "send_handler": BASICS | {"sending", "warmup"},
-    "planning": BASICS | {"contracts", "ports", "settings", "adapters", "warmup"},
-    "planning_handler": BASICS | {"planning", "runs", "warmup"},
+    "planning": BASICS | {"contracts", "ports", "settings", "adapters", "deliverability", "warmup"},
+    "planning_handler": BASICS | {"deliverability", "planning", "runs", "warmup"},
     "working": BASICS | {"adapters", "planning", "planning_handler", "polling", "send_handler", "sending", "warmup"},
     # The API's settings and what its resources are given; the resources are never imported from here.
     "serving": BASICS | {"adapters", "api", "bootstrap", "planning", "warmup"},

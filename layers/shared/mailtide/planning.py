@@ -20,6 +20,8 @@ from mailtide.warmup.settings import WarmupResources, WarmupSettings, load_warmu
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from mailtide.deliverability.due_domains import DomainServices
+
 READERS = 16
 """Summaries that are read side by side."""
 
@@ -66,6 +68,24 @@ def planning() -> PlanningServices:
         clock=clock,
         settings=settings,
         reading=_reading(settings, resources, client),
+        # It asks itself for it, by a message behind the tick's.
+        checks_domains=bool(settings.dns_check_days and resources.warmup_plan_queue_url),
+    )
+
+
+@cache
+def domain_services() -> "DomainServices":
+    """What a check of domains is given. SettingsError; InputError where this machine names no resolver."""
+    from mailtide.adapters.dns import DnsResolver
+    from mailtide.deliverability.due_domains import DNS_S, DomainServices
+
+    own = planning()
+    return DomainServices(
+        bucket=own.bucket,
+        mailboxes=mailboxes(),
+        dns=DnsResolver(lifetime_s=DNS_S),
+        clock=own.clock,
+        every_days=own.settings.dns_check_days,
     )
 
 

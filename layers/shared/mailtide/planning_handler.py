@@ -6,6 +6,7 @@ the way is run again) the use cases bear: the roster is created once, and the le
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from typing import Any, cast
 
@@ -22,9 +23,10 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from mailtide.planning import forget_time, measure_now, planning
+from mailtide.errors import InputError
+from mailtide.planning import domain_services, forget_time, measure_now, planning
 from mailtide.runs.services import StepReport
-from mailtide.warmup.contracts import WARMUP_MESSAGE, ShardTick, WarmupMessage, WarmupTick
+from mailtide.warmup.contracts import WARMUP_MESSAGE, DomainTick, ShardTick, WarmupMessage, WarmupTick
 from mailtide.warmup.dispatch import dispatch_shard
 from mailtide.warmup.health import HEALTH_VALUES
 from mailtide.warmup.metrics import gauges
@@ -45,13 +47,13 @@ IDLE = {"warmup_total_mailboxes": 0.0, "warmup_system_health": float(HEALTH_VALU
 
 
 def plan_ticks() -> Handler:
-    """The handler of plan_warmup: ticks of the schedule."""
-    return _handler(WarmupTick, _plan)
+    """The handler of plan_warmup: ticks of the schedule, and what they leave to do with domains."""
+    return _handler((WarmupTick, DomainTick), _plan)
 
 
 def dispatch_ticks() -> Handler:
     """The handler of dispatch_shard: ticks of one shard each."""
-    return _handler(ShardTick, _dispatch)
+    return _handler((ShardTick,), _dispatch)
 
 
 class _NobodyYetError(Exception):
@@ -60,6 +62,9 @@ class _NobodyYetError(Exception):
 
 
 def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
+    if isinstance(message, DomainTick):
+        _check_domains(message, config)
+        return
     tick = cast("WarmupTick", message)
     services = planning()
 
@@ -74,6 +79,19 @@ def _plan(message: WarmupMessage, config: IdempotencyConfig) -> None:
     found = measure_now()
     for name, value in (gauges(found) if found else IDLE).items():
         metrics.add_metric(name=name, unit=MetricUnit.NoUnit, value=value)
+
+
+def _check_domains(tick: DomainTick, config: IdempotencyConfig) -> None:
+    from mailtide.deliverability.due_domains import DomainsChecked, check_due_domains
+
+    def carry_out(tick_key: str) -> None:  # noqa: ARG001 - the guard reads it
+        try:
+            done = check_due_domains(domain_services(), tick)
+        except InputError:
+            done = DomainsChecked(why="no resolver")
+        _write_down([StepReport("domains_checked", details={"day": tick.day.isoformat(), **asdict(done)})])
+
+    _once(carry_out, f"domains/{tick.start_ms}", config)
 
 
 def _dispatch(message: WarmupMessage, config: IdempotencyConfig) -> None:
@@ -100,7 +118,8 @@ def _seen() -> DynamoDBPersistenceLayer:
 
 
 def _handler(
-    accepted: type[WarmupTick | ShardTick], work: Callable[[WarmupMessage, IdempotencyConfig], None]
+    accepted: tuple[type[WarmupTick | ShardTick | DomainTick], ...],
+    work: Callable[[WarmupMessage, IdempotencyConfig], None],
 ) -> Handler:
     batch = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mailtide.errors import SettingsError, TransientError
-from mailtide.warmup.contracts import SendMessage, ShardTick, WarmupTick
+from mailtide.warmup.contracts import DomainTick, SendMessage, ShardTick, WarmupTick
 from mailtide.warmup.ports import QueueDepth
 from mailtide.warmup.reading.contracts import ReadMessage
 from mailtide.warmup.settings import WarmupResources
@@ -34,6 +34,10 @@ class SqsMailQueue:
         """See mailtide.warmup.ports.MailQueue."""
         url = _url(self._resources.warmup_dispatch_queue_url, "WARMUP_DISPATCH")
         self._send(url, [(tick.model_dump_json(), 0) for tick in ticks])
+
+    def send_domains(self, tick: DomainTick) -> None:
+        """See mailtide.warmup.ports.MailQueue."""
+        self._send(_url(self._resources.warmup_plan_queue_url, "WARMUP_PLAN"), [(tick.model_dump_json(), 0)])
 
     def send_mails(self, mails: Sequence[tuple[SendMessage, int]]) -> None:
         """See mailtide.warmup.ports.MailQueue."""

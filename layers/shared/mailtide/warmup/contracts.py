@@ -142,6 +142,11 @@ class Engagement(Contract):
     flag: bool = False
     """Flag it as important."""
 
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is done with mail, beyond looking where it landed."""
+        return self.read or self.rescue or self.flag
+
 
 class MailboxProfile(Contract):
     """What planning and dispatch know of a mailbox: no server, no secret."""
@@ -246,6 +251,16 @@ class ShardTick(Contract):
         return self.user_id in {None, user_id} and self.mailbox_id in {None, mailbox_id}
 
 
+class DomainTick(Contract):
+    """On plan_warmup's queue, behind a tick's other messages: check domains of the day's list, as many as there is time for."""
+
+    kind: Literal["domain_tick"] = "domain_tick"
+    day: date
+    start_ms: int
+    """Of the tick."""
+    end_ms: int
+
+
 class SendMessage(Contract):
     """On send_mail's queue: one mail. The same send may be there more than once; the ledger lets one through.
 
@@ -280,7 +295,7 @@ class SendMessage(Contract):
         return SendId(self.day, self.mailbox_id, self.round)
 
 
-type WarmupMessage = Annotated[WarmupTick | ShardTick | SendMessage, Field(discriminator="kind")]
+type WarmupMessage = Annotated[WarmupTick | ShardTick | DomainTick | SendMessage, Field(discriminator="kind")]
 WARMUP_MESSAGE: TypeAdapter[WarmupMessage] = TypeAdapter(WarmupMessage)
 
 

@@ -5,6 +5,9 @@ from datetime import date
 WARMUP = "warmup/"
 DAYS = "warmup/days/"
 CONTROL = "warmup/control.json"
+DOMAINS = "warmup/domains/"
+DOMAIN_INDEX = "warmup/domains.json"
+"""All domains of the pool in short."""
 
 
 def day_folder(day: date) -> str:
@@ -40,6 +43,16 @@ def quotas(day: date, number: int) -> str:
 def placements(day: date, number: int) -> str:
     """Where a shard's mails of the day and of its week landed, and what has followed; created once, when the day is folded."""
     return f"{day_folder(day)}placements/{number:04d}.json"
+
+
+def due_domains(day: date) -> str:
+    """Domains whose DNS is to be checked on a day; gone when that is done."""
+    return f"{day_folder(day)}domains.json"
+
+
+def domain(name: str) -> str:
+    """What the last check of a domain found."""
+    return f"{DOMAINS}{name}.json"
 
 
 def parse_day(name: str) -> date | None:

@@ -15,6 +15,7 @@ from mailtide.ports import ObjectInfo, StoredObject
 from mailtide.warmup import ledger as rules
 from mailtide.warmup.contracts import (
     DAY_MS,
+    DomainTick,
     LedgerKey,
     LedgerView,
     Mailbox,
@@ -327,6 +328,7 @@ class MemoryMailQueue:
         self._mails: list[tuple[int, int, SendMessage]] = []
         self._ticks: deque[ShardTick] = deque()
         self._plans: deque[WarmupTick] = deque()
+        self.domains: list[DomainTick] = []
         self._number = 0
 
     def send_plan(self, tick: WarmupTick) -> None:
@@ -336,6 +338,10 @@ class MemoryMailQueue:
     def send_ticks(self, ticks: Sequence[ShardTick]) -> None:
         """See mailtide.warmup.ports.MailQueue."""
         self._ticks.extend(ticks)
+
+    def send_domains(self, tick: DomainTick) -> None:
+        """See mailtide.warmup.ports.MailQueue."""
+        self.domains.append(tick)
 
     def send_mails(self, mails: Sequence[tuple[SendMessage, int]]) -> None:
         """See mailtide.warmup.ports.MailQueue."""

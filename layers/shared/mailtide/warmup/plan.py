@@ -1,10 +1,13 @@
 """plan_warmup: the day's roster at its first tick, then at every tick one message a shard."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
+from mailtide.errors import StaleWriteError, TransientError
 from mailtide.runs.services import StepReport
 from mailtide.warmup import keys
-from mailtide.warmup.contracts import ShardTick, WarmupTick, day_of, day_start_ms
+from mailtide.warmup.contracts import DomainTick, ShardTick, WarmupTick, day_of, day_start_ms
+from mailtide.warmup.domains import PoolDomains
 from mailtide.warmup.objects import RosterHeader
 from mailtide.warmup.roster import make_roster
 from mailtide.warmup.services import PlanningServices
@@ -25,8 +28,9 @@ def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepRep
         return [StepReport("tick_over", details={"day": day.isoformat()})]
     reports = []
     header = services.rosters.header(day)
+    domains = PoolDomains()
     if header is None:
-        header = _make(services, day, now_ms)
+        header = _make(services, day, now_ms, domains)
         made = StepReport("no_mailboxes", details={"day": day.isoformat()})
         reports.append(StepReport("roster_made", details=_facts(header)) if header else made)
         reports.append(_forget_old_days(services, day))
@@ -34,7 +38,25 @@ def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepRep
     shards = max((each.shards for each in (header, yesterday) if each), default=0)
     ticks = [ShardTick(day=day, start_ms=start_ms, end_ms=end_ms, shard=shard) for shard in range(shards)]
     services.queue.send_ticks(ticks)
-    return [*reports, StepReport("ticked", details={"day": day.isoformat(), "shards": shards})]
+    reports.append(StepReport("ticked", details={"day": day.isoformat(), "shards": shards}))
+    # Mails are on their way by now: what has to do with DNS comes last, and nothing of it fails the tick.
+    with suppress(TransientError, StaleWriteError):
+        reports += _ask_for_domains(services, domains, DomainTick(day=day, start_ms=start_ms, end_ms=end_ms))
+    return reports
+
+
+def _ask_for_domains(services: PlanningServices, domains: PoolDomains, tick: DomainTick) -> list[StepReport]:
+    """Draw up the day's list once its roster is made; then at every tick a message, as long as there is something left of it."""
+    if not services.checks_domains:
+        return []
+    reports = []
+    if domains.is_seen:
+        now_ms = services.clock.now_ms()
+        due = domains.plan(services.bucket, tick.day, now_ms=now_ms, every_days=services.settings.dns_check_days)
+        reports.append(StepReport("domains_due", details={"day": tick.day.isoformat(), "domains": due}))
+    if any(services.bucket.list(keys.due_domains(tick.day))):
+        services.queue.send_domains(tick)
+    return reports
 
 
 def tick_start_ms(services: PlanningServices, message: WarmupTick) -> int:
@@ -49,9 +71,10 @@ def _tick(services: PlanningServices, message: WarmupTick) -> tuple[date, int, i
     return day, *tick_of(moment_ms, day_start_ms(day), services.settings.tick_ms)
 
 
-def _make(services: PlanningServices, day: date, now_ms: int) -> RosterHeader | None:
+def _make(services: PlanningServices, day: date, now_ms: int, domains: PoolDomains) -> RosterHeader | None:
+    profiles = services.mailboxes.profiles()
     roster = make_roster(
-        services.mailboxes.profiles(),
+        domains.watch(profiles) if services.checks_domains else profiles,
         day=day,
         settings=services.settings,
         made_at=datetime.fromtimestamp(now_ms / 1000, UTC),

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 from mailtide.ports import ObjectInfo, StoredObject
 from mailtide.warmup.contracts import (
+    DomainTick,
     LedgerKey,
     LedgerView,
     Mailbox,
@@ -244,6 +245,9 @@ class MailQueue(Protocol):
 
     def send_ticks(self, ticks: Sequence[ShardTick]) -> None:
         """To dispatch_shard, all of them or TransientError (some may then stand there)."""
+
+    def send_domains(self, tick: DomainTick) -> None:
+        """To plan_warmup: check what is left of the day's domains."""
 
     def send_mails(self, mails: Sequence[tuple[SendMessage, int]]) -> None:
         """To send_mail, each with its delay in seconds, 0 to MAX_DELAY_S; all of them or TransientError."""

@@ -30,5 +30,7 @@ class PlanningServices:
     settings: WarmupSettings
     reading: ReadingPorts | None = None
     """None: no mailbox is read."""
+    checks_domains: bool = False
+    """Whether the DNS of the mailboxes' domains is looked at, every so many days as the settings say."""
     health: HealthStore | None = None
     """None: nothing follows from where mails land."""

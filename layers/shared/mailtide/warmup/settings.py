@@ -91,6 +91,9 @@ class WarmupSettings(BaseSettings):
     graduated_quota: int = Field(
         default=0, ge=0, lt=1_000, description="Mails a day of one that has graduated, at most; 0: as before"
     )
+    dns_check_days: int = Field(
+        default=7, ge=0, le=90, description="Days after which the DNS of a domain is checked again; 0: never"
+    )
     pair_across_providers: bool = Field(
         default=False, description="Prefer pairs of mailboxes whose mail providers differ"
     )
