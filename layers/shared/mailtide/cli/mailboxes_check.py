@@ -16,6 +16,7 @@ from mailtide.errors import InputError, MailtideError
 if TYPE_CHECKING:
     from mailtide.deliverability.examine import Timed
     from mailtide.deliverability.login import MailServers
+    from mailtide.deliverability.reading import MailReaders
     from mailtide.warmup.contracts import Mailbox
 
 _SELECTOR = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
@@ -35,7 +36,8 @@ _SELECTOR = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 @cloud_command
 def check(address: str, selectors: tuple[str, ...], resolver: str | None, as_json: bool) -> None:
-    """Look at the mailbox ADDRESS now: its place in the pool, the DNS of its domain, its provider, its mail server and login.
+    """Look at the mailbox ADDRESS now: its place in the pool, the DNS of its domain, its provider, its mail server and login,
+    whether it can be read by IMAP, and where its mails of the last seven days landed.
 
     Nothing is sent, nothing is changed, and no secret is shown. Of an address that is not in the pool, or where
     MAILTIDE_MAILBOXES_TABLE is not set, DNS and provider are looked at. The exit code is 0 when nothing is broken, 1 otherwise;
@@ -50,9 +52,9 @@ def check(address: str, selectors: tuple[str, ...], resolver: str | None, as_jso
             raise InputError(f"{one!r} is no selector like s1 or mail.2026.")
     dns = DnsResolver(parse_resolver(resolver) if resolver else None)
     found, mailboxes = _in_the_pool(address)
-    servers = _servers() if mailboxes else None
+    servers, readers = _servers() if mailboxes else (None, None)
     for place, mailbox in enumerate(mailboxes or [None]):
-        timed = examine_domain(domain, selectors, dns, mailbox, servers)
+        timed = examine_domain(domain, selectors, dns, mailbox, servers, readers)
         # One address may be in the pool twice; its domain is the same.
         known = {one.finding for one in found} if place else set()
         found += [one for one in timed if one.finding not in known]
@@ -106,13 +108,18 @@ def _with_address(address: str) -> "list[Mailbox]":
     return [found[mailbox_id] for mailbox_id in ids if mailbox_id in found]
 
 
-def _servers() -> "MailServers":
+def _servers() -> "tuple[MailServers, MailReaders]":
+    from mailtide.adapters.imap_check import ImapCheck
     from mailtide.adapters.kms import KmsSecrets, make_kms_client
     from mailtide.adapters.smtp_check import SmtpCheck
     from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
 
     secrets = KmsSecrets(make_kms_client(), load_warmup_resources().required("secrets_kms_key_id"))
-    return SmtpCheck(secrets, timeout_s=load_warmup_settings().smtp_timeout_ms / 1000)
+    settings = load_warmup_settings()
+    return (
+        SmtpCheck(secrets, timeout_s=settings.smtp_timeout_ms / 1000),
+        ImapCheck(secrets, timeout_s=settings.imap_timeout_ms / 1000),
+    )
 
 
 def _say(address: str, found: "list[Timed]", *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from mailtide.deliverability.dns_answers import Dns
 from mailtide.deliverability.login import LOGIN, MailServers, login_check, server_check
 from mailtide.deliverability.mx import mx_check
 from mailtide.deliverability.providers import provider_checks
+from mailtide.deliverability.reading import MailReaders, placement_check, reading_check
 from mailtide.deliverability.spf import spf_check
 from mailtide.doctor.finding import Finding, broken, ok, warning
 from mailtide.errors import MailtideError
@@ -44,10 +45,15 @@ def mailbox_check(mailbox: Mailbox) -> Finding:
 
 
 def examine_domain(
-    domain: str, selectors: Sequence[str], dns: Dns, mailbox: Mailbox | None, servers: MailServers | None
+    domain: str,
+    selectors: Sequence[str],
+    dns: Dns,
+    mailbox: Mailbox | None,
+    servers: MailServers | None,
+    readers: MailReaders | None = None,
 ) -> list[Timed]:
-    """What DNS, the provider and, for a mailbox of the pool, its mail server say."""
-    with ThreadPoolExecutor(4, thread_name_prefix="checks") as threads:
+    """What DNS, the provider and, for a mailbox of the pool, its mail servers and its mails of late say."""
+    with ThreadPoolExecutor(5, thread_name_prefix="checks") as threads:
         start = monotonic()
         exchanges = dns.exchanges(domain)
         asked_s = monotonic() - start
@@ -65,6 +71,10 @@ def examine_domain(
             ]
         if mailbox is not None and servers is not None:
             under_way += _server_checks(threads, mailbox, servers, provider)
+        if mailbox is not None and readers is not None:
+            under_way.append(threads.submit(_timed, lambda: [reading_check(mailbox, readers)]))
+        if mailbox is not None:
+            under_way.append(threads.submit(_timed, lambda: [placement_check(mailbox)]))
         return [one for done in under_way for one in done.result()]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from mailtide.deliverability.tags import shown
 from mailtide.doctor.finding import Finding, ok, warning
 from mailtide.warmup.contracts import Mailbox
-from mailtide.warmup.providers import Fact, Provider
+from mailtide.warmup.providers import ENGAGEMENT, Provider
 
 
 def provider_checks(provider: Provider | None, hosts: Iterable[str], mailbox: Mailbox | None) -> list[Finding]:
@@ -13,13 +13,15 @@ def provider_checks(provider: Provider | None, hosts: Iterable[str], mailbox: Ma
     first = next(iter(hosts), None)
     if provider is None:
         who = f"{shown(first)} is none of the providers that are known" if first else "There is no MX to know it by"
-        return [ok("provider", f"{who}: ask yours for its limits and its rules on automated mail.")]
+        asked = ok("provider", f"{who}: ask yours for its limits and its rules on automated mail.")
+        return [asked, *_of_reading(None, mailbox)]
     found = [ok("provider", f"{provider.name}.{_limits(provider)}")]
     if mailbox is not None:
         found += _of_mailbox(provider, mailbox)
+    found += _of_reading(provider, mailbox)
     if provider.policy is not None:
         todo = "read its rules yourself, with your own lawyer if need be, before mailboxes there take part"
-        found.append(warning("provider's rules", provider.id, _cited(provider.policy), todo))
+        found.append(warning("provider's rules", provider.id, provider.policy.cited, todo))
     return found
 
 
@@ -36,9 +38,21 @@ def _of_mailbox(provider: Provider, mailbox: Mailbox) -> list[Finding]:
         found.append(warning("daily limit", mailbox.mailbox_id, what, f"import it with max_daily of at most {limit}"))
     if provider.password_warning is not None and mailbox.auth.kind == "password":
         todo = "import it with refresh_token and token_url (XOAUTH2); dates move, so look at the source"
-        found.append(warning("way of logging in", mailbox.mailbox_id, _cited(provider.password_warning), todo))
+        found.append(warning("way of logging in", mailbox.mailbox_id, provider.password_warning.cited, todo))
     return found
 
 
-def _cited(fact: Fact) -> str:
-    return f"{fact.text} (Source: {fact.source}; looked at on {fact.checked}.)"
+def _of_reading(provider: Provider | None, mailbox: Mailbox | None) -> list[Finding]:
+    """What there is to know where a machine reads the mailbox."""
+    if mailbox is None or mailbox.imap is None:
+        return []
+    found, name = [], mailbox.mailbox_id
+    if provider is not None and provider.imap_password_warning is not None and mailbox.auth.kind == "password":
+        todo = "import it with refresh_token and token_url (XOAUTH2), or without imap_host"
+        found.append(warning("way of reading", name, provider.imap_password_warning.cited, todo))
+    if mailbox.engagement.is_any:
+        known = provider.engagement if provider else None
+        what = f"{ENGAGEMENT} {known.cited}" if known else ENGAGEMENT
+        todo = "read its rules yourself; the mailbox's line of the import says what is done with mail in it"
+        found.append(warning("automated engagement", name, what, todo))
+    return found

@@ -15,6 +15,11 @@ from mailtide.warmup.contracts import ProviderId
 
 type Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 KEPT_HOSTS = 4_096
+ENGAGEMENT = (
+    "Warm-up mail is read, taken out of junk and marked by a machine. Many providers' rules forbid that, or what it is for: each "
+    "owner decides, having read them."
+)
+"""What every owner must know of a mailbox that is read."""
 
 type LoginKind = Literal["xoauth2", "app_password", "password_for_now"]
 
@@ -25,6 +30,11 @@ class Fact(Contract):
     text: Sentence
     source: Sentence
     checked: date
+
+    @property
+    def cited(self) -> str:
+        """With whence it is, for people."""
+        return f"{self.text} (Source: {self.source}; looked at on {self.checked}.)"
 
 
 class MailsADay(Fact):
@@ -73,7 +83,10 @@ class Provider(Contract):
     connections: Connections | None = None
     authentication: Authentication | None = None
     password_warning: Fact | None = None
+    imap_password_warning: Fact | None = None
     policy: Fact | None = None
+    engagement: Fact | None = None
+    """What its rules say of a machine that reads, moves and marks mail."""
     refusals: tuple[Refusal, ...] = ()
     refusals_source: Sentence | None = None
     refusals_checked: date | None = None

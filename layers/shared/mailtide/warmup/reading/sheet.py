@@ -38,7 +38,7 @@ class PlacementSheet(Contract):
     """Of the seven days that it ends."""
     bounces: int
     complaints: int
-    """Of the day."""
+    """Reports of these seven days."""
     slowed: int
     quarantined: int
     resumed: int
