@@ -18,6 +18,7 @@ FUNCTIONS = {
     "PlanWarmup": "plan_warmup",
     "DispatchShard": "dispatch_shard",
     "SendMail": "send_mail",
+    "ReadMailboxes": "read_mailboxes",
 }
 IMPORT = """
 import sys

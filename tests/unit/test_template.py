@@ -28,7 +28,12 @@ RUN_QUEUES = {
     "WatchRuns": "Watch",
     "SendWebhook": "Webhook",
 }
-WARMUP_QUEUES = {"PlanWarmup": "WarmupPlan", "DispatchShard": "WarmupDispatch", "SendMail": "WarmupSend"}
+WARMUP_QUEUES = {
+    "PlanWarmup": "WarmupPlan",
+    "DispatchShard": "WarmupDispatch",
+    "SendMail": "WarmupSend",
+    "ReadMailboxes": "WarmupRead",
+}
 QUEUE_OF = RUN_QUEUES | WARMUP_QUEUES
 BUCKET = TEMPLATE["Resources"]["Bucket"]
 EVERY_PREFIX = ("orgs/*", "open/*", "runs/*")
@@ -129,11 +134,11 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
     "DispatchShard": {
         "s3:GetObject": (DAYS, CONTROL),
         "s3:PutObject": (DAYS,),
-        "sqs:SendMessage*": ("WarmupSendQueue",),
-        "dynamodb:BatchGetItem": ("MailboxesTable",),
-        "dynamodb:Query": ("LedgerTable",),
-        "dynamodb:GetItem": ("LedgerTable", "IdempotencyTable"),
-        "dynamodb:UpdateItem": ("LedgerTable", "IdempotencyTable"),
+        "sqs:SendMessage*": ("WarmupSendQueue", "WarmupReadQueue"),
+        "dynamodb:BatchGetItem": ("MailboxesTable", "ReadsTable"),
+        "dynamodb:Query": ("LedgerTable", "ReadsTable"),
+        "dynamodb:GetItem": ("MailboxesTable", "LedgerTable", "IdempotencyTable"),
+        "dynamodb:UpdateItem": ("MailboxesTable", "LedgerTable", "IdempotencyTable"),
         "dynamodb:PutItem": ("IdempotencyTable",),
         "dynamodb:DeleteItem": ("IdempotencyTable",),
     },
@@ -143,6 +148,13 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "dynamodb:GetItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
         "dynamodb:UpdateItem": ("MailboxesTable", "LedgerTable", "LimitsTable"),
         "dynamodb:BatchGetItem": ("MailboxesTable", "LedgerTable"),
+        "kms:Decrypt": ("SecretsKey",),
+    },
+    "ReadMailboxes": {
+        "s3:GetObject": (DAYS,),
+        "dynamodb:BatchGetItem": ("MailboxesTable", "ReadsTable"),
+        "dynamodb:GetItem": ("LedgerTable",),
+        "dynamodb:UpdateItem": ("LedgerTable", "ReadsTable"),
         "kms:Decrypt": ("SecretsKey",),
     },
 }

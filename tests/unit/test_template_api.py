@@ -28,6 +28,7 @@ RIGHTS = {
         "WarmupPlanDeadLetters",
         "WarmupDispatchDeadLetters",
         "WarmupSendDeadLetters",
+        "WarmupReadDeadLetters",
     ],
     "sqs:SendMessage*": ["PlanQueue", "CollectQueue", "FinishQueue", "WarmupPlanQueue", "WarmupDispatchQueue"],
     "dynamodb:Query": [f"MailboxesTable/index/{USER_INDEX}"],
@@ -104,7 +105,8 @@ def test_the_page_shows_every_setting_that_the_template_has() -> None:
     parameters = {name for name in TEMPLATE["Parameters"] if name.startswith("Warmup")}
     handed = {value["Ref"] for name, value in VARIABLES.items() if name.startswith("WARMUP_")}
     settings = {
-        f"Warmup{''.join(word.capitalize() for word in name.split('_'))}" for name in WarmupSettings.model_fields
+        f"Warmup{''.join(word.capitalize() for word in name.split('_'))}"
+        for name in WarmupSettings.model_fields.keys() - NOT_SHOWN
     }
     assert handed == parameters & settings
 
@@ -113,7 +115,9 @@ def test_the_page_leaves_out_the_settings_that_it_is_not_handed() -> None:
     run_functions = FUNCTIONS["LaunchMachine"]["Environment"]["Variables"]
     own = run_functions.keys() - VARIABLES.keys()
     elsewhere = {name.removeprefix("MAILTIDE_").lower() for name in own}
-    assert {name for name in elsewhere if not name.endswith("_queue_url")} | {"fly_token"} == NOT_SHOWN
+    of_runs = {name for name in elsewhere if not name.endswith("_queue_url")} | {"fly_token"}
+    assert of_runs | (WarmupSettings.model_fields.keys() & NOT_SHOWN) == NOT_SHOWN
+    assert not {f"WARMUP_{name.upper()}" for name in NOT_SHOWN} & VARIABLES.keys()
 
 
 def test_it_knows_the_queues_that_it_may_use() -> None:

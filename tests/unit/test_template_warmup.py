@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 from annotated_types import Ge, Gt, Le, Lt
 
+from mailtide import reading
 from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
 from mailtide.polling import MARGIN_S
 from mailtide.warmup import ports, send
 from mailtide.warmup.capacity import Model
 from mailtide.warmup.metrics import GAUGES
+from mailtide.warmup.reading.contracts import MAX_VISITS_A_MESSAGE
+from mailtide.warmup.reading.ports import VISIT_TTL_MS
+from mailtide.warmup.reading.read import VISIT_MAX_MS
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
 from mailtide.working import BATCH_S
 from tests.support.template import ROOT, attribute_of, load_template, resources
@@ -24,10 +28,17 @@ FUNCTIONS = resources(TEMPLATE, "AWS::Serverless::Function")
 TABLES = resources(TEMPLATE, "AWS::DynamoDB::Table")
 ALARMS = resources(TEMPLATE, "AWS::CloudWatch::Alarm")
 RULE = resources(TEMPLATE, "AWS::Events::Rule")["WarmupTick"]
-WARMUP_QUEUES = {"PlanWarmup": "WarmupPlan", "DispatchShard": "WarmupDispatch", "SendMail": "WarmupSend"}
+WARMUP_QUEUES = {
+    "PlanWarmup": "WarmupPlan",
+    "DispatchShard": "WarmupDispatch",
+    "SendMail": "WarmupSend",
+    "ReadMailboxes": "WarmupRead",
+}
 OF_IMPORT_ALONE = {"start_count", "increase_by", "max_daily"}
 """What a line of an import that says nothing else gets: no function reads it, the importer's shell does."""
 OF_THE_QUEUE = {"batch_size"}
+OF_PLANNING = {"mailtide.warmup.roster", "mailtide.warmup.targets"}
+"""Modules that make a roster. The reader reads one, whose header holds what the day was planned by."""
 TICKS = PARAMETERS["WarmupTickMinutes"]["AllowedValues"]
 HIDDEN_S = BATCH_S + MARGIN_S
 """From others, while a process works on a message."""
@@ -90,6 +101,8 @@ def _modules_of(name: str, seen: dict[str, ast.Module]) -> None:
 def _read_by(handler: str) -> Iterator[str]:
     modules: dict[str, ast.Module] = {}
     _modules_of(handler, modules)
+    if handler == "mailtide.read_handler":
+        modules = {name: tree for name, tree in modules.items() if name not in OF_PLANNING}
     known = WarmupSettings.model_fields.keys() | {"tick_ms"}
     del modules["mailtide.warmup.settings"]
     for node in (node for tree in modules.values() for node in ast.walk(tree)):
@@ -103,6 +116,7 @@ def _read_by(handler: str) -> Iterator[str]:
         ("PlanWarmup", "mailtide.planning_handler"),
         ("DispatchShard", "mailtide.planning_handler"),
         ("SendMail", "mailtide.send_handler"),
+        ("ReadMailboxes", "mailtide.read_handler"),
     ],
 )
 def test_a_function_is_handed_what_its_code_reads(function: str, handler: str) -> None:
@@ -165,7 +179,7 @@ def test_the_arithmetic_of_a_queue(function: str) -> None:
     concurrency = source["ScalingConfig"]["MaximumConcurrency"]
     small, normal = concurrency["Fn::If"][1:] if isinstance(concurrency, dict) else (concurrency, concurrency)
     assert small == 2, "a literal: MiniStack counts with it as it stands"
-    least = PARAMETERS["WarmupSenders"]["MinValue"] if isinstance(normal, dict) else normal
+    least = PARAMETERS[normal["Ref"]]["MinValue"] if isinstance(normal, dict) else normal
     assert least >= 2, "SQS allows no less"
 
 
@@ -184,6 +198,18 @@ def test_the_arithmetic_of_the_sender() -> None:
     assert PARAMETERS["WarmupSmtpTimeoutMs"]["MaxValue"] / 1000 < function["Timeout"]
 
 
+def test_the_arithmetic_of_the_reader() -> None:
+    function = FUNCTIONS["ReadMailboxes"]
+    source = function["Events"]["Queue"]["Properties"]
+    assert source["ScalingConfig"]["MaximumConcurrency"] == {"Fn::If": ["IsSmall", 2, {"Ref": "WarmupReaders"}]}
+    assert function["Timeout"] * 1000 == VISIT_TTL_MS, "a visit whose process was killed keeps its mailbox no longer"
+    assert function["Timeout"] > VISIT_MAX_MS / 1000 + reading.MARGIN_S
+    assert PARAMETERS["WarmupImapTimeoutMs"]["MaxValue"] / 1000 < function["Timeout"] - reading.MARGIN_S
+    # All mailboxes of a full call, a few seconds each, find time in it.
+    waves = source["BatchSize"] * MAX_VISITS_A_MESSAGE / PARAMETERS["WarmupReadConcurrent"]["Default"]
+    assert waves * 10 < function["Timeout"] - reading.MARGIN_S
+
+
 def test_ticks_divide_the_hour_and_fit_into_a_delay() -> None:
     assert max(TICKS) <= 15
     for minutes in TICKS:
@@ -200,6 +226,7 @@ def test_ticks_divide_the_hour_and_fit_into_a_delay() -> None:
     [
         ("MailboxesTable", ["p", "m"], None, True),
         ("LedgerTable", ["p", "m"], "x", True),
+        ("ReadsTable", ["p", "m"], "x", True),
         ("LimitsTable", ["p"], "x", False),
         ("IdempotencyTable", ["id"], "expiration", False),
     ],
@@ -221,11 +248,12 @@ def test_the_key_of_the_secrets_outlives_the_stack_and_is_used_for_nothing_else(
     key = TEMPLATE["Resources"]["SecretsKey"]
     assert key["DeletionPolicy"] == key["UpdateReplacePolicy"] == "Retain"
     assert key["Properties"]["EnableKeyRotation"] is True
-    (policy,) = resources(TEMPLATE, "AWS::IAM::Role")["SendMailRole"]["Policies"]
-    (statement,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Action"] == "kms:Decrypt")
-    assert statement["Condition"] == {
-        "StringEqualsIfExists": {"kms:EncryptionContext:purpose": "mailtide-mailbox-secret"}
-    }
+    for role in ("SendMailRole", "ReadMailboxesRole"):
+        (policy,) = resources(TEMPLATE, "AWS::IAM::Role")[role]["Policies"]
+        (statement,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Action"] == "kms:Decrypt")
+        assert statement["Condition"] == {
+            "StringEqualsIfExists": {"kms:EncryptionContext:purpose": "mailtide-mailbox-secret"}
+        }
 
 
 def test_the_costs_count_the_alarms_that_there_are() -> None:

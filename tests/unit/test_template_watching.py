@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mailtide.contracts import RunFinished
+from mailtide.read_handler import FOUND
 from mailtide.warmup.metrics import GAUGES
 from tests.support.template import ROOT, load_template, resources
 
@@ -20,7 +21,7 @@ TOPIC = {"Fn::If": ["HasOwnTopic", {"Ref": "AlarmTopic"}, {"Ref": "AlarmTopicArn
 BODY: str = TEMPLATE["Resources"]["OneLook"]["Properties"]["DashboardBody"]["Fn::Sub"]
 WIDGETS: list[dict[str, Any]] = json.loads(BODY)["widgets"]
 KEPT = {
-    "Bucket", "BucketPolicy", "MailboxesTable", "LedgerTable", "SecretsKey", "WebhookKey", "ApiTokens",
+    "Bucket", "BucketPolicy", "MailboxesTable", "LedgerTable", "ReadsTable", "SecretsKey", "WebhookKey", "ApiTokens",
 }  # fmt: skip
 HOLDS_DATA = (
     "AWS::S3::Bucket",
@@ -34,7 +35,8 @@ HOLDS_DATA = (
 def _words_of_the_code() -> set[str]:
     """Every text literal of the package: names of metrics are among them."""
     package = ROOT / "layers/shared/mailtide"
-    files = [*(package / "runs").glob("*.py"), *(package / "warmup").glob("*.py"), package / "api/handler.py"]
+    folders = (package / name for name in ("runs", "warmup", "warmup/reading"))
+    files = [*(file for folder in folders for file in folder.glob("*.py")), package / "api/handler.py"]
     trees = [ast.parse(file.read_text()) for file in files]
     nodes = (node for tree in trees for node in ast.walk(tree))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -44,11 +46,13 @@ WORDS = _words_of_the_code()
 
 
 def is_metric(name: str) -> bool:
-    """Whether the code emits it: a gauge, an end of a mail, a class of answers, or a report's action."""
+    """Whether the code emits it: a gauge, an end of a mail or a visit, what visits found, answers, a report's action."""
     if name.startswith("warmup_"):
         return name.removeprefix("warmup_") in GAUGES
-    if name.startswith("mail_"):
-        return name.removeprefix("mail_") in WORDS
+    if name.startswith(("mail_", "visit_")):
+        return name.partition("_")[2] in WORDS
+    if name.startswith("read_"):
+        return name.removeprefix("read_") in FOUND
     return name in WORDS or re.fullmatch("api_[2345]xx", name) is not None
 
 

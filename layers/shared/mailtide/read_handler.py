@@ -49,4 +49,5 @@ def _write_down(reports: list[VisitReport]) -> None:
     for end, count in ends.items():
         metrics.add_metric(name=f"visit_{end}", unit=MetricUnit.Count, value=count)
     for name, count in found.items():
-        metrics.add_metric(name=f"read_{name}", unit=MetricUnit.Count, value=count)
+        if count:
+            metrics.add_metric(name=f"read_{name}", unit=MetricUnit.Count, value=count)

@@ -24,9 +24,11 @@ NOT_SHOWN = frozenset(
         "pool_idle_s",
         "placement_min_mails", "slow_inbox_share", "slow_pace", "slow_days", "quarantine_inbox_share",
         "quarantine_bounce_share", "quarantine_complaints", "graduate_inbox_share", "graduate_days", "graduated_quota",
+        "stagger_min_ms", "stagger_max_ms", "batch_size", "smtp_timeout_ms", "rate_limit_backoff_ms",
+        "read_concurrent", "imap_timeout_ms",
     }
 )  # fmt: skip
-"""What only the functions of runs and of planning are handed: a function's variables have 4,096 bytes at most, and these would be
+"""What only the functions of runs, of planning, the sender and the reader are handed: a function's variables have 4,096 bytes at most, and these would be
 too many here."""
 
 type Part = Literal["runs", "warm-up", "api"]

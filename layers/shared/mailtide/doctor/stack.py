@@ -164,7 +164,7 @@ def mapping_checks(
         if facts is None or resource.logical == "Api":
             continue
         one = by_function.get(facts.name)
-        warmup = resource.logical in {"PlanWarmup", "DispatchShard", "SendMail"}
+        warmup = resource.logical in {"PlanWarmup", "DispatchShard", "SendMail", "ReadMailboxes"}
         if one is None and (in_functions or not warmup):
             what = f"No queue wakes {facts.name}."
             found.append(broken("event sources", resource.logical, what, DEPLOY))
