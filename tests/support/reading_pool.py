@@ -139,15 +139,16 @@ class ReadingPool:
         pool = self.day(send_id.day).pool_day
         return pool.start_ms + pool.slot(pool.pool.mailbox_ids.index(send_id.mailbox_id), send_id.round)
 
-    def planned_reply(self) -> tuple[SendId, SendId, int]:
-        """A planned reply, what it answers, and the number of the mailbox that it goes to."""
+    def planned_reply(self, to: int | None = None) -> tuple[SendId, SendId, int]:
+        """A planned reply (to this mailbox), what it answers, and the number of the mailbox that it goes to."""
         for mailbox_id in self.book.mailboxes:
             for round_number in range(self.target):
                 send_id = SendId(DAY, mailbox_id, round_number)
                 asked = self.day().addressees(send_id)
-                if asked and asked.original:
-                    return send_id, asked.original, int(asked.original.mailbox_id.removeprefix("box-"))
-        raise AssertionError("no reply is planned")
+                number = int(asked.original.mailbox_id.removeprefix("box-")) if asked and asked.original else None
+                if asked and asked.original and number is not None and to in {None, number}:
+                    return send_id, asked.original, number
+        raise AssertionError("no such reply is planned")
 
     def leave(self, send_id: SendId, state: RoundState) -> None:
         """Bring a round into a state, as a sender does."""
