@@ -16,7 +16,8 @@ type Read = Callable[[bytes], Rows]
 """The schedule that stands in a database."""
 
 CONCURRENT = timedelta(seconds=5)
-"""A machine that is created while its run is being ended may be missing in done.json."""
+"""A machine that is created while its run is being ended may be missing in done.json; an outcome that is decided while a
+person cancels the run may stand."""
 MACHINES_FAIL = {
     *("crash_on_boot", "exit_code", "out_of_memory", "kill", "hang", "vanish", "slow_boot", "hidden", "memory_limit"),
     *(
@@ -148,6 +149,7 @@ def _run(org: Organisation, run: Run, facts: Facts, scheduled: Scheduled, read: 
         yield f"run {run.run} was held: {done.reason}"
     if done.status == "failed":
         yield from _failed(org, run, done, facts.struck)
+    yield from _cancelled(run, done)
     if run.plan is not None:
         yield from _cost(org, run, done)
 
@@ -162,10 +164,25 @@ def _published(org: Organisation, run: Run, done: Done, scheduled: Scheduled, re
         yield f"run {run.run} published another schedule than one machine makes of {source.etag}"
 
 
+def _cancelled(run: Run, done: Done) -> Iterator[str]:
+    """It ends as cancelled only by a person's word, and a person's word ends it unpublished."""
+    failure = run.result.failure if run.result else None
+    ended = failure is not None and failure.kind == "cancelled"
+    if ended != (done.cancelled is not None):
+        yield f"run {run.run} was {'' if ended else 'not '}cancelled, and says otherwise"
+    if ended and run.cancelled_at is None:
+        yield f"run {run.run} was cancelled, and nobody said so"
+    told_in_time = run.cancelled_at is not None and _ended_at(run, done) > run.cancelled_at + CONCURRENT
+    if told_in_time and done.status in {"published", "held"}:
+        yield f"run {run.run} was cancelled at {run.cancelled_at:%H:%M:%S}, and ended {done.status}"
+
+
 def _failed(org: Organisation, run: Run, done: Done, struck: Mapping[str, int]) -> Iterator[str]:
     """The failure of a good database needs a fault that explains it."""
     source = org.version(run.plan.source.etag) if run.plan else None
     failure = (run.result.failure if run.result else None) or (run.plan.rejected if run.plan else None)
+    if failure is not None and failure.kind == "cancelled":
+        return
     if source is None or not source.good:
         if failure is not None and failure.kind != "bad_input":
             yield from _unexplained(run, done, failure.kind, struck)

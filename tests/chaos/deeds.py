@@ -8,13 +8,27 @@ from random import Random
 
 from botocore.exceptions import ClientError
 
-from mailtide.contracts import Contract, Latest, Lock, Manifest, new_token
-from mailtide.runs import keys
-from tests.chaos.draw import AGAIN, DEMAND, EXPIRE, UPLOAD, Script
+from mailtide.adapters.s3 import S3Bucket
+from mailtide.contracts import Contract, Latest, Lock, Manifest, Message, new_token
+from mailtide.errors import InputError
+from mailtide.runs import cancel, keys
+from tests.chaos.draw import AGAIN, CANCEL, DEMAND, EXPIRE, UPLOAD, Script
 from tests.chaos.look import Look
 from tests.chaos.rules import Kind
 from tests.chaos.uploads import make
 from tests.support.spoiled_parts import with_header, with_raw
+
+
+@dataclass(frozen=True, slots=True)
+class _ByHand:
+    """Implements mailtide.ports.Queues, past the proxies."""
+
+    look: Look
+
+    def send(self, message: Message, *, delay_s: int = 0) -> None:
+        """See mailtide.ports.Queues; nothing that people do is delayed."""
+        del delay_s
+        self.look.send(message.kind, **message.model_dump(mode="json", exclude={"kind"}), kind=message.kind)
 
 
 @dataclass
@@ -26,6 +40,8 @@ class Deeds:
     waiting: dict[str, list[int]] = field(default_factory=dict)
     """By organisation: the uploads that are still to come."""
     demands: int = 0
+    cancelled: dict[str, datetime] = field(default_factory=dict)
+    """Runs of which a person was told that they are cancelled, and when that was said first."""
 
     def do(self, deed: str, what: str) -> bool:
         """Whether it could be done. what: an organisation, or the key that is touched."""
@@ -40,6 +56,8 @@ class Deeds:
                 return self.send_again(what) > 0
             case _ if deed == DEMAND:
                 return self._demand(what)
+            case _ if deed == CANCEL:
+                return self._cancel(what)
         return False
 
     def upload_next(self, org: str) -> bool:
@@ -85,6 +103,19 @@ class Deeds:
         self.demands += 1
         self.look.send("plan", kind="plan", org=org, trigger="demand", request_id=f"chaos-{self.demands}")
         return True
+
+    def _cancel(self, org: str) -> bool:
+        """As `mailtide runs cancel` does, for every open run of the organisation."""
+        bucket, told = S3Bucket(self.look.bucket, self.look.s3), False
+        for run in [entry["Key"].rpartition("/")[2] for entry in self.look.listed(f"{keys.OPEN}{org}/")]:
+            try:
+                said = cancel.cancel(
+                    bucket, _ByHand(self.look), org, run, by="chaos", reason=None, now=datetime.now(UTC)
+                )
+            except InputError:
+                continue
+            self.cancelled[run], told = said.decided_at, True
+        return told
 
     def send_again(self, org: str) -> int:
         """Every message that any run of the organisation could have had, in no order; how many."""

@@ -17,15 +17,16 @@ type Quality = Literal["good", "no database", "truncated", "no email"]
 SKEW_S = 290
 """AWS itself refuses requests that are signed five minutes ago; this is just within."""
 EVENTS = ("SourceUploaded", "TryEnded", "ResultWritten")
-UPLOAD, EXPIRE, AGAIN, DEMAND = (
+UPLOAD, EXPIRE, AGAIN, DEMAND, CANCEL = (
     "upload during a run",
     "lock expired under its holder",
     "messages again",
     "demand during a run",
+    "run cancelled",
 )
-DEEDS = (UPLOAD, EXPIRE, AGAIN, DEMAND)
+DEEDS = (UPLOAD, EXPIRE, AGAIN, DEMAND, CANCEL)
 REDELIVERED: tuple[Role, ...] = ("plan", "launch", "collect", "finish")
-CYCLE = 5
+CYCLE = 6
 _EFFECTS: Mapping[Role, int] = {"plan": 5, "launch": 3, "collect": 3, "finish": 11, "watch": 3, "machine": 4}
 """About as many requests with an effect as a call of each makes for one run."""
 
@@ -159,6 +160,13 @@ def _certain(
             ]
         case 4:
             rules = [Rule("slow", _redelivered(seed), first.org, delay_s=3)]
+        case 5:
+            # Before it can have an outcome: each of these comes once a chunk at least.
+            role: Role = random.choice(("launch", "machine", "collect"))
+            rules = [
+                Rule("deed before", role, first.org, "effect", random.randint(1, 2), deed=CANCEL),
+                Rule(random.choice(("garbage manifest", "foreign manifest")), "machine", scripts[-1].org, "manifest"),
+            ]
     return (first, *others), rules, fly
 
 
@@ -247,7 +255,7 @@ def _deed(random: Random, org: str) -> Rule:
         org,
         "effect",
         random.randint(1, _EFFECTS[role]),
-        deed=random.choice((EXPIRE, EXPIRE, AGAIN, DEMAND)),
+        deed=random.choice((EXPIRE, EXPIRE, AGAIN, DEMAND, CANCEL)),
     )
 
 

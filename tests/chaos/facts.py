@@ -28,6 +28,8 @@ class Run:
     plan: Plan | None
     result: Result | None
     done: Done | None
+    cancelled_at: datetime | None = None
+    """When a person said first that it is to end, and was told that it will."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from localstack.cloud import LocalCloud
@@ -88,14 +89,14 @@ class Look:
         """Machines of these organisations of which a process lives."""
         return [row["id"] for row in self.machines() if row["pid"] and row["metadata"].get("org") in orgs]
 
-    def organisation(self, org: str) -> Organisation:
-        """All of it."""
+    def organisation(self, org: str, cancelled: Mapping[str, datetime] = MappingProxyType({})) -> Organisation:
+        """All of it. cancelled: when a person ended which run."""
         uploads = self.s3.list_multipart_uploads(Bucket=self.bucket).get("Uploads", [])
         markers = [self.read(entry["Key"], OpenMarker) for entry in self.listed(f"{keys.OPEN}{org}/")]
         return Organisation(
             org=org,
             versions=tuple(self._versions(org)),
-            runs=tuple(self._runs(org)),
+            runs=tuple(self._runs(org, cancelled)),
             machines=tuple(self._machine(row) for row in self.machines() if row["metadata"].get("org") == org),
             latest=self.read(keys.latest(org), Latest) or Latest(),
             lock=self.read(keys.lock(org), Lock),
@@ -112,7 +113,7 @@ class Look:
             moment = entry["LastModified"].replace(microsecond=0)
             yield Version(etag, moment, body, etag in self.uploaded, self.uploaded.get(etag, True))
 
-    def _runs(self, org: str) -> Iterator[Run]:
+    def _runs(self, org: str, cancelled: Mapping[str, datetime]) -> Iterator[Run]:
         names = {entry["Key"].split("/")[2] for entry in self.listed(f"{keys.RUNS}{org}/")}
         for run in sorted(names):
             yield Run(
@@ -120,6 +121,7 @@ class Look:
                 plan=self.read(keys.plan(org, run), Plan),
                 result=self.read(keys.result(org, run), Result),
                 done=self.read(keys.done(org, run), Done),
+                cancelled_at=cancelled.get(run),
             )
 
     def _machine(self, row: dict[str, Any]) -> Machine:

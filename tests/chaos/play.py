@@ -192,7 +192,7 @@ class Play:
         """A doubled call that came too late may hold a lock for another moment."""
         ends_at = time.monotonic() + 20
         while True:
-            found = tuple(self.look.organisation(org) for org in self.orgs)
+            found = tuple(self.look.organisation(org, self.deeds.cancelled) for org in self.orgs)
             held = any(org.lock is not None and org.lock.owner is not None for org in found)
             if not held or time.monotonic() > ends_at:
                 return found

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mailtide.contracts import (
+    Cancellation,
     Cost,
     Done,
     Failure,
@@ -110,6 +111,24 @@ def found(org: Organisation, **facts: Any) -> list[str]:  # noqa: ANN401 - any f
     return findings(Facts(organisations=(org,), **{"struck": {}, **facts}), scheduled, read)
 
 
+SAID = Cancellation(by="chaos", decided_at=NOW + timedelta(seconds=1))
+
+
+def cancelled(*, said: bool = True, told: bool = True) -> Organisation:
+    """The upload's run was ended by a person. said: whether one did; told: whether done.json has it."""
+    org = failed(SAID.failure, good=True)
+    (run,) = org.runs
+    done = run.done and run.done.model_copy(update={"cancelled": SAID if told else None})
+    return replace(org, runs=(replace(run, done=done, cancelled_at=SAID.decided_at if said else None),))
+
+
+def published_although_cancelled(seconds_later: float) -> Organisation:
+    """Its outcome was decided so long after a person was told that the run is cancelled."""
+    (run,) = organisation().runs
+    said_at = RESULT.decided_at - timedelta(seconds=seconds_later)
+    return organisation(runs=(replace(run, cancelled_at=said_at),))
+
+
 LOST = Failure(kind="machine_lost", message="The machine vanished. (3 tries)")
 BAD = Failure(kind="bad_input", message="It is no database.")
 LATER = replace(UPLOAD, etag="c" * 32, last_modified=NOW + timedelta(seconds=3))
@@ -129,6 +148,8 @@ def test_what_is_right_is_found_right() -> None:
     assert found(organisation()) == []
     assert found(failed(BAD, good=False)) == []
     assert found(failed(LOST, good=True), struck={"vanish": 3}) == []
+    assert found(cancelled()) == []
+    assert found(published_although_cancelled(seconds_later=1)) == []
     assert found(organisation(), dead_letters=(DeadLetter("plan", "{}"),), failing=frozenset({"plan"})) == []
 
 
@@ -210,6 +231,17 @@ VIOLATIONS: dict[str, tuple[Callable[[], Organisation], str]] = {
     "a bad upload published": (
         lambda: organisation(versions=(replace(UPLOAD, good=False), OUTPUT)),
         "a bad upload was published",
+    ),
+    "cancelled by nobody": (lambda: cancelled(said=False), "was cancelled, and nobody said so"),
+    "cancelled, and not told": (lambda: cancelled(told=False), "was cancelled, and says otherwise"),
+    "cancelled by its own word": (lambda: with_done(cancelled=SAID), "was not cancelled, and says otherwise"),
+    "published although cancelled": (
+        lambda: published_although_cancelled(seconds_later=6),
+        "was cancelled at 06:00:02, and ended published",
+    ),
+    "a cancelled run that touched the file": (
+        lambda: replace(cancelled(), versions=(UPLOAD, OUTPUT)),
+        "is claimed by 0 runs",
     ),
     "a held run": (lambda: with_done(status="held", reason="Too much.", changed=False), "was held"),
 }
