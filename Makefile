@@ -15,7 +15,7 @@ ON := $(if $(filter localstack,$(CLOUD)),--cloud localstack)
 TO := --env $(or $(ENV),dev) $(ON) $(if $(DRY),--dry)
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud mail-servers test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ up: setup  ## the same cloud with the page, two organisations and a token, kept 
 
 cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
 	@.venv/bin/python -m localstack $(ON) $(if $(PORT),--port $(PORT))
+
+mail-servers: setup .tools/mail/.stamp  ## Postfix and Dovecot with 1,000 mailboxes on this computer until Ctrl-C; MAILBOXES=100; needs Debian 12 and root
+	@.venv/bin/python -m localstack.mail_servers $(if $(MAILBOXES),--mailboxes $(MAILBOXES))
 
 deploy: setup  ## build and deploy into the AWS account of the shell; ENV=dev|prod of samconfig.toml, GUIDED=0|1, DRY=1 only shows
 	@.venv/bin/python -m deploy.aws.stack deploy $(TO) $(if $(GUIDED),--guided $(GUIDED))

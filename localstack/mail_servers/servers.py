@@ -90,6 +90,7 @@ class MailServers:
         self.authority = make_authority(real / "tls")
         (real / "tls/authority.pem").write_bytes(self.authority.pem())
         certificate, lmtp, sasl = self.authority.server_pem(LOOPBACK, days=30), real / "lmtp", real / "sasl"
+        certificate.chmod(0o600)
         home, log = real / "dovecot", real / "dovecot.log"
         plan = DovecotPlan(home, log, certificate, lmtp, sasl, self.ports, junk_tenth=self.junk_tenth)
         self.dovecot = Dovecot(unpacked, plan)
