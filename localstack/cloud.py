@@ -41,8 +41,10 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AW
 TOKEN_SECRET = "mailtide/fly-token"
 FLY_APP = "mailtide-local"
 IN_MEMORY_FROM_BYTES = 6_000_000_000
-QUEUES = ("plan", "launch", "collect", "finish", "watch", "webhook", "warmup_plan", "warmup_dispatch", "warmup_send")
-TABLES = ("mailboxes", "ledger", "limits", "idempotency")
+QUEUES = (
+    "plan", "launch", "collect", "finish", "watch", "webhook", "warmup_plan", "warmup_dispatch", "warmup_send", "warmup_read",
+)  # fmt: skip
+TABLES = ("mailboxes", "ledger", "reads", "limits", "idempotency")
 PARAMETERS = {
     # On AWS a failed message waits for six times the time-out of its function. Here it waits longer than a cold start takes.
     "RetryAfterS": "15",

@@ -18,7 +18,7 @@ from mailtide.warmup.reading.contracts import MAX_VISITS_A_MESSAGE
 from mailtide.warmup.reading.ports import VISIT_TTL_MS
 from mailtide.warmup.reading.read import VISIT_MAX_MS
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
-from mailtide.working import BATCH_S
+from mailtide.working import BATCH_S, READ_BATCH
 from tests.support.template import ROOT, attribute_of, load_template, resources
 
 TEMPLATE = load_template()
@@ -202,6 +202,7 @@ def test_the_arithmetic_of_the_reader() -> None:
     function = FUNCTIONS["ReadMailboxes"]
     source = function["Events"]["Queue"]["Properties"]
     assert source["ScalingConfig"]["MaximumConcurrency"] == {"Fn::If": ["IsSmall", 2, {"Ref": "WarmupReaders"}]}
+    assert source["BatchSize"] == READ_BATCH, "a process takes as many"
     assert function["Timeout"] * 1000 == VISIT_TTL_MS, "a visit whose process was killed keeps its mailbox no longer"
     assert function["Timeout"] > VISIT_MAX_MS / 1000 + reading.MARGIN_S
     assert PARAMETERS["WarmupImapTimeoutMs"]["MaxValue"] / 1000 < function["Timeout"] - reading.MARGIN_S

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-from mailtide import planning_handler, send_handler, sending
+from mailtide import planning_handler, read_handler, reading, send_handler, sending
 from mailtide.adapters.queue_source import SqsSource
 from mailtide.adapters.queues import make_sqs_client
 from mailtide.errors import SettingsError
@@ -16,12 +16,14 @@ from mailtide.warmup.contracts import WarmupTick, day_of, day_start_ms
 from mailtide.warmup.settings import load_warmup_resources, load_warmup_settings
 from mailtide.warmup.slots import tick_of
 
-type Role = Literal["plan", "dispatch", "send"]
+type Role = Literal["plan", "dispatch", "send", "read"]
 
 BATCH_S = 300
 """As long as the functions may take."""
 WINDOW_S = 5.0
 """How long the sender gathers a batch, as its function does."""
+READ_BATCH = 10
+"""Messages that the reader takes, as its function does."""
 
 
 def make_poller(role: Role) -> Poller:
@@ -31,8 +33,10 @@ def make_poller(role: Role) -> Poller:
         url, handler, most = resources.warmup_plan_queue_url, planning_handler.plan_ticks(), 1
     elif role == "dispatch":
         url, handler, most = resources.warmup_dispatch_queue_url, planning_handler.dispatch_ticks(), 1
-    else:
+    elif role == "send":
         url, handler, most = resources.warmup_send_queue_url, send_handler.handler, load_warmup_settings().batch_size
+    else:
+        url, handler, most = resources.warmup_read_queue_url, read_handler.handler, READ_BATCH
     if not url:
         raise SettingsError(f"The setting MAILTIDE_WARMUP_{role.upper()}_QUEUE_URL is missing.")
     source = SqsSource(make_sqs_client(), url, window_s=WINDOW_S if role == "send" else 0.0)
@@ -41,9 +45,11 @@ def make_poller(role: Role) -> Poller:
 
 
 def stop(poller: Poller) -> None:
-    """No further batch, and no further send of the present one: what is claimed is finished, the rest is put back."""
+    """No further batch, and no further send or visit of the present one: what is claimed is finished, mails are put back, visits
+    are left to the next round."""
     poller.stop()
     sending.stop_starting()
+    reading.stop_starting()
 
 
 class Ticker:

@@ -18,9 +18,10 @@ from mailtide.api.settings import ApiSettings
 from mailtide.cli.main import cli
 from mailtide.polling import MARGIN_S
 from mailtide.settings import Settings
+from mailtide.warmup.reading.read import VISIT_MAX_MS
 from mailtide.warmup.send import LEAST_LEFT_S, LONGEST_SEND_S
 from mailtide.warmup.settings import OLD_NAMES, WarmupResources, WarmupSettings
-from mailtide.working import BATCH_S
+from mailtide.working import BATCH_S, READ_BATCH
 
 ROOT = Path(__file__).resolve().parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
@@ -172,7 +173,7 @@ def test_a_command_is_one_of_ours(command: list[str]) -> None:
 
 
 def test_every_role_runs_in_both() -> None:
-    roles = {"plan", "dispatch", "send"}
+    roles = {"plan", "dispatch", "send", "read"}
     assert COMPOSE["services"].keys() == roles | {"api"}
     assert DEPLOYMENTS.keys() == {f"warmup-{role}" for role in roles | {"api"}}
     for role in roles:
@@ -198,7 +199,8 @@ def test_a_deployment_is_probed_where_it_answers_and_selects_its_own_pods(name: 
 
 def test_what_is_claimed_has_the_time_to_end() -> None:
     least_s = LONGEST_SEND_S + 30
-    for role in ("plan", "dispatch", "send"):
+    assert least_s > VISIT_MAX_MS / 1000 + 15
+    for role in ("plan", "dispatch", "send", "read"):
         pod = DEPLOYMENTS[f"warmup-{role}"]["spec"]["template"]["spec"]
         assert pod["terminationGracePeriodSeconds"] >= least_s
         assert int(COMPOSE["services"][role]["stop_grace_period"].removesuffix("s")) >= least_s
@@ -235,5 +237,6 @@ def test_depth_scales_what_takes_from_that_queue(manifest: dict[str, Any]) -> No
         "scaleOnInFlight",
         "scaleOnDelayed",
     }
-    if role == "send":
-        assert int(trigger["metadata"]["queueLength"]) == WarmupSettings.model_fields["batch_size"].default
+    taken = {"send": WarmupSettings.model_fields["batch_size"].default, "read": READ_BATCH}
+    if role in taken:
+        assert int(trigger["metadata"]["queueLength"]) == taken[role]

@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("role", type=click.Choice(["plan", "dispatch", "send"]))
+@click.argument("role", type=click.Choice(["plan", "dispatch", "send", "read"]))
 @click.option(
     "--health-port", type=click.IntRange(1, 65_535), help="Answer probes on this port; without it there is none."
 )
 @click.option("--json", "as_json", is_flag=True, help="Say that it has begun as one JSON object.")
 @cloud_command
 def worker(role: str, health_port: int | None, as_json: bool) -> None:
-    """Do the work of one of the warm-up's functions in this process, until SIGTERM or Ctrl-C: ROLE is plan, dispatch or send.
+    """Do the work of one of the warm-up's functions in this process, until SIGTERM or Ctrl-C: ROLE is plan, dispatch, send or
+    read.
 
-    plan makes the ticks and the day's roster, dispatch queues what is due, send sends it; each polls its queue. Any number of
-    each may run. SIGTERM finishes the mails that are claimed, puts the others back and ends within two minutes. Its log goes to
-    standard output, one JSON object a line.
+    plan makes the ticks and the day's roster, dispatch queues what is due, send sends it, read visits mailboxes; each polls its
+    queue. Any number of each may run. SIGTERM finishes the mails that are claimed and the visits that have begun, puts the other
+    mails back and ends within two minutes. Its log goes to standard output, one JSON object a line.
     """
     from mailtide.adapters.environment import stand_in_for_lambda
 
