@@ -8,7 +8,7 @@ from mailtide.warmup.contracts import Engagement, MailServer
 from tests.support.postfix_dovecot import Account, Post
 from tests.support.reading_pool import LOOPBACK, ReadingPool
 
-POOL = 6
+POOL = 10
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def pool_on(post: Post) -> Callable[..., tuple[ReadingPool, Account]]:
         addresses = [account.address, *(f"person@company-{number}.example" for number in range(1, POOL))]
         server = MailServer(host=LOOPBACK, port=post.servers.ports.imap, security="none")
         pool = ReadingPool(
-            addresses, server, passwords=[account.password] * POOL, engagement=Engagement(**engagement), target=3
+            addresses, server, passwords=[account.password] * POOL, engagement=Engagement(**engagement), target=4
         )
         return pool, account
 
