@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailtide.errors import InputError
-from mailtide.warmup.contracts import Mailbox, MailboxProfile, MailboxStatus, SendWindow, Standing
+from mailtide.warmup.contracts import Engagement, Mailbox, MailboxProfile, MailboxStatus, SendWindow, Standing
 from mailtide.warmup.import_mailboxes import ImportReport, import_mailboxes
 from mailtide.warmup.mail_ports import Credentials
 from mailtide.warmup.mailbox_csv import Line, Refusal, mailbox_id_of, read_lines, write_lines
@@ -90,6 +90,7 @@ def test_the_least_that_a_line_needs() -> None:
     assert (box.auth.username, box.first_day, box.status) == ("Jo@Acme.Example", TOMORROW, "active")
     assert (box.ramp.start_count, box.ramp.increase_by, box.ramp.max_daily) == (3, 3, 30)
     assert box.window == SendWindow()
+    assert box.engagement == Engagement()
     assert line.credentials is not None
     assert line.credentials.password is not None
     assert line.credentials.password.get_secret_value() == "secret"
@@ -98,9 +99,10 @@ def test_the_least_that_a_line_needs() -> None:
 def test_everything_that_a_line_may_say() -> None:
     line = only(
         "mailbox_id,user_id,address,display_name,smtp_host,smtp_port,smtp_security,imap_host,auth,username,refresh_token,"
-        "client_id,client_secret,token_url,start_count,increase_by,max_daily,timezone,window,weekdays,first_day\n"
+        "client_id,client_secret,token_url,start_count,increase_by,max_daily,timezone,window,weekdays,first_day,"
+        "engage_read,engage_rescue,engage_flag\n"
         'b-1,u,a@b.example,"Jo, of Acme",smtp.b.example,465,TLS,imap.b.example,xoauth2,jo,rt,ci,cs,https://t.example/,'
-        "10,5,50,Asia/Tokyo,09:00-17:30,mon wed,2026-12-01\n"
+        "10,5,50,Asia/Tokyo,09:00-17:30,mon wed,2026-12-01,No,,YES\n"
     )
     box = line.mailbox
     assert (box.display_name, box.smtp.port, box.smtp.security) == ("Jo, of Acme", 465, "tls")
@@ -109,6 +111,7 @@ def test_everything_that_a_line_may_say() -> None:
     assert (box.auth.kind, box.auth.username, box.auth.token_url) == ("xoauth2", "jo", "https://t.example/")
     assert box.window == SendWindow(opens_min=540, closes_min=1_050, weekdays=(0, 2), timezone="Asia/Tokyo")
     assert (box.first_day, box.ramp.max_daily) == (date(2026, 12, 1), 50)
+    assert box.engagement == Engagement(read=False, rescue=True, flag=True)
     assert line.credentials is not None
     assert line.credentials.client_id == "ci"
 
@@ -151,6 +154,7 @@ def test_bad_lines_say_why(row: str, reason: str) -> None:
         ("display_name", "a\x85b", "display_name"),
         ("display_name", "a\u2028b", "display_name"),
         ("mailbox_id", "a/b", "mailbox_id"),
+        ("engage_flag", "perhaps", "engage_flag is neither yes nor no"),
     ],
 )
 def test_bad_values_name_their_column_and_never_a_secret(column: str, value: str, reason: str) -> None:
@@ -238,10 +242,13 @@ def test_an_export_comes_back_and_keeps_what_it_does_not_say() -> None:
         weekdays=st.lists(st.integers(0, 6), min_size=1).map(tuple),
     ),
     name=st.text(st.characters(min_codepoint=32, exclude_categories=["Cc", "Cs"]), max_size=30).map(str.strip),
+    engagement=st.builds(Engagement, read=st.booleans(), rescue=st.booleans(), flag=st.booleans()),
 )
-def test_every_window_and_name_survives_the_way_there_and_back(window: SendWindow, name: str) -> None:
+def test_every_window_name_and_wish_survives_the_way_there_and_back(
+    window: SendWindow, name: str, engagement: Engagement
+) -> None:
     box = only(HEAD + "u,a@b.example,smtp.b.example,x\n").mailbox.model_copy(
-        update={"window": window, "display_name": name}
+        update={"window": window, "display_name": name, "engagement": engagement}
     )
     out = io.StringIO()
     write_lines(out, [box])

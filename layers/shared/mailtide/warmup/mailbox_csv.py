@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from pydantic import SecretStr, ValidationError
 
 from mailtide.errors import InputError
-from mailtide.warmup.contracts import Auth, Mailbox
+from mailtide.warmup.contracts import Auth, Engagement, Mailbox
 from mailtide.warmup.mail_ports import Credentials
 from mailtide.warmup.settings import WarmupSettings
 
@@ -23,6 +23,9 @@ OPTIONAL = (
     "imap_host",
     "imap_port",
     "imap_security",
+    "engage_read",
+    "engage_rescue",
+    "engage_flag",
     "auth",
     "username",
     "token_url",
@@ -38,6 +41,7 @@ SECRET = ("password", "refresh_token", "client_id", "client_secret")
 EXPORTED = (*REQUIRED, *OPTIONAL, "status", "status_reason")
 COLUMNS = frozenset({*EXPORTED, *SECRET})
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+YES_NO = {"yes": True, "no": False}
 MAX_FIELD = 4_096
 
 
@@ -151,6 +155,7 @@ def _fields(row: dict[str, str], settings: WarmupSettings, first_day: date) -> d
         },
         "smtp": {"host": row["smtp_host"], **_server(row, "smtp", 587, "starttls")},
         "imap": imap,
+        "engagement": _engagement(row),
         "auth": {
             "kind": kind,
             "username": row.get("username", row["address"]),
@@ -162,6 +167,18 @@ def _fields(row: dict[str, str], settings: WarmupSettings, first_day: date) -> d
 
 def _server(row: dict[str, str], kind: str, port: int, security: str) -> dict[str, str | int]:
     return {"port": row.get(f"{kind}_port", port), "security": row.get(f"{kind}_security", security).lower()}
+
+
+def _engagement(row: dict[str, str]) -> dict[str, bool]:
+    """What the line says; the rest is as a new mailbox has it."""
+    said: dict[str, bool] = {}
+    for name in Engagement.model_fields:
+        text = row.get(f"engage_{name}")
+        if text is not None:
+            if text.lower() not in YES_NO:
+                raise LineError(f"engage_{name} is neither yes nor no")
+            said[name] = YES_NO[text.lower()]
+    return said
 
 
 def _window(text: str) -> dict[str, int]:
@@ -230,6 +247,7 @@ def _row(mailbox: Mailbox) -> dict[str, object]:
         "imap_host": imap.host if imap else "",
         "imap_port": imap.port if imap else "",
         "imap_security": imap.security if imap else "",
+        **{f"engage_{name}": "yes" if value else "no" for name, value in mailbox.engagement},
         "auth": mailbox.auth.kind,
         "username": mailbox.auth.username,
         "token_url": mailbox.auth.token_url or "",
