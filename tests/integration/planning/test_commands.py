@@ -13,6 +13,8 @@ from mailtide.adapters.kms import KmsSecrets
 from mailtide.warmup.size import size_warning
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed
 from tests.support import forkserver
+from tests.support.dns_server import DnsServer
+from tests.support.mail_servers import loop_thread
 
 POOL = 500
 """Mailboxes of the day: as many as the first threshold."""
@@ -93,6 +95,55 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
     said = shell.run("warmup", "status", both=True)
     for part in (f"{POOL}, {POOL} of them active", f"{POOL * 30:,} mails", " s ago; 3 of 3 shards", size_warning(POOL)):
         assert str(part) in said
+
+
+def test_an_import_looks_at_new_domains(shell: Shell, tmp_path: Path) -> None:
+    """And never fails because of what it finds there, or does not."""
+    head = "mailbox_id,user_id,address,smtp_host,password,max_daily\n"
+    file = tmp_path / "domains.csv"
+    lines = ["g1,owner,a@sound.internal,smtp.example,x,600", "g2,owner,b@spoiled.internal,smtp.example,x,30"]
+    file.write_text(head + "\n".join(lines) + "\n")
+    with loop_thread() as loop:
+        dns = DnsServer(loop)
+        for domain, mx in (("sound", "gmail-smtp-in.l.google.com"), ("spoiled", "spoiled.mail.protection.outlook.com")):
+            dns.put(f"{domain}.internal", "MX", f"5 {mx}.")
+            dns.put(mx, "A", "192.0.2.1")
+        dns.text("sound.internal", "v=spf1 include:_spf.sound.internal -all")
+        dns.text("_spf.sound.internal", "v=spf1 ip4:192.0.2.0/24 -all")
+        dns.text("spoiled.internal", "v=spf1 +all")
+        resolver = f"127.0.0.1:{dns.port}"
+        said = shell.run("mailboxes", "import", file, "--resolver", resolver, both=True)
+        asked = sum(dns.asked.values())
+        again = json.loads(shell.run("mailboxes", "import", file, "--resolver", resolver, "--json"))
+        assert sum(dns.asked.values()) == asked > 0
+        dns.close()
+    assert "2 new domains checked, 1 of them broken." in said
+    assert "mailtide: spoiled.internal: SPF: It ends in +all" in said
+    assert "1 mailbox of Microsoft (Exchange Online) logs in with a password. Microsoft retires passwords" in said
+    assert "1 mailbox of Google (Gmail, free) may send 500 mails a day, and will not be asked for more." in said
+    assert (again["imported"], again["domains"], len(again["notes"])) == (2, [], 2)
+    stored = shell.deployed.mailboxes.get_many(["g1", "g2"])
+    assert {name: one.provider for name, one in stored.items()} == {"g1": "gmail", "g2": "microsoft"}
+
+    # What is known is used without DNS, too; what is not known, or cannot be found out, changes nothing.
+    file.write_text(head + "g3,owner,c@sound.internal,smtp.example,x,30\ng4,owner,d@new.internal,smtp.example,x,30\n")
+    assert "2 mailboxes imported" in shell.run("mailboxes", "import", file, "--no-dns-check", both=True)
+    stored = shell.deployed.mailboxes.get_many(["g3", "g4"])
+    assert {name: one.provider for name, one in stored.items()} == {"g3": "gmail", "g4": ""}
+
+    listed = shell.run("mailboxes", "domains")
+    assert "spoiled.internal" in listed
+    assert "sound.internal" not in listed
+    assert "1 of 2 domains" in listed
+    assert "end the record in ~all or -all" in shell.run("mailboxes", "domains", "spoiled.internal")
+    rows = [
+        json.loads(line)
+        for line in shell.run("mailboxes", "domains", "--all", "--user", "owner", "--json").splitlines()
+    ]
+    assert {row["domain"]: row["provider"] for row in rows} == {
+        "sound.internal": "gmail",
+        "spoiled.internal": "microsoft",
+    }
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,12 @@ from rich.table import Table
 from mailtide.cli.cloud import cloud_command
 from mailtide.cli.files import counted
 from mailtide.cli.mailboxes_check import check
+from mailtide.cli.mailboxes_domains import domains
 from mailtide.cli.out_file import out_file
 from mailtide.errors import InputError
 
 if TYPE_CHECKING:
+    from mailtide.cli.import_domains import ImportDomains
     from mailtide.warmup.contracts import Mailbox
     from mailtide.warmup.import_mailboxes import ImportReport
 
@@ -34,23 +36,37 @@ def mailboxes() -> None:
 
 
 mailboxes.add_command(check)
+mailboxes.add_command(domains)
 
 
 @mailboxes.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--from", "first_day", help="First day of new mailboxes' ramps (YYYY-MM-DD); tomorrow if left out.")
 @click.option("--refused", type=click.Path(path_type=Path), help="Write every refused line and why into this file.")
+@click.option(
+    "--no-dns-check", is_flag=True, help="Leave the DNS of new domains to the deployment, which checks it within a day."
+)
+@click.option(
+    "--resolver", metavar="HOST:PORT", help="DNS resolver to ask, by its IP address; this machine's own if left out."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
-def import_command(file: Path, first_day: str | None, refused: Path | None, as_json: bool) -> None:
+def import_command(
+    file: Path, first_day: str | None, refused: Path | None, no_dns_check: bool, resolver: str | None, as_json: bool
+) -> None:
     """Put the mailboxes of the CSV file FILE into the pool, one a line.
 
     The first line names the columns: user_id, address and smtp_host; password, or refresh_token with token_url; and as you
-    like mailbox_id, display_name, smtp_port, smtp_security, imap_host, imap_port, imap_security, auth, username, client_id,
-    client_secret, start_count, increase_by, max_daily, timezone, window (09:00-17:30), weekdays (mon tue wed), first_day. A bad
-    line is refused with its number and the reason (exit code 2); the good ones go in.
+    like mailbox_id, display_name, smtp_port, smtp_security, imap_host, imap_port, imap_security, engage_read, engage_rescue,
+    engage_flag (yes or no each: what visits do with warm-up mail), auth, username, client_id, client_secret, start_count,
+    increase_by, max_daily, timezone, window (09:00-17:30), weekdays (mon tue wed), first_day. A bad line is refused with its
+    number and the reason (exit code 2); the good ones go in.
+
+    Domains that were not checked within the last WARMUP_DNS_CHECK_DAYS are looked up in DNS (docs/mailbox-checks.md); whatever
+    that finds, and whether it can be done, changes nothing about the import.
     """
     from mailtide.adapters.kms import KmsSecrets, make_kms_client
+    from mailtide.cli.import_domains import ImportDomains
     from mailtide.planning import mailboxes as table
     from mailtide.warmup.import_mailboxes import import_mailboxes
     from mailtide.warmup.mailbox_csv import read_lines
@@ -59,6 +75,7 @@ def import_command(file: Path, first_day: str | None, refused: Path | None, as_j
     day = _day(first_day)
     secrets = KmsSecrets(make_kms_client(), load_warmup_resources().required("secrets_kms_key_id"))
     store, console = table(), Console(stderr=True)
+    found = ImportDomains(asks_dns=not no_dns_check, resolver=resolver)
     if refused is not None:
         # What cannot be written is to be known before the mailboxes go in.
         refused.write_text("", encoding="utf-8")
@@ -68,8 +85,11 @@ def import_command(file: Path, first_day: str | None, refused: Path | None, as_j
         text.seek(0)
         task = bar.add_task("mailboxes", total=max(total, 1))
         lines = read_lines(text, settings=load_warmup_settings(), first_day=day)
-        report = import_mailboxes(lines, store, secrets, lambda done: bar.update(task, completed=done))
-    _say(report, refused, as_json=as_json)
+        report = import_mailboxes(
+            lines, store, secrets, lambda done: bar.update(task, completed=done), look_up=found.look_up
+        )
+    found.finish()
+    _say(report, refused, found, as_json=as_json)
     if report.refused:
         sys.exit(2)
 
@@ -92,18 +112,19 @@ def _open(path: Path) -> Iterator[TextIO]:
         raise InputError(f"The file {path} cannot be read: {error.strerror}.") from None
 
 
-def _say(report: "ImportReport", file: Path | None, *, as_json: bool) -> None:
+def _say(report: "ImportReport", file: Path | None, found: "ImportDomains", *, as_json: bool) -> None:
     refused = [f"line {refusal.number}: {refusal.reason}" for refusal in report.refused]
     if file is not None:
         file.write_text("".join(f"{line}\n" for line in refused), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps({"imported": report.imported, "refused": refused}))
+        click.echo(json.dumps({"imported": report.imported, "refused": refused, **found.as_json(report)}))
         return
     for line in refused[:SHOWN_REFUSALS]:
         click.echo(f"mailtide: {line}", err=True)
     if len(refused) > SHOWN_REFUSALS:
         click.echo(f"mailtide: and {len(refused) - SHOWN_REFUSALS} more (--refused FILE lists all)", err=True)
     click.echo(f"{_boxes(report.imported)} imported, {counted(len(refused), 'line')} refused.")
+    found.say(report)
 
 
 def _boxes(count: int) -> str:
@@ -170,7 +191,7 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
         click.echo("There are no such mailboxes." if user or status else "There are no mailboxes.")
         return
     table = Table()
-    for name in ("mailbox", "user", "address", "status", "why", "ramp", "first day"):
+    for name in ("mailbox", "user", "address", "status", "why", "ramp", "first day", "visits"):
         table.add_column(name, overflow="fold")
     for each in shown:
         ramp = f"{each.ramp.start_count} + {each.ramp.increase_by} to {each.ramp.max_daily}"
@@ -182,6 +203,7 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
             each.status_reason,
             ramp,
             str(each.first_day),
+            _visits(each),
         )
         table.add_row(*cells)
     Console(markup=False).print(table)
@@ -189,7 +211,16 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
         click.echo(f"mailtide: there are more than these {limit:,} (--limit, --user, --status, --json)", err=True)
 
 
-_SHOWN = {"mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day"}
+_SHOWN = {
+    "mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day", "imap", "engagement",
+}  # fmt: skip
+
+
+def _visits(mailbox: "Mailbox") -> str:
+    """What visits do in it: nothing without an IMAP server."""
+    if mailbox.imap is None:
+        return ""
+    return ", ".join(["look", *(name for name, wanted in mailbox.engagement if wanted)])
 
 
 @mailboxes.command()
