@@ -78,3 +78,23 @@ def test_a_user_sees_the_own_mailboxes(open_page: Open) -> None:
     expect(rows.filter(has_text="mine-0")).to_be_visible()
     assert all("company-01" in text for text in rows.locator("td:nth-child(3)").all_inner_texts())
     assert look(page, "#/warmup").get_by_text("The last 24 hours").count() == 0
+
+
+def test_tabs_are_signed_in_and_out_together(world: World, open_page: Open) -> None:
+    first = open_page("morning-look", "#/settings")
+    second = first.context.new_page()
+    second.goto(world.url)
+    second.get_by_role("button", name="Sign out").click()
+    expect(first.get_by_role("heading", name="Sign in")).to_be_visible()
+    second.get_by_label("Token").fill(world.tokens["harbor"])
+    second.keyboard.press("Enter")
+    # Its address is another view than this token's.
+    expect(first.locator(".empty")).to_contain_text("There is no such view")
+    expect(first.locator("nav a")).to_have_text(["Runs", "Organisations"])
+    expect(first.locator(".who span")).to_have_text("harbor-benefits")
+
+
+def test_an_address_that_was_cut_is_no_view(world: World, open_page: Open) -> None:
+    page = open_page()
+    page.goto(f"{world.url}#/runs/%E0%A4%A")
+    expect(page.locator(".empty")).to_contain_text("There is no such view")

@@ -1,6 +1,7 @@
 """Each view on a phone and on a desk, in light and in dark: what it shows, that it fits, and what axe says of it."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -110,6 +111,41 @@ def test_runs(open_page: Open) -> None:
     page.get_by_role("link", name="northwind").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Run of northwind")
     expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def a_page_holds_one(page: Page, what: str) -> None:
+    """As if there were more organisations than a page of them holds."""
+    page.route(
+        re.compile(rf"/v1/{what}(\?(?!.*limit).*)?$"),
+        lambda route: route.continue_(url=f"{route.request.url}{'&' if '?' in route.request.url else '?'}limit=1"),
+    )
+
+
+def test_what_is_wrong_is_on_the_first_page_whatever_it_is_called(open_page: Open) -> None:
+    page = open_page(view="#/settings")
+    a_page_holds_one(page, "runs")
+    look(page, "#/runs")
+    attention = page.get_by_role("region", name="Runs that failed or wait for a person")
+    expect(attention.get_by_role("row", name="lakeside")).to_contain_text(FAILURE)
+    expect(attention.get_by_role("row", name="harbor-benefits")).to_contain_text("held")
+    others = page.get_by_role("region", name="Runs that have ended")
+    expect(others.get_by_role("row", name="acme")).to_be_visible()
+    expect(others.get_by_role("row", name="northwind")).to_have_count(0)
+
+
+def test_organisations_are_found_by_the_beginning_of_their_names(open_page: Open) -> None:
+    page = open_page(view="#/settings")
+    a_page_holds_one(page, "orgs")
+    look(page, "#/orgs")
+    names = page.locator("main tbody th a")
+    expect(names).to_have_text(["acme"])
+    page.get_by_label("Names that begin with").fill("no")
+    page.keyboard.press("Enter")
+    expect(names).to_have_text(["northwind"])
+    page.get_by_label("Names that begin with").fill("nobody")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".empty")).to_have_text("No organisation's name begins with nobody.")
+    accessible(page)
 
 
 def test_a_run(world: World, open_page: Open) -> None:

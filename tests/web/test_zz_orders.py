@@ -87,6 +87,19 @@ def test_reject_and_approve(world: World, open_page: Open) -> None:
     expect(page.locator(".title .chip")).to_have_text(["held", "approved"])
 
 
+def test_however_often_a_button_is_pressed_one_order_goes_out(open_page: Open) -> None:
+    page = open_page(view="#/warmup")
+    orders: list[str] = []
+    page.on("request", lambda request: orders.append(request.url) if request.method == "POST" else None)
+    offer = page.get_by_role("button", name="Offer what is due", exact=True)
+    offer.dblclick()
+    offer.evaluate("button => { button.click(); button.click(); }")
+    assert orders == []
+    page.get_by_role("dialog", name="Offer all mails now?").locator("[value=yes]").dblclick()
+    noted(page, "A tick is queued.")
+    assert len(orders) == 1
+
+
 def test_an_order_that_is_refused_says_why(evil: Done, open_page: Open) -> None:
     done = evil
     page = open_page(view=f"#/runs/evil/{done.run}")
@@ -175,3 +188,18 @@ def test_it_rests_while_nobody_looks_and_tries_again_after_failures(open_page: O
     expect(page.get_by_role("heading", name="Runs", exact=True)).to_be_visible()
     page.unroute("**/v1/runs*")
     expect(page.locator(".fresh")).to_contain_text("As of", timeout=15_000)
+
+
+def test_answers_that_cannot_be_shown_are_asked_for_again(world: World, open_page: Open) -> None:
+    page = open_page("morning-look", "#/orgs")
+    page.route("**/v1/session", lambda route: route.fulfill(status=502, body="<html>"))
+    page.reload()
+    expect(page.locator(".alarm")).to_have_text("The answer is not understood (status 502).")
+    page.unroute("**/v1/session")
+    expect(page.get_by_role("heading", name="Organisations")).to_be_visible()
+    page.route("**/v1/settings", lambda route: route.fulfill(json={"version": "1"}))
+    with page.expect_event("pageerror"):
+        page.goto(f"{world.url}#/settings")
+    expect(page.locator(".fresh")).to_contain_text("The answer cannot be shown. Trying again in 4 s.")
+    page.unroute("**/v1/settings")
+    expect(page.get_by_role("heading", name="Not the default")).to_be_visible()

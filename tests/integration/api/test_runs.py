@@ -131,6 +131,24 @@ def test_organisations_and_what_is_wrong_with_their_data(world: World) -> None:
     assert findings["no_state"]["meaning"] == "Neither state nor ZIP code says where: the contact gets no mail."
 
 
+def test_organisations_by_the_beginning_of_their_names(world: World) -> None:
+    bucket = world.api.deployed.bucket
+    names = ["seek", "seek-1", "seek.2", "seeks"]
+    for name in names:
+        bucket.create(keys.rules(name), b"{}")
+    found, cursor = [], None
+    for _ in names:
+        asked = {"starts": "seek", "limit": 1} | ({"cursor": cursor} if cursor else {})
+        page = world.api.get("/v1/orgs", **asked)
+        found += [org["org"] for org in page["orgs"]]
+        cursor = page["next_cursor"]
+    assert (sorted(found), cursor) == (names, None)
+    assert world.api.get("/v1/orgs", starts="nobody")["orgs"] == []
+    assert world.api.ask("GET", "/v1/orgs?starts=seek&cursor=acme").status_code == 400
+    for name in names:
+        bucket.delete(keys.rules(name))
+
+
 OF_ACME = [
     "/v1/orgs/acme",
     "/v1/orgs/acme/database",

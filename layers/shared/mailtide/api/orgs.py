@@ -1,6 +1,8 @@
 """GET /v1/orgs: the organisations, and one in full; its database as a download."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import islice
 from typing import Annotated
 
@@ -9,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel, Field
 
 from mailtide.api.org_view import MOST_RULES, OrgLine, OrgView, effective, line_of, quality_of, rules_of
-from mailtide.api.problems import answer
+from mailtide.api.problems import ProblemError, answer
 from mailtide.api.resolver import ApiRouter, documented, no_org, redirecting
 from mailtide.api.run_facts import RunReader
 from mailtide.api.runs import OrgPath, last_line, redirect
@@ -37,13 +39,14 @@ class OrgList(BaseModel):
 def list_orgs(
     limit: Annotated[int, Query(ge=1, le=200, description="Organisations on a page.")] = 50,
     cursor: Annotated[str | None, Query(pattern=ORG_PATTERN, description="`next_cursor` of the page before.")] = None,
+    starts: Annotated[str | None, Query(pattern=ORG_PATTERN, description="Only names that begin like this.")] = None,
 ) -> Response[str]:
     """A token of an organisation gets its own alone."""
     reader, own = run_reader(), router.caller.org
     if own is not None:
         return answer_list(reader, [own] if _exists(reader, own) else [], None)
     router.require_operator("This")
-    names = list(islice(reader.bucket.list_folders(keys.ORGS, after=cursor or ""), limit + 1))
+    names = list(islice(_names(reader, starts or "", cursor or ""), limit + 1))
     page = [name for name in names[:limit] if keys.parse_source(keys.source(name))]
     return answer_list(reader, page, names[limit - 1] if len(names) > limit else None)
 
@@ -101,6 +104,16 @@ def answer_list(reader: RunReader, names: list[str], next_cursor: str | None) ->
         return line_of(org, rules_of(reader.bucket, org), last_line(reader, org), now, has_database=has_database)
 
     return answer(OrgList(orgs=tuple(readers().map(line, names)), next_cursor=next_cursor))
+
+
+def _names(reader: RunReader, starts: str, after: str) -> Iterator[str]:
+    """Of folders: also of such that are no organisation's."""
+    if after and not after.startswith(starts):
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "`cursor` is of a page of other names than `starts` asks for.")
+    for rest in reader.bucket.list_folders(f"{keys.ORGS}{starts}", after=after.removeprefix(starts)):
+        # A cursor that is all of `starts` leaves nothing to begin after.
+        if not after or f"{starts}{rest}/" > f"{after}/":
+            yield f"{starts}{rest}"
 
 
 def _exists(reader: RunReader, org: str) -> bool:

@@ -38,6 +38,8 @@ export function say(sentence, isBad) {
 
 // Resolves when the order was carried out or refused; true when something may have changed.
 export async function carryOut(act, data) {
+  // One question at a time: the answer would count for both.
+  if (document.querySelector("dialog").open) return false;
   const [heading, text, word, [target, body], keep] = ORDERS[act](data);
   const answer = await confirmed(heading, text, word, keep);
   if (answer === null) return false;

@@ -3,7 +3,7 @@
 import { carryOut, isOrder, say } from "./ask.js";
 import { h, patchChildren } from "./dom.js";
 import { timeOfDay } from "./format.js";
-import { get, order, Refused } from "./net.js";
+import { get, order, query, Refused } from "./net.js";
 import { alarm, empty, title } from "./parts.js";
 import * as org from "./view-org.js";
 import * as orgs from "./view-orgs.js";
@@ -40,9 +40,18 @@ const show = (...content) => {
 
 function route() {
   const [place, asked] = location.hash.replace(/^#\/?/, "").split("?");
-  const [view, ...args] = place.split("/").filter(Boolean).map(decodeURIComponent);
+  const [view, ...args] = place.split("/").filter(Boolean).map(plain);
   const first = view || home();
   return { first, args, view: VIEWS[`${first}/${args.length}`], asked: Object.fromEntries(new URLSearchParams(asked || "")) };
+}
+
+// An address that was cut in the midst of a letter names what it says.
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 const allowed = () => NAV.filter(([, , scopes]) => scopes.includes(who.scope));
@@ -120,12 +129,17 @@ function keepFresh(view, args, asked, signal) {
 }
 
 function failed(error, waitMs, next) {
-  if (!(error instanceof Refused)) throw error;
+  if (!(error instanceof Refused)) {
+    reportError(error);
+    failed(new Refused(0, "The answer cannot be shown."), waitMs, next);
+    return;
+  }
   if (error.status === 401) {
     who = null;
     signIn(error.message);
     return;
   }
+  if (error.status === 403) recheck();
   const isLasting = [400, 403, 404].includes(error.status);
   if (isLasting) show(title("Nothing here"), alarm(error.message));
   const again = isLasting ? "" : ` Trying again in ${Math.round(waitMs / 1000)} s.`;
@@ -160,6 +174,7 @@ async function enter(form) {
     // A header holds no other letters, and no token has them.
     if (!/^[\x21-\x7e]+$/.test(token)) throw new Refused(401, "This token is not known, or it has expired.");
     who = await order("POST", "v1/session", undefined, { Authorization: `Bearer ${token}` });
+    tabs.postMessage("signed in");
     open(true);
   } catch (error) {
     refused.textContent = error.message;
@@ -179,8 +194,42 @@ async function leave() {
       return;
     }
   }
+  tabs.postMessage("signed out");
   who = null;
   signIn();
+}
+
+// All tabs share one cookie: whoever signs in or out in one does so in each.
+const tabs = new BroadcastChannel("mailtide-session");
+tabs.addEventListener("message", recheck);
+
+async function recheck() {
+  let now = null;
+  try {
+    now = await get("v1/session");
+  } catch (error) {
+    if (error.status !== 401) return;
+  }
+  const isSame = now !== null && who !== null && now.token === who.token && now.scope === who.scope;
+  if (isSame || (now === null && who === null)) return;
+  who = now;
+  open(false);
+}
+
+async function begin(failures = 0) {
+  try {
+    who = await get("v1/session");
+  } catch (error) {
+    who = null;
+    if (error.status !== 401) {
+      const waitMs = Math.min(LONGEST_MS, 2000 * 2 ** failures);
+      show(title("mailtide"), alarm(error.message));
+      fresh.textContent = `Trying again in ${Math.round(waitMs / 1000)} s.`;
+      setTimeout(begin, waitMs, failures + 1);
+      return;
+    }
+  }
+  open(false);
 }
 
 document.addEventListener("click", async (event) => {
@@ -198,17 +247,16 @@ document.addEventListener("click", async (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  if (event.target.method === "dialog") return;
+  const form = event.target;
+  if (form.method === "dialog") return;
   event.preventDefault();
-  enter(event.target);
+  if (form.matches(".sign-in")) enter(form);
+  else location.hash = `${location.hash.split("?")[0]}${query(Object.fromEntries(new FormData(form)))}`;
 });
 
-addEventListener("hashchange", () => open(true));
+// While nobody is signed in the view of the address waits.
+addEventListener("hashchange", () => {
+  if (who !== null) open(true);
+});
 
-try {
-  who = await get("v1/session");
-} catch (error) {
-  who = null;
-  if (error.status !== 401) say(error.message, true);
-}
-open(false);
+begin();

@@ -8,20 +8,27 @@ import { pages } from "./view-runs.js";
 
 export const name = () => "Organisations";
 
-export async function load(_args, signal, { cursor }) {
-  return { page: await get(`v1/orgs${query({ cursor })}`, signal), cursor };
+export async function load(_args, signal, { cursor, starts }) {
+  return { page: await get(`v1/orgs${query({ cursor, starts })}`, signal), cursor, starts };
 }
 
 export const everyMs = () => 15000;
 
-export function render({ page, cursor }) {
+export function render({ page, cursor, starts }) {
+  const none = starts ? `No organisation's name begins with ${starts}.` : "There is no organisation yet: mailtide orgs add ORG, then mailtide upload ORG FILE.";
   return [
     title("Organisations"),
     section("Last and next runs",
-      page.orgs.length ? table("Organisations", COLUMNS, page.orgs, (one) => one.org) : empty("There is no organisation yet: mailtide orgs add ORG, then mailtide upload ORG FILE."),
-      pages(page.next_cursor, cursor)),
+      page.next_cursor || cursor || starts ? find(starts) : null,
+      page.orgs.length ? table("Organisations", COLUMNS, page.orgs, (one) => one.org) : empty(none),
+      pages(page.next_cursor, cursor || starts, { starts })),
   ];
 }
+
+const find = (starts) => h("form", { class: "find" },
+  h("label", { for: "starts" }, "Names that begin with"), " ",
+  h("input", { id: "starts", name: "starts", type: "search", maxlength: 63, autocapitalize: "none", autocomplete: "off", spellcheck: "false", value: starts || "" }), " ",
+  h("button", null, "Show"));
 
 const COLUMNS = [
   ["Organisation", (one) => [orgLink(one.org), one.rules_problem ? h("span", { class: "reason" }, one.rules_problem) : null], "name"],
