@@ -97,6 +97,7 @@ def test_until_it_was_found_the_reply_waits_and_then_comes_as_a_late_one() -> No
     mail = offered(bench, tick + 3, mailbox_id, number)
     assert mail is not None
     assert mail.reply_to == str(original)
+    assert bench.summary().oldest_due_ms is None, "no sender was missing: no alarm"
 
 
 def test_what_is_missing_is_not_answered_and_not_waited_for() -> None:

@@ -217,7 +217,11 @@ class _Dispatch:
     def summary(self, chosen: list[Offer], before: ShardSummary | None) -> ShardSummary:
         """What this tick looked like."""
         sent = sum(row.sent for row in self.rows)
-        late = [offer.member.due[offer.round] for offer in self.offers if not offer.extra]
+        late = [
+            offer.member.due[offer.round]
+            for offer in self.offers
+            if not (offer.extra or self.reading.may_have_waited(offer.member, offer.round))
+        ]
         overdue = [due for due in late if due < self.tick.now_ms]
         return ShardSummary(
             day=self.message.day,

@@ -63,6 +63,10 @@ class ReadingTick:
         replies = self._replies.get(member.index)
         return replies is not None and number not in replies.ready
 
+    def may_have_waited(self, member: Member, number: int) -> bool:
+        """Whether it may be for want of a visit that a round is late, and not for want of a sender."""
+        return any(reply.round == number for reply in self._open.get(member.index, ()))
+
     def ask(self, now_ms: int) -> int:
         """Queue the visits of the tick; how many."""
         message = self._message
