@@ -40,6 +40,7 @@ EVERY_PREFIX = ("orgs/*", "open/*", "runs/*")
 WARMUP_PREFIX = ("warmup/*",)
 DAYS = "warmup/days/*"
 CONTROL = "warmup/control.json"
+DOMAINS = ("warmup/domains/*", "warmup/domains.json")
 CALIBRATION = "calibration/machines.json"
 SECRET = "the secret of Fly's token"
 WEBHOOK_KEY = "the key of webhooks"
@@ -120,15 +121,15 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "secretsmanager:GetSecretValue": (WEBHOOK_KEY,),
     },
     "PlanWarmup": {
-        "s3:GetObject": (DAYS,),
-        "s3:PutObject": (DAYS,),
-        "s3:DeleteObject": (DAYS,),
-        "sqs:SendMessage*": ("WarmupDispatchQueue",),
+        "s3:GetObject": (DAYS, *DOMAINS),
+        "s3:PutObject": (DAYS, *DOMAINS),
+        "s3:DeleteObject": (DAYS, DOMAINS[0]),
+        "sqs:SendMessage*": ("WarmupDispatchQueue", "WarmupPlanQueue"),
         "sqs:GetQueueAttributes": ("WarmupPlanQueue", "WarmupSendQueue"),
         "dynamodb:Query": ("MailboxesTable",),
         "dynamodb:GetItem": ("IdempotencyTable",),
         "dynamodb:PutItem": ("IdempotencyTable",),
-        "dynamodb:UpdateItem": ("IdempotencyTable",),
+        "dynamodb:UpdateItem": ("MailboxesTable", "IdempotencyTable"),
         "dynamodb:DeleteItem": ("IdempotencyTable",),
     },
     "DispatchShard": {

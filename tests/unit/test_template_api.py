@@ -41,6 +41,7 @@ RIGHTS = {
     "s3:GetObject": [
         "warmup/days/*",
         "warmup/control.json",
+        "warmup/domains.json",
         "orgs/*/contacts.db",
         "orgs/*/latest.json",
         "orgs/*/rules.yaml",
