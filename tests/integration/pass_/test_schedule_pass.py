@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_a_file_is_replaced_for_many_differences_and_changed_in_place_for_few(
         assert differences > 0
         assert (database.stat().st_ino != before) == is_replaced
         assert [beside.name for beside in database.parent.iterdir()] == ["contacts.db"]
+
+
+def test_a_disk_that_is_full_is_not_called_damage(database: Path, as_of: date, started: datetime) -> None:
+    """Full when half of the WAL is in the file: all of it still stands in the WAL."""
+    passed(database, as_of, started)
+    tomorrow, limits = as_of + timedelta(days=1), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (database.stat().st_size, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Input/output error"):
+            passed(database, tomorrow, started)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert database.with_name("contacts.db-wal").stat().st_size > 0
+    assert query(database, "PRAGMA integrity_check") == [("ok",)]
+    assert not passed(database, tomorrow, started).changed
 
 
 def test_rows_have_their_times_and_the_run(database: Path, as_of: date, started: datetime) -> None:

@@ -28,6 +28,7 @@ class Check:
         self._source, self._connection, self._pool = source, connection, pool
         self._tables = schema.tables
         self._verdicts: list[Future[None]] = []
+        self._passed = False
         provable = {name: TableProof.of(source.header) for name in _READ_FROM_PAGES if self._is_provable(name)}
         source.proofs.update(provable)
         others = [table.name for name, table in self._tables.items() if name not in provable]
@@ -75,9 +76,13 @@ class Check:
         """Wait for the verdict. Raises DatabaseError when the file is damaged. Nothing of the file may be written before."""
         for verdict in self._verdicts:
             verdict.result()
+        self._passed = True
 
     def explain(self) -> None:
         """After any other error: raises DatabaseError when the file is damaged, for that explains the error better."""
+        if self._passed:
+            # From then on the file may be written, and half of what a WAL holds looks like damage.
+            return
         self.wait()
         quick_check(self._connection, [table.name for table in self._tables.values()])
 
