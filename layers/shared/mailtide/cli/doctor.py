@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @stack_option
 @click.option(
-    "--time-limit", "time_limit_s", type=click.FloatRange(min=1, max=300), default=15.0, show_default=True,
+    "--time-limit", "time_limit_s", type=click.FloatRange(min=1, max=300), default=60.0, show_default=True,
     metavar="SECONDS", help="Nobody waits for a check that takes longer.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
