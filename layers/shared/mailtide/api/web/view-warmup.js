@@ -2,6 +2,7 @@
 
 import { hoursChart } from "./charts.js";
 import { h, s } from "./dom.js";
+import { domainsSection, loadDomains } from "./domains.js";
 import { number, percent, span, when } from "./format.js";
 import { get, getOr, query } from "./net.js";
 import { alarm, bar, button, chip, counted, empty, section, table, tile, tiles, title } from "./parts.js";
@@ -12,18 +13,19 @@ const ROWS = 20;
 const nothing = () => null;
 
 export async function load(_args, signal) {
-  const [metrics, now, failing, behind] = await Promise.all([
+  const [metrics, now, failing, behind, domains] = await Promise.all([
     getOr("api/warmup/metrics", signal, [404], nothing),
     get("v1/warmup", signal),
     getOr(`api/warmup/quota${query({ status: "failing", limit: ROWS })}`, signal, [404], nothing),
     getOr(`api/warmup/quota${query({ status: "behind", limit: ROWS })}`, signal, [404], nothing),
+    loadDomains(signal),
   ]);
-  return { metrics, now, failing, behind };
+  return { metrics, now, failing, behind, domains };
 }
 
 export const everyMs = () => 10000;
 
-export function render({ metrics, now, failing, behind }, who) {
+export function render({ metrics, now, failing, behind, domains }, who) {
   const operator = who.scope === "operator";
   const whom = operator ? {} : { user: who.user };
   const stopped = operator ? now.paused : now.user_paused;
@@ -37,6 +39,7 @@ export function render({ metrics, now, failing, behind }, who) {
     metrics ? today(metrics, now, operator) : empty("There is no roster of today yet: no tick has come by, or there is no mailbox."),
     operator ? section("The last 24 hours", hoursChart(now.hours, now.limit_per_hour)) : null,
     metrics ? section("Mailboxes", quotas(metrics.quota), mailboxes(failing, behind)) : null,
+    domainsSection(domains),
     operator && metrics ? section("The day's plan", h("p", null, metrics.pairing), metrics.warnings.map((text) => alarm(text))) : null,
   ];
 }
