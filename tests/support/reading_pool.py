@@ -1,7 +1,6 @@
 """A small pool on its day, whose mails lie in real mailboxes: for tests of visits."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,7 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from mailtide.adapters.imap import ImapServers
-from mailtide.adapters.oauth2 import AccessTokens
+from mailtide.adapters.oauth2 import AccessTokens, KeptToken
 from mailtide.adapters.smtp import make_tls_context
 from mailtide.contracts import new_token
 from mailtide.warmup.content import packaged_templates
@@ -94,7 +93,7 @@ class ReadingPool:
         self.ledger = CountedLedger()
         self.visits = MemoryVisits()
         self.placements = MemoryPlacements()
-        self._tokens = (f"{number:032x}" for number in itertools.count(1))
+        self.kept_tokens: dict[str, KeptToken] = {}
 
     def _mailbox(self, number: int, address: str) -> Mailbox:
         password = self.passwords[number] if self.passwords else "secret"
@@ -211,7 +210,7 @@ class ReadingPool:
             async with httpx.AsyncClient(verify=make_tls_context()) as http:
                 servers = ImapServers(
                     OpenSecrets(),
-                    AccessTokens(http),
+                    AccessTokens(http, self.kept_tokens),
                     timeout_s=timeout_s,
                     max_connections=max_connections,
                     host_concurrency=host_concurrency,
