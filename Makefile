@@ -15,7 +15,7 @@ ON := $(if $(filter localstack,$(CLOUD)),--cloud localstack)
 TO := --env $(or $(ENV),dev) $(ON) $(if $(DRY),--dry)
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud mail-servers test checks bytecode e2e-web fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud mail-servers test checks bytecode e2e-web e2e-mail fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ e2e-web: setup .tools/web/.stamp  ## the page in a real browser against the depl
 
 newcomer: setup  ## README and tutorial, typed word for word in a clean clone
 	@.venv/bin/python -m tests.newcomer
+
+e2e-mail: setup .tools/mail/.stamp  ## a day of 300 mailboxes in ten minutes on Postfix and Dovecot, every mail accounted for; MAILBOXES=60 MINUTES=4 for less
+	@.venv/bin/python -m localstack.mail_servers.day $(if $(MAILBOXES),--mailboxes $(MAILBOXES)) $(if $(MINUTES),--minutes $(MINUTES))
 
 fuzz: setup  ## rules and pass against the reference on thousands of databases; MINUTES=5 EXAMPLES=1000 SEED=…
 	@.venv/bin/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(EXAMPLES),--examples $(EXAMPLES)) $(if $(SEED),--seed $(SEED))

@@ -102,6 +102,7 @@ class LocalCloud:
 
     parameters: of template.yaml, over PARAMETERS. port: of MiniStack, 0 for a free one. logs: folder for the logs of its parts.
     on_phase: told the name of each phase when it begins. fly_rate_limit: as the Fly server takes it, such as "1/s" or "off".
+    trust: a file with certificates that the functions trust, for mail servers of this computer.
     Raises LocalCloudError, with one line for a person, when it cannot start.
     """
 
@@ -110,6 +111,7 @@ class LocalCloud:
     logs: Path = STATE / "logs"
     on_phase: Callable[[str], None] = lambda _: None
     fly_rate_limit: str = "1/s"
+    trust: Path | None = None
 
     stack: Stack = field(init=False)
     phases: dict[str, float] = field(init=False, default_factory=dict)
@@ -251,6 +253,7 @@ class LocalCloud:
             "SFTP_ENABLED": "0",
             # Functions get credentials of their own roles, and the policies of template.yaml are enforced.
             "AUTH": "true",
+            **({"SSL_CERT_FILE": str(self.trust.resolve())} if self.trust else {}),
         }
         command = [str(TOOLS / "runtime/bin/python"), "-P", str(ROOT / "localstack/run_ministack.py")]
         child = self._keep(

@@ -120,7 +120,7 @@ def _demonstrate(console: Console, pool: list[Box], minutes: int, port: int) -> 
             seconds = ", ".join(f"{name} {taken:.1f} s" for name, taken in cloud.phases.items())
             console.print(f"The local cloud is up ({seconds}) on {cloud.endpoint_url}; mail goes to port {sink.port}.")
             status.update("waiting for a whole minute …")
-            opens = _choose_opening(minutes)
+            opens = choose_opening(minutes)
             closes = opens + timedelta(minutes=minutes)
             file = FOLDER / "mailboxes.csv"
             _write(file, pool, sink.port, opens, closes)
@@ -138,7 +138,7 @@ def _demonstrate(console: Console, pool: list[Box], minutes: int, port: int) -> 
     return 0
 
 
-def _choose_opening(minutes: int) -> datetime:
+def choose_opening(minutes: int) -> datetime:
     """The next whole minute that leaves time for the import, on a UTC day that does not end before the window does."""
     now = datetime.now(UTC)
     left_s = 86_400 - (now.hour * 3_600 + now.minute * 60 + now.second)
@@ -175,16 +175,16 @@ def _write(file: Path, pool: list[Box], port: int, opens: datetime, closes: date
 
 
 def _import(console: Console, cloud: LocalCloud, file: Path) -> None:
-    said = _mailtide(cloud, "mailboxes", "import", str(file.relative_to(ROOT)))
+    said = run_mailtide(cloud, "mailboxes", "import", str(file.relative_to(ROOT)))
     console.print(f"[bold]$ mailtide mailboxes import {file.relative_to(ROOT)}[/]\n{said.strip()}")
 
 
 def _status(cloud: LocalCloud) -> dict[str, object]:
-    found: dict[str, object] = json.loads(_mailtide(cloud, "warmup", "status", "--json"))
+    found: dict[str, object] = json.loads(run_mailtide(cloud, "warmup", "status", "--json"))
     return found
 
 
-def _mailtide(cloud: LocalCloud, *arguments: str) -> str:
+def run_mailtide(cloud: LocalCloud, *arguments: str) -> str:
     """What the command says, as anybody would call it."""
     command = [str(ROOT / ".venv/bin/mailtide"), *arguments]
     env = {"PATH": "/usr/bin:/bin", **cloud.environment}

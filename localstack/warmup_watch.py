@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from localstack.cloud import LocalCloud
-from localstack.mail_sink import Arrived, MailSink
+from localstack.mail_sink import Arrived
 from localstack.processes import LocalCloudError
 from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.ledger import DynamoLedger
@@ -48,6 +49,18 @@ class Day:
         return int(self.settings["WarmupGlobalMinuteLimit"])
 
 
+class Arrivals(Protocol):
+    """A mail server's records, such as MailSink's."""
+
+    @property
+    def arrived(self) -> list[Arrived]:
+        """In the order of arrival; appended to while it runs."""
+
+    @property
+    def refused(self) -> Counter[str]:
+        """Replies that were not yes, by their code."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a day came to."""
@@ -63,7 +76,7 @@ class Facts:
 class DayWatcher:
     """Reads the mail server's records and the bucket; it changes nothing."""
 
-    def __init__(self, cloud: LocalCloud, sink: MailSink, day: Day, targets: Mapping[str, int]) -> None:
+    def __init__(self, cloud: LocalCloud, sink: Arrivals, day: Day, targets: Mapping[str, int]) -> None:
         """targets: address -> mails that it is to write."""
         self._sink = sink
         self._day = day

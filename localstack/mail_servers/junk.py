@@ -12,12 +12,11 @@ _MESSAGE_ID = re.compile(r"<[^@>]*([0-9a-z])\.[0-9]*([0-9])@")
 
 def sieve_tests(*, tenth: bool) -> str:
     """The tests of the rule. tenth: also mails whose round ends in the figure that the mailbox's id ends in, one of ten."""
-    patterns = ", ".join(f'"<*{figure}.*{figure}@*"' for figure in range(SHARE))
+    patterns = ", ".join(f'"<*.*{figure}.*{figure}@*"' for figure in range(SHARE))
     by_id = f',\n  header :matches "message-id" [{patterns}]' if tenth else ""
     return f'header :contains "subject" "{SUBJECT_MARK}"{by_id}'
 
 
 def is_junk(subject: str, message_id: str, *, tenth: bool) -> bool:
     """What the rule says of a mail."""
-    found = _MESSAGE_ID.match(message_id)
-    return SUBJECT_MARK in subject.lower() or (tenth and found is not None and found[1] == found[2])
+    return SUBJECT_MARK in subject.lower() or (tenth and _MESSAGE_ID.match(message_id) is not None)
