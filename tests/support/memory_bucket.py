@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from mailtide.adapters.s3 import MAX_OBJECT_BYTES, multipart_etag
 from mailtide.errors import BudgetExceededError, NotFoundError, SourceChangedError, StaleWriteError
-from mailtide.ports import Clock, ObjectInfo, StagedCopy, StoredObject
+from mailtide.ports import Clock, ObjectInfo, PresignedParts, StagedCopy, StoredObject
 
 COPY_PART_BYTES = 256 * 1024 * 1024
 
@@ -151,6 +151,15 @@ class MemoryBucket:
     def _presign(self, method: str, key: str, expires_s: int, *, create_only: bool) -> str:
         until = (self.clock.now() + timedelta(seconds=expires_s)).isoformat()
         return f"memory://bucket/{quote(key)}?method={method}&create_only={int(create_only)}&until={quote(until)}"
+
+    def presign_parts(self, key: str, *, parts: int, expires_s: int) -> PresignedParts:
+        upload_id = f"upload-{len(self.uploads) + 1}"
+        self.uploads[upload_id] = Upload(key, (), self._now())
+        signed = self._presign("PUT", key, expires_s, create_only=False) + f"&upload={upload_id}"
+        return PresignedParts(
+            put=tuple(f"{signed}&part={number}" for number in range(1, parts + 1)),
+            complete=signed.replace("method=PUT", "method=POST"),
+        )
 
     def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
         self._expect(source_key, source_etag)

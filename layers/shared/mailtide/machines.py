@@ -44,6 +44,7 @@ class MachineRequest(BaseModel):
 
     regions: in order of preference; empty lets the host choose. sizes: likewise; the next size is tried when no region
     has room for the one before. env: handed to the machine alone; left out of repr, since it holds presigned URLs.
+    rootfs_gb: size of its root file system, None for the host's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +56,7 @@ class MachineRequest(BaseModel):
     env: Annotated[Mapping[str, str], Field(repr=False)] = {}
     metadata: Mapping[str, str] = {}
     auto_destroy: bool = True
+    rootfs_gb: Annotated[int, Field(ge=1)] | None = None
 
 
 class MachineInfo(BaseModel):

@@ -43,6 +43,14 @@ class StagedCopy:
     """The ETag that the object will have: MD5 over the parts' MD5 digests, then the number of parts."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresignedParts:
+    """URLs of a multipart upload that has begun: one a part, and the one that completes it."""
+
+    put: tuple[str, ...]
+    complete: str
+
+
 class Bucket(Protocol):
     """One bucket with conditional writes. Keys are plain text; ETags are kept without their quotes."""
 
@@ -81,6 +89,10 @@ class Bucket(Protocol):
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         """A URL that writes the object; with `create_only` its holder must send `If-None-Match: *` (it is signed)."""
+
+    def presign_parts(self, key: str, *, parts: int, expires_s: int) -> PresignedParts:
+        """Begin a multipart upload, and sign what carries it out. One that is never completed leaves nothing that can be read;
+        the bucket's own rule removes it after a day."""
 
     def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
         """Copy an object over whatever stands at the target; the new ETag. StaleWriteError when the source object no longer

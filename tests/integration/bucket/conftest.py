@@ -96,6 +96,11 @@ class S3Others:
             Bucket=self.name, Key=key, UploadId=upload, MultipartUpload={"Parts": parts}
         )
 
+    def abort_all(self) -> None:
+        """What the bucket's rule does with uploads that were never completed."""
+        for upload in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", []):
+            self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
+
     def fetch(self, url: str, *, if_match: str | None = None) -> bytes | None:
         answer = httpx.get(url, headers={"If-Match": f'"{if_match}"'} if if_match else {})
         if answer.status_code == 404:

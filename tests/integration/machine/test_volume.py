@@ -5,7 +5,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from mailtide.contracts import MAX_DELIVERED_BYTES, TaskDocument
+from mailtide.contracts import MAX_PUT_BYTES, TaskDocument
 from mailtide.errors import DatabaseError
 from mailtide.machine.delivery import deliver
 from mailtide.machine.transfer import make_client
@@ -49,7 +49,7 @@ def test_a_database_that_no_put_can_hold_is_refused_before_it_is_read(bucket: Fa
     document = TaskDocument.model_validate_json(Task(bucket, b"").body("task.json") or b"")
     path = tmp_path / "contacts.db"
     with path.open("wb") as file:
-        file.truncate(MAX_DELIVERED_BYTES + 1)
+        file.truncate(MAX_PUT_BYTES + 1)
     with (
         make_client() as client,
         pytest.raises(DatabaseError, match=r"^What the pass made \(contacts\.db\) has 5\.4 GB; "),

@@ -6,7 +6,17 @@ from typing import Protocol
 
 from mailtide.contracts import Message, RunFinished
 from mailtide.machines import MachineInfo, MachineRequest, Setup, VolumeInfo
-from mailtide.ports import Announcer, Bucket, MachineHost, MachinePool, ObjectInfo, Queues, StagedCopy, StoredObject
+from mailtide.ports import (
+    Announcer,
+    Bucket,
+    MachineHost,
+    MachinePool,
+    ObjectInfo,
+    PresignedParts,
+    Queues,
+    StagedCopy,
+    StoredObject,
+)
 from tests.model.simulation.steps import Call
 
 
@@ -61,6 +71,11 @@ class SteppedBucket:
 
     def presign_put(self, key: str, *, expires_s: int, create_only: bool) -> str:
         return self.inner.presign_put(key, expires_s=expires_s, create_only=create_only)
+
+    def presign_parts(self, key: str, *, parts: int, expires_s: int) -> PresignedParts:
+        return self._write(
+            "presign_parts", key, lambda: self.inner.presign_parts(key, parts=parts, expires_s=expires_s)
+        )
 
     def copy(self, source_key: str, target_key: str, *, source_etag: str, size_bytes: int) -> str:
         return self._write(

@@ -29,6 +29,8 @@ def test_a_create_says_all_that_has_a_bad_default() -> None:
         },
     }
     assert "region" not in CreateMachine.of(REQUEST, None, SIZE).model_dump(exclude_none=True)
+    large = CreateMachine.of(REQUEST.model_copy(update={"rootfs_gb": 20}), None, SIZE).model_dump(exclude_none=True)
+    assert large["config"]["rootfs"] == {"size_gb": 20}
 
 
 @pytest.mark.parametrize(

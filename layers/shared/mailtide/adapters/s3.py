@@ -24,7 +24,7 @@ from mailtide.errors import (
     StaleWriteError,
     TransientError,
 )
-from mailtide.ports import ObjectInfo, StagedCopy, StoredObject
+from mailtide.ports import ObjectInfo, PresignedParts, StagedCopy, StoredObject
 from mailtide.settings import load_storage_settings
 
 if TYPE_CHECKING:
@@ -256,7 +256,18 @@ class S3Bucket:
         """See mailtide.ports.Bucket."""
         return self._presign("put_object", key, expires_s, **({"IfNoneMatch": "*"} if create_only else {}))
 
-    def _presign(self, operation: str, key: str, expires_s: int, **conditions: str) -> str:
+    def presign_parts(self, key: str, *, parts: int, expires_s: int) -> PresignedParts:
+        """See mailtide.ports.Bucket."""
+        upload_id = str(self._call("create_multipart_upload", key)["UploadId"])
+        return PresignedParts(
+            put=tuple(
+                self._presign("upload_part", key, expires_s, UploadId=upload_id, PartNumber=number)
+                for number in range(1, parts + 1)
+            ),
+            complete=self._presign("complete_multipart_upload", key, expires_s, UploadId=upload_id),
+        )
+
+    def _presign(self, operation: str, key: str, expires_s: int, **conditions: str | int) -> str:
         parameters = {"Bucket": self.name, "Key": key, **conditions}
         return self._public.generate_presigned_url(operation, Params=parameters, ExpiresIn=expires_s)
 

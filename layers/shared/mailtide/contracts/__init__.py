@@ -56,7 +56,16 @@ from mailtide.contracts.messages import (
     WatchMessage,
     WebhookMessage,
 )
-from mailtide.contracts.plan import MAX_DELIVERED_BYTES, Failure, Inspection, Plan, TaskPlan
+from mailtide.contracts.plan import (
+    DELIVERY_PART_BYTES,
+    MAX_DELIVERED_BYTES,
+    MAX_DELIVERY_PARTS,
+    MAX_PUT_BYTES,
+    Failure,
+    Inspection,
+    Plan,
+    TaskPlan,
+)
 from mailtide.contracts.state import (
     CHAIN_LENGTH,
     Baseline,
@@ -79,6 +88,7 @@ from mailtide.contracts.tasks import (
     Manifest,
     Part,
     PartInput,
+    PartsUrls,
     PoolChoice,
     TaskDocument,
     TaskUrls,
@@ -91,11 +101,14 @@ __all__ = [
     "CHAIN_LENGTH",
     "DELIVERED_NAMES",
     "DELIVERIES",
+    "DELIVERY_PART_BYTES",
     "FEEDBACK_KEEP_DAYS",
     "MAX_DELIVERED_BYTES",
+    "MAX_DELIVERY_PARTS",
     "MAX_FEEDBACK_BYTES",
     "MAX_FEEDBACK_FILES",
     "MAX_FEEDBACK_TOTAL_BYTES",
+    "MAX_PUT_BYTES",
     "MESSAGE",
     "ORG_PATTERN",
     "RUN_PATTERN",
@@ -135,6 +148,7 @@ __all__ = [
     "Org",
     "Part",
     "PartInput",
+    "PartsUrls",
     "Plan",
     "PlanMessage",
     "PoolChoice",

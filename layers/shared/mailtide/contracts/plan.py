@@ -10,8 +10,13 @@ from mailtide.contracts.feedback import FeedbackPlan
 from mailtide.contracts.state import PublishedFile, SourceRef
 from mailtide.machines import MachineSize
 
-MAX_DELIVERED_BYTES = 5 << 30
-"""Of one object: a machine stores each with one PUT, and that is the most that S3 takes in one."""
+MAX_PUT_BYTES = 5 << 30
+"""The most that S3 takes in one request."""
+DELIVERY_PART_BYTES = 256 << 20
+"""Of a delivery by a multipart upload."""
+MAX_DELIVERY_PARTS = 160
+MAX_DELIVERED_BYTES = DELIVERY_PART_BYTES * MAX_DELIVERY_PARTS
+"""Of one object, in parts."""
 
 
 class TaskPlan(Contract):

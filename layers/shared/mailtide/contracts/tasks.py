@@ -29,6 +29,16 @@ DELIVERIES: dict[TaskKind, tuple[DeliveredName, ...]] = {
 """What each kind of task may deliver when it found something to do; of a schedule's, only the database always."""
 
 
+class PartsUrls(Contract):
+    """Presigned URLs of one multipart upload, which was begun for one object of one try."""
+
+    part_bytes: int
+    """Of each part but the last."""
+    put: tuple[str, ...]
+    """By part number, from 1; as many as there may be."""
+    complete: str
+
+
 class TaskUrls(Contract):
     """Presigned URLs for exactly the objects of one try."""
 
@@ -41,6 +51,8 @@ class TaskUrls(Contract):
     error_put: str
     deliver_put: dict[DeliveredName, str]
     """For each object that the task delivers."""
+    deliver_parts: dict[DeliveredName, PartsUrls] = Field(default_factory=dict)
+    """Of those that may be too large for one request: what has more than a part goes this way."""
 
 
 class PartInput(Contract):

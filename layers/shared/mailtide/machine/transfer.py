@@ -34,17 +34,18 @@ def make_client() -> httpx.Client:
     return httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False)
 
 
-def _again(on: type[TransientError] = TransientError, attempts: int = ATTEMPTS) -> Iterator[stamina.Attempt]:
+def attempts(on: type[TransientError] = TransientError, most: int = ATTEMPTS) -> Iterator[stamina.Attempt]:
     """Attempts with growing pauses. They are counted, not timed: a long transfer that breaks off has its retries left.
 
     A block instead of a decorated function: the library logs the arguments of those, and URLs are credentials.
     """
     return iter(
-        stamina.retry_context(on=on, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
+        stamina.retry_context(on=on, attempts=most, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.3)
     )
 
 
-def _check(answer: httpx.Response, what: str) -> None:
+def check(answer: httpx.Response, what: str) -> None:
+    """Raise for a refusal: StaleWriteError, TransientError for what may pass, RefusedError."""
     status = answer.status_code
     if status < 300:
         return
@@ -75,13 +76,13 @@ def _exchange(
     content: bytes | None = None,
     headers: dict[str, str] | None = None,
 ) -> httpx.Response:
-    for attempt in _again():
+    for attempt in attempts():
         with attempt:
             try:
                 answer = client.request(method, url, content=content, headers=headers)
             except httpx.TransportError as error:
                 raise TransientError(f"{what}: {type(error).__name__}") from None
-            _check(answer, what)
+            check(answer, what)
     return answer
 
 
@@ -99,7 +100,7 @@ def download(
     part_bytes: part size of a multipart upload, whose ETag is the MD5 of the parts' MD5 digests; None when unknown.
     SourceChangedError when the object was replaced; CorruptTransferError when size or checksum differ to the end.
     """
-    for attempt in _again(on=CorruptTransferError, attempts=2):
+    for attempt in attempts(on=CorruptTransferError, most=2):
         with attempt:
             path.write_bytes(b"")
             _fetch_all(client, url, path, etag, size_bytes)
@@ -110,7 +111,7 @@ def download(
 def _fetch_all(client: httpx.Client, url: str, path: Path, etag: str, size_bytes: int) -> None:
     """Append until the file is complete; only attempts that gain nothing are counted against ATTEMPTS."""
     while (have := path.stat().st_size) < size_bytes:
-        for attempt in _again():
+        for attempt in attempts():
             with attempt:
                 try:
                     _fetch_rest(client, url, path, etag, size_bytes)
@@ -131,7 +132,7 @@ def _fetch_rest(client: httpx.Client, url: str, path: Path, etag: str, size_byte
         with client.stream("GET", url, headers=headers) as answer, path.open("r+b") as file:
             if answer.status_code in {404, 412}:
                 raise SourceChangedError("The database was replaced while it was being fetched.")
-            _check(answer, "fetching the database")
+            check(answer, "fetching the database")
             _seek(answer, file, offset)
             for block in answer.iter_raw():
                 file.write(block)
@@ -157,7 +158,7 @@ class ObjectReader:
         """
         data = bytearray()
         while (have := len(data)) < length:
-            for attempt in _again():
+            for attempt in attempts():
                 with attempt:
                     try:
                         self._append(data, offset, length)
@@ -175,7 +176,7 @@ class ObjectReader:
             with self.client.stream("GET", self.url, headers=headers) as answer:
                 if answer.status_code in {404, 412}:
                     raise SourceChangedError("The database was replaced while it was being fetched.")
-                _check(answer, "fetching the database")
+                check(answer, "fetching the database")
                 if not answer.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
                     raise CorruptTransferError("fetching the database: the bucket sent another range")
                 for block in answer.iter_raw():
@@ -186,12 +187,12 @@ class ObjectReader:
 
 def get_limited(client: httpx.Client, url: str, what: str, size_bytes: int) -> bytes:
     """An object of a size that is known. CorruptTransferError when it has another."""
-    for attempt in _again():
+    for attempt in attempts():
         with attempt:
             data = bytearray()
             try:
                 with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
-                    _check(answer, what)
+                    check(answer, what)
                     for block in answer.iter_raw():
                         data += block
                         if len(data) > size_bytes:
@@ -259,28 +260,43 @@ def _part_digests(path: Path, part_bytes: int) -> Iterator[bytes]:
 
 def upload(client: httpx.Client, url: str, path: Path) -> tuple[str, str, int]:
     """Store a file. Returns (ETag, SHA-256, size in bytes); the bucket checks the MD5 that goes with it."""
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    md5 = _md5(path)
     size_bytes = path.stat().st_size
-    for attempt in _again():
+    return put_slice(client, url, path, 0, size_bytes), sha256_of(path), size_bytes
+
+
+def sha256_of(path: Path) -> str:
+    """Of the whole file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def put_slice(client: httpx.Client, url: str, path: Path, start: int, length: int) -> str:
+    """Store `length` bytes of a file from `start` on; the ETag, which is the MD5 where the bucket tells that."""
+    md5 = _new_md5()
+    for block in _blocks(path, start, length):
+        md5.update(block)
+    for attempt in attempts():
         with attempt:
-            etag = _put_file(client, url, path, md5, size_bytes)
-    return etag, sha256, size_bytes
+            etag = _put(client, url, path, start, length, md5.digest())
+    return etag
 
 
-def _put_file(client: httpx.Client, url: str, path: Path, md5: str, size_bytes: int) -> str:
-    headers = {
-        "Content-Length": str(size_bytes),
-        "Content-MD5": base64.b64encode(bytes.fromhex(md5)).decode(),
-    }
+def _blocks(path: Path, start: int, length: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        file.seek(start)
+        while length and (block := file.read(min(length, BLOCK_BYTES))):
+            length -= len(block)
+            yield block
+
+
+def _put(client: httpx.Client, url: str, path: Path, start: int, length: int, md5: bytes) -> str:
+    headers = {"Content-Length": str(length), "Content-MD5": base64.b64encode(md5).decode()}
     try:
-        with path.open("rb") as file:
-            answer = client.put(url, content=iter(lambda: file.read(BLOCK_BYTES), b""), headers=headers)
+        answer = client.put(url, content=_blocks(path, start, length), headers=headers)
     except httpx.TransportError as error:
         raise TransientError(f"delivering the database: {type(error).__name__}") from None
-    _check(answer, "delivering the database")
+    check(answer, "delivering the database")
     etag = answer.headers.get("ETag", "").strip('"')
-    if len(etag) == 32 and etag != md5:
+    if len(etag) == 32 and etag != md5.hex():
         raise CorruptTransferError("The database did not arrive as it was sent.")
     return str(etag)

@@ -4,7 +4,6 @@ import hashlib
 from contextlib import suppress
 
 from mailtide.contracts import (
-    DELIVERIES,
     Failure,
     FeedbackInput,
     Launch,
@@ -18,6 +17,7 @@ from mailtide.contracts import (
 from mailtide.errors import FlyError, TransientError
 from mailtide.machines import MachineInfo, MachineRequest
 from mailtide.runs import keys, store
+from mailtide.runs.delivery_urls import parts_urls, put_urls, rootfs_gb
 from mailtide.runs.parts import merge_inputs, task_of
 from mailtide.runs.pool.fill import add_one
 from mailtide.runs.pool.kept import ROLE, is_kept, is_of
@@ -45,7 +45,7 @@ def launch_machine(services: Services, message: LaunchMessage) -> StepReport:
     if parts is None:
         return StepReport("parts_missing", message.org, message.run)
     store.create_once(services.bucket, paths.document, _document(services, plan, task, paths, parts))
-    request = _request(services, task, paths)
+    request = _request(services, plan, task, paths)
     try:
         machine = _machine(services, task, paths, request)
     except TransientError:
@@ -131,10 +131,8 @@ def _document(
         claim_get=bucket.presign_get(paths.claim, expires_s=expires_s),
         manifest_put=put_once(paths.manifest),
         error_put=put_once(paths.error),
-        deliver_put={
-            name: bucket.presign_put(paths.delivered(name), expires_s=expires_s, create_only=False)
-            for name in DELIVERIES[task.kind]
-        },
+        deliver_put=put_urls(services, task, paths),
+        deliver_parts=parts_urls(services, plan, task, paths),
     )
     return TaskDocument(
         org=plan.org,
@@ -189,7 +187,7 @@ def machine_name(paths: keys.TryKeys) -> str:
     return f"mailtide-{digest}"
 
 
-def _request(services: Services, task: TaskPlan, paths: keys.TryKeys) -> MachineRequest:
+def _request(services: Services, plan: Plan, task: TaskPlan, paths: keys.TryKeys) -> MachineRequest:
     settings = services.settings
     url = services.bucket.presign_get(paths.document, expires_s=settings.url_ttl_s)
     return MachineRequest(
@@ -200,6 +198,7 @@ def _request(services: Services, task: TaskPlan, paths: keys.TryKeys) -> Machine
         env={TASK_URL_VARIABLE: url},
         metadata={"role": ROLE, "org": paths.org, "run": paths.run, "task": paths.task, "try": str(paths.attempt)},
         auto_destroy=True,
+        rootfs_gb=rootfs_gb(services, plan, task),
     )
 
 

@@ -42,6 +42,12 @@ class Mount(_Request):
     path: str = CACHE_PATH
 
 
+class Rootfs(_Request):
+    """`config.rootfs`: where it must be larger than Fly makes it."""
+
+    size_gb: int
+
+
 class Init(_Request):
     """`config.init`: what is run in the place of the image's entry point."""
 
@@ -59,6 +65,7 @@ class CreateConfig(_Request):
     restart: Restart = Restart()
     mounts: tuple[Mount, ...] | None = None
     init: Init | None = None
+    rootfs: Rootfs | None = None
 
     @classmethod
     def kept(cls, setup: Setup, volume: str | None) -> "CreateConfig":
@@ -91,6 +98,7 @@ class CreateMachine(_Request):
             env=dict(request.env),
             metadata=dict(request.metadata),
             auto_destroy=request.auto_destroy,
+            rootfs=Rootfs(size_gb=request.rootfs_gb) if request.rootfs_gb else None,
         )
         return cls(name=request.name, region=region, config=config)
 
