@@ -12,8 +12,11 @@ from mailtide.adapters.dynamodb.table import Table, make_dynamodb_client
 from mailtide.adapters.mail_queue import SqsMailQueue
 from mailtide.adapters.queues import make_sqs_client
 from mailtide.adapters.s3 import S3Bucket, make_client
+from mailtide.warmup.contracts import day_of
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.metrics import WarmupMetrics, measure
+from mailtide.warmup.reading.book import PlacementBook
+from mailtide.warmup.reading.shown import PlacementReport, of_pool
 from mailtide.warmup.services import PlanningServices, ReadingPorts
 from mailtide.warmup.settings import WarmupResources, WarmupSettings, load_warmup_resources, load_warmup_settings
 
@@ -114,3 +117,15 @@ def measure_now() -> WarmupMetrics | None:
         executor=_readers(),
         dead_letters=mail_queue().dead_letters(),
     )
+
+
+@cache
+def _placement_book() -> PlacementBook:
+    own = planning()
+    return PlacementBook(own.bucket, own.rosters)
+
+
+def placement_now(limit: int) -> PlacementReport:
+    """Where the deployed pool's mails landed, as of the last day that was folded; held: at most `limit`."""
+    sheets = _placement_book().latest(day_of(planning().clock.now_ms()), _readers())
+    return of_pool(sheets, limit=limit)

@@ -9,7 +9,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mailtide.api.gate import MAX_BODY_BYTES
+from mailtide.warmup import keys
 from mailtide.warmup.contracts import SendMessage, day_of
+from mailtide.warmup.domains import BrokenCheck, DomainIndex, DomainRow
 from mailtide.warmup.metrics import GAUGES
 from tests.integration.api.conftest import DOCUMENT, MAILBOXES, Api
 
@@ -114,6 +116,25 @@ def test_a_bad_query_is_one_sentence(api: Api, query: str) -> None:
     assert answer.json()["error"].startswith(query.partition("=")[0])
 
 
+def test_domains_for_operators_and_users(planned: Api) -> None:
+    spoiled = BrokenCheck("SPF", "It ends in +all.", "end the record in ~all or -all")
+    rows = (
+        DomainRow("new.internal", ("user-2",), 1),
+        DomainRow("sound.internal", ("user-1",), 3, "google", 5, True),
+        DomainRow("spoiled.internal", ("user-1", "user-2"), 9, "microsoft", 5, True, (spoiled,), ("DMARC",)),
+    )
+    planned.deployed.bucket.create(keys.DOMAIN_INDEX, DomainIndex(rows=rows).to_bytes())
+    found = planned.get("/api/warmup/domains")
+    assert (found["known"], found["broken"], found["unchecked"]) == (3, 1, 1)
+    (broken,) = found["domains"]
+    assert (broken["domain"], broken["warnings"]) == ("spoiled.internal", ["DMARC"])
+    assert broken["broken"] == [spoiled._asdict()]
+    whole = planned.get("/api/warmup/domains", "one", sound="true")
+    assert [one["domain"] for one in whole["domains"]] == ["spoiled.internal", "sound.internal"]
+    assert planned.get("/api/warmup/domains", user="user-2")["known"] == 2
+    planned.get("/api/warmup/domains", "one", 403, user="user-2")
+
+
 def test_metrics_for_operators_and_users(planned: Api) -> None:
     found = planned.get("/api/warmup/metrics")
     assert (found["total_mailboxes"], found["planned_today"]) == (MAILBOXES, MAILBOXES * 30)
@@ -141,7 +162,9 @@ def test_prometheus_text_names_nobody(planned: Api) -> None:
         for sample in family.samples
         for name, value in sample.labels.items()
     }
-    assert labels == {("status", word) for word in ("complete", "on_track", "behind", "failing")}
+    status = {("status", word) for word in ("complete", "on_track", "behind", "failing")}
+    # Where mails landed has labels of its own (test_placement.py).
+    assert {label for label in labels if label[0] not in {"provider", "verdict", "state"}} == status
     for trace in AUDIT:
         assert trace not in answer.text
 

@@ -23,9 +23,11 @@ from mailtide.api import (
     session,
     settings_in_force,
     warmup_control,
+    warmup_domains,
     warmup_mailbox,
     warmup_metrics,
     warmup_now,
+    warmup_placement,
     warmup_quota,
     webhook,
 )
@@ -51,7 +53,9 @@ RESOURCES = (
     warmup_metrics,
     warmup_now,
     warmup_quota,
+    warmup_placement,
     warmup_mailbox,
+    warmup_domains,
     warmup_control,
     webhook,
 )

@@ -1,4 +1,4 @@
-"""GET /api/warmup/mailbox: one mailbox today, its ledger read now."""
+"""GET /api/warmup/mailbox: one mailbox today, its ledger read now, and where its mails landed of late."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -8,9 +8,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from mailtide.api.problems import ProblemError, answer
 from mailtide.api.resolver import ApiRouter, documented
-from mailtide.planning import planning
+from mailtide.planning import mailboxes, planning
 from mailtide.warmup.ids import ID_PATTERN
 from mailtide.warmup.queries import MailboxDay, mailbox_day
+from mailtide.warmup.reading.shown import of_mailbox
 
 router = ApiRouter()
 
@@ -36,4 +37,5 @@ def mailbox(
         raise ProblemError(
             HTTPStatus.NOT_FOUND, "This mailbox stands in no roster of today, or no tick has seen it yet."
         )
-    return answer(found)
+    box = mailboxes().get_many([mailbox_id]).get(mailbox_id)
+    return answer(found.model_copy(update={"placement": of_mailbox(box)}) if box else found)

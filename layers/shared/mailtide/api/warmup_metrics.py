@@ -8,11 +8,12 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from mailtide.api.problems import ProblemError, answer
 from mailtide.api.resolver import ApiRouter, documented
-from mailtide.planning import measure_now, planning
+from mailtide.planning import measure_now, placement_now, planning
 from mailtide.serving import readers
 from mailtide.warmup.contracts import day_of
 from mailtide.warmup.metrics import WarmupMetrics, prometheus_text
 from mailtide.warmup.objects import RosterHeader
+from mailtide.warmup.placement_metrics import placement_text
 from mailtide.warmup.quota_pages import UserDay, user_day
 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
@@ -52,7 +53,7 @@ def metrics(
         router.require_operator("The Prometheus text")
         found = measure_now()
         # Before the first tick there is nothing to export, and that is no failure of the scrape.
-        text = prometheus_text(found).decode() if found else ""
+        text = (prometheus_text(found) + placement_text(placement_now(0))).decode() if found else ""
         return Response(status_code=HTTPStatus.OK, content_type=PROMETHEUS, body=text)
     if router.caller.user_id is not None:
         return answer(user_day(planning().bucket, todays_roster(), readers(), router.caller.user_id))

@@ -64,6 +64,27 @@ def status(as_json: bool) -> None:
 
 
 @warmup.command()
+@click.option("--user", help="Only this user's mailboxes, as they are now; the whole pool if left out.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="Mailboxes that are held back, at most."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@cloud_command
+def placement(user: str | None, limit: int, as_json: bool) -> None:
+    """Where mails landed in the seven days to the last night, by the recipient's provider, and who is held back and why."""
+    from mailtide.cli.warmup_placement import show_placement
+    from mailtide.planning import mailboxes, placement_now
+    from mailtide.warmup.reading.shown import of_user
+
+    found = of_user(user, list(mailboxes().of_user(user)), limit=limit) if user else placement_now(limit)
+    if as_json:
+        click.echo(found.model_dump_json())
+        return
+    show_placement(found)
+    _warn(found.warnings)
+
+
+@warmup.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @cloud_command
 def trigger(as_json: bool) -> None:

@@ -10,6 +10,7 @@ from mailtide.warmup.days import RosterStore
 from mailtide.warmup.objects import QuotaRow, QuotaSheet, QuotaStatus, RosterHeader
 from mailtide.warmup.ports import Ledger, Objects
 from mailtide.warmup.quota import day_progress, quota_status
+from mailtide.warmup.reading.shown import MailboxPlacement
 from mailtide.warmup.roster import shard_of
 from mailtide.warmup.store import read
 
@@ -33,6 +34,8 @@ class MailboxDay(Contract):
     bounces: int
     policy_refusals: int
     recent: int
+    placement: MailboxPlacement | None = None
+    """Where its mails of the last seven days landed, and what has followed."""
 
 
 def quota_rows(

@@ -1,0 +1,74 @@
+"""What `mailtide warmup placement` shows a person."""
+
+from rich.console import Console
+from rich.table import Table
+
+from mailtide.warmup.reading.shown import HistoryDay, Placed, PlacementReport
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def show_placement(found: PlacementReport) -> None:
+    """By provider, then the days, then who is held back."""
+    console = Console(highlight=False, markup=False)
+    if found.day is None:
+        console.print("No day has been folded yet: mails must be read (imap_host) and a night go by.")
+        return
+    table = Table(
+        "recipients at", title=f"Seven days to {found.day} (UTC)", title_justify="left", box=None, pad_edge=False
+    )
+    for name in ("inbox", "junk", "missing", "in the inbox", "sure of"):
+        table.add_column(name, justify="right")
+    for one in found.providers:
+        table.add_row(one.name, *_cells(one))
+    if len(found.providers) != 1:
+        table.add_row("all", *_cells(found.total))
+    console.print(table)
+    console.print()
+    console.print(f"Reports: {found.bounces:,} mails came back, {found.complaints:,} complaints.")
+    console.print(
+        f"Mailboxes: {found.mailboxes:,}; {found.slowed:,} slowed, {found.quarantined:,} quarantined, "
+        f"{found.graduated:,} graduated."
+    )
+    if len(found.history) > 1:
+        first, last = found.history[0], found.history[-1]
+        console.print(
+            f"Score: {_line(found.history)}  {_percent(first.share)} to {_percent(last.share)} since {first.day}"
+        )
+    if found.held:
+        _show_held(console, found)
+
+
+def _cells(one: Placed) -> tuple[str, ...]:
+    return (
+        f"{one.inbox:,}",
+        f"{one.junk:,}",
+        f"{one.missing:,}",
+        "" if one.share is None else _percent(one.share),
+        f"{100 * one.low:.0f} to {100 * one.high:.0f} %",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _line(days: tuple[HistoryDay, ...]) -> str:
+    return "".join(BARS[min(len(BARS) - 1, int(day.share * len(BARS)))] for day in days)
+
+
+def _show_held(console: Console, found: PlacementReport) -> None:
+    table = Table("mailbox", "user", "status", "why", title="Held back", title_justify="left", box=None, pad_edge=False)
+    for row in found.held:
+        status = "slowed" if row.status == "active" else row.status
+        # Reasons and names come from others: nothing that a terminal would obey.
+        table.add_row(
+            *(
+                "".join(char if char.isprintable() else "?" for char in text)
+                for text in (row.mailbox_id, row.user_id, status, row.why)
+            )
+        )
+    console.print()
+    console.print(table)
+    if found.held_total > len(found.held):
+        console.print(f"and {found.held_total - len(found.held):,} more (--limit)")
