@@ -6,6 +6,7 @@ MiniStack and dynalite have exact conditions and may be used for concurrency; mo
 import os
 import shutil
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from uuid import uuid4
 import boto3
 from botocore.config import Config
 
-from localstack.processes import LOOPBACK, free_port
+from localstack.processes import LOOPBACK, TETHER, free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,8 +60,10 @@ def serving(engine: str, folder: Path, **settings: str) -> Iterator[str]:
         environment |= {"BIND_HOST": LOOPBACK, "GATEWAY_PORT": str(port), "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0"}
         environment |= settings
         url, health = f"http://{LOOPBACK}:{port}", "/_ministack/health"
+    # A test run that is killed leaves nothing running either.
+    tethered = [sys.executable, "-IS", str(TETHER), str(os.getpid()), *command]
     with (folder / f"{engine}.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        process = subprocess.Popen(tethered, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
         _wait_for(url + health, process)
         yield url
