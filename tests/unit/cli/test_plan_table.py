@@ -81,3 +81,15 @@ def test_a_setting_that_cannot_be_is_named(run: Run, setting: str, words: str) -
 def test_a_setting_that_is_no_json_is_named(run: Run, name: str) -> None:
     done = run("plan", "--contacts", "5", **{f"MAILTIDE_{name}": "{"})
     assert (done.code, done.err) == (2, f"mailtide: The setting MAILTIDE_{name} is not usable: it is not JSON.\n")
+
+
+def test_what_a_kept_machine_would_make_of_the_next_day(run: Run) -> None:
+    told = json.loads(run("plan", "--contacts", "1000000", "--json", MAILTIDE_POOL_SIZE="1").out)["next_day"]
+    assert told["kept_s"] < told["new_s"]
+    assert told["kept_usd"] < told["new_usd"] / 10
+    assert told["kept_usd_per_month"] == 1.59
+    done = run("plan", "--contacts", "1000000", MAILTIDE_POOL_SIZE="1")
+    assert done.out.endswith(
+        f"kept:     $1.59 a month; for this organisation alone that pays from {told['pays_from_runs']} runs a month\n"
+    )
+    assert json.loads(run("plan", "--contacts", "1000000", "--json").out)["next_day"] is None

@@ -57,7 +57,8 @@ def plan(db: Path | None, contacts: int | None, *, whole_table: bool, measured: 
         size_bytes = (contacts or 0) * BYTES_A_CONTACT
     sizing = _size(settings, speeds, contacts or 0, size_bytes, can_be_cut=facts.pop("can_be_cut", True))
     facts = {"contacts": contacts, "size_bytes": size_bytes} | facts
-    _print(facts | _facts(sizing), as_json)
+    next_day = _next_day(settings, speeds, sizing, contacts or 0, size_bytes)
+    _print(facts | _facts(sizing) | {"next_day": next_day}, as_json)
 
 
 def _speeds(*, measured: bool) -> "tuple[Settings, Speeds]":
@@ -88,6 +89,17 @@ def _size(
 
     most = None if can_be_cut else 0
     return size_run(settings, contacts=contacts, size_bytes=size_bytes, speeds=speeds, max_chunks=most)
+
+
+def _next_day(
+    settings: "Settings", speeds: "Speeds", sizing: "Sizing", contacts: int, size_bytes: int
+) -> dict[str, Any] | None:
+    from dataclasses import asdict
+
+    from mailtide.runs.pool.estimate import next_day
+
+    told = next_day(settings, speeds, sizing, contacts=contacts, size_bytes=size_bytes)
+    return None if told is None else {**asdict(told), "pays_from_runs": told.pays_from_runs}
 
 
 def _facts(sizing: "Sizing") -> dict[str, Any]:
@@ -132,6 +144,18 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     click.echo(f"database: {size_in_words(facts['size_bytes'])}")
     click.echo(f"machine:  {machine}")
     click.echo(f"expected: {facts['expected_s']:.1f} s and ${facts['expected_usd']:.4f}")
+    if facts["next_day"]:
+        _print_next_day(facts["next_day"])
+
+
+def _print_next_day(told: dict[str, Any]) -> None:
+    runs = told["pays_from_runs"]
+    when = f"pays from {counted(runs, 'run')} a month" if runs else "never pays"
+    click.echo(
+        f"next day: {told['new_s']:.1f} s and ${told['new_usd']:.4f} on a new machine; {told['kept_s']:.1f} s and "
+        f"${told['kept_usd']:.4f} on a kept one that has the file\n"
+        f"kept:     ${told['kept_usd_per_month']:.2f} a month; for this organisation alone that {when}"
+    )
 
 
 def _print_table(settings: "Settings", speeds: "Speeds", *, as_json: bool) -> None:

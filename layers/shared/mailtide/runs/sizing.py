@@ -82,6 +82,12 @@ def _rank(option: Sizing) -> tuple[object, ...]:
     return (late, option.expected_s if late else option.expected_usd, option.machines)
 
 
+def delivered_bytes(settings: Settings, contacts: int, size_bytes: int) -> int:
+    """The database as it is published: it is large enough to hold a schedule already, or grows by one."""
+    schedule_bytes = contacts * settings.schedule_bytes_per_contact
+    return size_bytes if size_bytes >= schedule_bytes else size_bytes + schedule_bytes
+
+
 def launch_delay_s(settings: Settings, number: int) -> int:
     """Whole seconds after which the launch `number` (from 0) of a run may be made, so that the host refuses none."""
     waits = max(0, number + 1 - settings.launch_burst)
@@ -99,9 +105,7 @@ class _Count:
 
     @property
     def _delivered_bytes(self) -> int:
-        """The database as it is published: it is large enough to hold a schedule already, or grows by one."""
-        schedule_bytes = self.contacts * self.settings.schedule_bytes_per_contact
-        return self.size_bytes if self.size_bytes >= schedule_bytes else self.size_bytes + schedule_bytes
+        return delivered_bytes(self.settings, self.contacts, self.size_bytes)
 
     def options(self, max_chunks: int) -> Iterator[Sizing]:
         """Every choice, those with fewer machines first."""
