@@ -185,7 +185,7 @@ class RunObjects:
         kind = result.failure.kind if result.failure else ""
         finished = result.decided_at + timedelta(seconds=1.1)
         moments = [
-            ("uploaded", plan.source.last_modified),
+            ("uploaded", min(plan.source.last_modified, plan.opened_at - timedelta(seconds=40))),
             ("opened", plan.opened_at),
             ("planned", plan.planned_at),
             ("launched", launch.launched_at),

@@ -131,7 +131,9 @@ function hoursDrawing(kind, [width, height, size], hours, limit, top, near, name
   const bars = hours.map((hour, place) => {
     const at = new Date(hour.start_ms);
     const x = box.left + step * place;
-    const label = at.getHours() % every === 0 ? s("text", { class: "tick", x: x + step / 2, y: height - size / 2, "text-anchor": "middle", "font-size": size }, timeOfDay(at).slice(0, 5)) : null;
+    // Half of "00:00" beside the middle of the bar, or it would be cut off at the edge.
+    const middle = Math.min(x + step / 2, width - size * 1.6);
+    const label = at.getHours() % every === 0 ? s("text", { class: "tick", x: middle, y: height - size / 2, "text-anchor": "middle", "font-size": size }, timeOfDay(at).slice(0, 5)) : null;
     const last = place === hours.length - 1;
     return [
       s("rect", { class: last ? "s0 partial" : "s0", x: x + step * 0.12, width: step * 0.76, y: y(hour.begun), height: Math.max(0, box.bottom - y(hour.begun)), rx: 1.5 },

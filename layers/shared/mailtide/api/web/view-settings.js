@@ -21,7 +21,7 @@ export function render(found) {
     section("Not the default", changed.length ? list(changed, true) : empty("Every setting is at its default.")),
     Object.entries(PARTS).map(([part, heading]) => {
       const own = found.settings.filter((one) => one.part === part);
-      return section(heading, h("details", null, h("summary", null, `All ${own.length} settings`), list(own, false)));
+      return section(heading, h("details", null, h("summary", null, own.length === 1 ? "One setting" : `All ${own.length} settings`), list(own, false)));
     }),
   ];
 }
