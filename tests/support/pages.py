@@ -29,11 +29,14 @@ NOT_HERE = (
         "asks the DNS of the world; tests/integration/planning/test_check.py types them with a DNS server of its own",
     ),
     (
-        r"mailtide mailboxes (domains\b|import mailboxes\.csv( --no-dns-check)?$)",
+        r"mailtide mailboxes (domains\b|import mailboxes\.csv( --no-dns-check)?\s*(#|$))",
         "asks the DNS of the world; tests/integration/planning/test_commands.py types them with a DNS server of its own",
     ),
     (r"make\b", "what a target does is its own test; make newcomer types those of README and tutorial"),
-    (r"aws\b", "the AWS command line is not among the tools; tests/unit/docs/test_shown.py knows its operations and options"),
+    (
+        r"aws\b",
+        "the AWS command line is not among the tools; tests/unit/docs/test_shown.py knows its operations and options",
+    ),
     (r"(docker|sam local|localstack)\b", "needs Docker"),
     (r"(flyctl|fly)\b", "needs an account at Fly.io"),
     (r"export MAILTIDE_FLY_TOKEN=…", "the test has values of its own"),

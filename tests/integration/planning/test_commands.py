@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from mailtide.adapters.kms import KmsSecrets
 from mailtide.warmup.size import size_warning
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed
 from tests.support import forkserver
+from tests.support.consoles import steps_of
 from tests.support.dns_server import DnsServer
 from tests.support.mail_servers import loop_thread
+from tests.support.pages import PAGES
 
 POOL = 500
 """Mailboxes of the day: as many as the first threshold."""
@@ -97,53 +100,48 @@ def test_the_life_of_a_pool(shell: Shell, tmp_path: Path) -> None:
         assert str(part) in said
 
 
-def test_an_import_looks_at_new_domains(shell: Shell, tmp_path: Path) -> None:
+def test_an_import_looks_at_new_domains_as_the_page_shows(shell: Shell, tmp_path: Path) -> None:
     """And never fails because of what it finds there, or does not."""
-    head = "mailbox_id,user_id,address,smtp_host,password,max_daily\n"
-    file = tmp_path / "domains.csv"
-    lines = ["g1,owner,a@sound.internal,smtp.example,x,600", "g2,owner,b@spoiled.internal,smtp.example,x,30"]
-    file.write_text(head + "\n".join(lines) + "\n")
+    file = tmp_path / "mailboxes.csv"
+    owners = [("acme", 40), ("beta", 12), ("gamma", 3)]
+    lines = [
+        f"{owner}-{n},{owner},box{n}@{owner}.example,smtp.example,x,{600 if owner == 'acme' and n < 2 else 30}"
+        for owner, count in owners
+        for n in range(count)
+    ]
+    file.write_text("\n".join(["mailbox_id,user_id,address,smtp_host,password,max_daily", *lines]) + "\n")
+    steps = [step for step in steps_of(PAGES["mailbox-checks.md"]) if "mailboxes check" not in step.command]
     with loop_thread() as loop:
         dns = DnsServer(loop)
-        for domain, mx in (("sound", "gmail-smtp-in.l.google.com"), ("spoiled", "spoiled.mail.protection.outlook.com")):
-            dns.put(f"{domain}.internal", "MX", f"5 {mx}.")
-            dns.put(mx, "A", "192.0.2.1")
-        dns.text("sound.internal", "v=spf1 include:_spf.sound.internal -all")
-        dns.text("_spf.sound.internal", "v=spf1 ip4:192.0.2.0/24 -all")
-        dns.text("spoiled.internal", "v=spf1 +all")
-        resolver = f"127.0.0.1:{dns.port}"
-        said = shell.run("mailboxes", "import", file, "--resolver", resolver, both=True)
+        mx = ("gmail-smtp-in.l.google.com", "beta-example.mail.protection.outlook.com", "mx.gamma.example")
+        for (owner, _), host in zip(owners, mx, strict=True):
+            dns.put(f"{owner}.example", "MX", f"5 {host}.")
+            dns.put(host, "A", "192.0.2.1")
+            dns.text(f"{owner}.example", "v=spf1 ip4:192.0.2.0/24 -all")
+            dns.text(f"_dmarc.{owner}.example", "v=DMARC1; p=none; rua=mailto:reports@acme.example")
+        dns.text("beta.example", "v=spf1 include:spf.newsletter.example ~all")
+        for step in steps:
+            words = shlex.split(step.command.replace("mailboxes.csv", str(file)), comments=True)[1:]
+            away = words[1] == "import" and "--no-dns-check" not in words
+            said = shell.run(*words, *(["--resolver", f"127.0.0.1:{dns.port}"] if away else []), both=True)
+            assert step.agrees(said, any_figures=True), said
         asked = sum(dns.asked.values())
-        again = json.loads(shell.run("mailboxes", "import", file, "--resolver", resolver, "--json"))
-        assert sum(dns.asked.values()) == asked > 0
         dns.close()
-    assert "2 new domains checked, 1 of them broken." in said
-    assert "mailtide: spoiled.internal: SPF: It ends in +all" in said
-    assert "1 mailbox of Microsoft (Exchange Online) logs in with a password. Microsoft retires passwords" in said
-    assert "1 mailbox of Google (Gmail, free) may send 500 mails a day, and will not be asked for more." in said
-    assert (again["imported"], again["domains"], len(again["notes"])) == (2, [], 2)
-    stored = shell.deployed.mailboxes.get_many(["g1", "g2"])
-    assert {name: one.provider for name, one in stored.items()} == {"g1": "gmail", "g2": "microsoft"}
-
-    # What is known is used without DNS, too; what is not known, or cannot be found out, changes nothing.
-    file.write_text(head + "g3,owner,c@sound.internal,smtp.example,x,30\ng4,owner,d@new.internal,smtp.example,x,30\n")
-    assert "2 mailboxes imported" in shell.run("mailboxes", "import", file, "--no-dns-check", both=True)
-    stored = shell.deployed.mailboxes.get_many(["g3", "g4"])
-    assert {name: one.provider for name, one in stored.items()} == {"g3": "gmail", "g4": ""}
-
-    listed = shell.run("mailboxes", "domains")
-    assert "spoiled.internal" in listed
-    assert "sound.internal" not in listed
-    assert "1 of 2 domains" in listed
-    assert "end the record in ~all or -all" in shell.run("mailboxes", "domains", "spoiled.internal")
-    rows = [
-        json.loads(line)
-        for line in shell.run("mailboxes", "domains", "--all", "--user", "owner", "--json").splitlines()
-    ]
-    assert {row["domain"]: row["provider"] for row in rows} == {
-        "sound.internal": "gmail",
-        "spoiled.internal": "microsoft",
+    assert asked > 0
+    assert [step.command.split()[2] for step in steps] == ["import", "domains", "domains", "domains", "import"]
+    stored = shell.deployed.mailboxes.get_many(["acme-0", "beta-0", "gamma-0"])
+    assert {name: one.provider for name, one in stored.items()} == {
+        "acme-0": "gmail",
+        "beta-0": "microsoft",
+        "gamma-0": "",
     }
+    # The resolver is gone: what is known is used, and what is not known changes nothing.
+    file.write_text(
+        file.read_text() + "late,acme,late@acme.example,smtp.example,x,30\nnew,acme,a@new.example,smtp.example,x,30\n"
+    )
+    again = json.loads(shell.run("mailboxes", "import", file, "--json"))
+    assert (again["imported"], again["domains"], len(again["notes"])) == (57, [], 2)
+    assert shell.deployed.mailboxes.get_many(["late", "new"])["late"].provider == "gmail"
 
 
 @pytest.mark.parametrize(

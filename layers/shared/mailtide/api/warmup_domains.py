@@ -30,7 +30,7 @@ class DomainState(BaseModel):
     """One domain at its last check."""
 
     domain: str
-    mailboxes: int = Field(description="Of the whole pool, as of today's roster.")
+    mailboxes: int = Field(description="Of the whole pool, as of the last roster; 0 before.")
     provider: str = Field(description='Whose mail servers it names; "" for none that is known.')
     checked_ms: int = Field(description="Unix time in ms; 0: not yet.")
     is_answered: bool = Field(description="Whether DNS said who takes its mail.")

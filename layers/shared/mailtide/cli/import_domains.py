@@ -24,8 +24,6 @@ class ImportDomains:
     def __init__(self, *, asks_dns: bool, resolver: str | None) -> None:
         """asks_dns: else only what is known already is used. resolver: HOST:PORT, None for this machine's. InputError."""
         self._asks_dns = asks_dns
-        # A resolver that somebody names is one of a network of its own, where such names may well exist.
-        self._asks_reserved = resolver is not None
         self.problem = ""
         """Why no domain is looked at any more, as a sentence."""
         self._book: DomainBook | None = None
@@ -51,21 +49,19 @@ class ImportDomains:
             now_ms=lambda: int(time.time() * 1000),
             monotonic_ms=lambda: int(time.monotonic() * 1000),
             every_ms=(own.settings.dns_check_days or 7) * DAY_MS,
+            # A resolver that somebody names is one of a network of its own, where such names may well exist.
+            asks_reserved=resolver is not None,
         )
 
     def look_up(self, users_by_domain: Mapping[str, frozenset[str]]) -> Mapping[str, str]:
         """A mailtide.warmup.import_mailboxes.LookUp."""
         from mailtide.adapters.refusals import refusals
-        from mailtide.warmup.domains import is_reserved
 
         if self._book is None or self.problem:
             return {}
-        wanted = {
-            name: users for name, users in users_by_domain.items() if self._asks_reserved or not is_reserved(name)
-        }
         try:
             with refusals():
-                rows = self._book.look(wanted)
+                rows = self._book.look(users_by_domain)
         except MailtideError as error:
             self.problem = str(error)
             return {}

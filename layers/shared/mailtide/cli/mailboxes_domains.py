@@ -60,7 +60,8 @@ def _say_one(name: str, rows: "dict[str, DomainRow]", *, as_json: bool) -> None:
         click.echo(report.model_dump_json())
         return
     row = rows[name]
-    click.echo(f"{name}, {_boxes(row)}, provider {row.provider or 'not known'}, checked {_when(row)}\n")
+    known = [name, _boxes(row), f"provider {row.provider or 'not known'}", f"checked {_when(row)}"]
+    click.echo(f"{', '.join(part for part in known if part)}\n")
     print_findings([Finding(one.check, one.verdict, one.what, one.todo, name) for one in report.findings])
 
 
@@ -70,10 +71,18 @@ def _say_many(wanted: "list[DomainRow]", known: int, limit: int, *, shows_all: b
             f"Nothing is broken in {known:,} domain{'' if known == 1 else 's'}." if known else "No domain is known."
         )
         return
-    table = Table("domain", "mailboxes", "provider", "checked", "broken", "to look at")
+    table = Table("domain", "mailboxes", "provider", "checked", "broken", "to look at", box=None, pad_edge=False)
+    table.columns[1].justify = "right"
     for row in wanted[:limit]:
         broken = ", ".join(one.check for one in row.broken)
-        table.add_row(row.domain, f"{row.mailboxes:,}", row.provider, _when(row), broken, ", ".join(row.warnings))
+        table.add_row(
+            row.domain,
+            f"{row.mailboxes:,}" if row.mailboxes else "",
+            row.provider,
+            _when(row),
+            broken,
+            ", ".join(row.warnings),
+        )
     Console(markup=False).print(table)
     if len(wanted) > limit:
         click.echo(f"mailtide: there are {len(wanted) - limit:,} more (--limit, --user, --json)", err=True)
@@ -82,6 +91,9 @@ def _say_many(wanted: "list[DomainRow]", known: int, limit: int, *, shows_all: b
 
 
 def _boxes(row: "DomainRow") -> str:
+    """Empty until the next roster counts them."""
+    if not row.mailboxes:
+        return ""
     return f"{row.mailboxes:,} mailbox{'' if row.mailboxes == 1 else 'es'}"
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from mailtide.deliverability.dns_answers import Dns
 from mailtide.deliverability.domain_report import DomainReport, domain_report
 from mailtide.warmup import keys
-from mailtide.warmup.domains import DomainRow, change_index, read_index
+from mailtide.warmup.domains import DomainRow, change_index, is_reserved, read_index
 from mailtide.warmup.ports import Objects
 from mailtide.warmup.store import put
 
@@ -27,13 +27,16 @@ class DomainBook:
         now_ms: Callable[[], int],
         monotonic_ms: Callable[[], int],
         every_ms: int,
+        asks_reserved: bool = False,
     ) -> None:
-        """dns: None looks at what is known alone. every_ms: after which a domain is checked again."""
+        """dns: None looks at what is known alone. every_ms: after which a domain is checked again. asks_reserved: also about
+        domains that nobody can have (mailtide.warmup.domains.RESERVED)."""
         self._bucket = bucket
         self._dns = dns
         self._now_ms = now_ms
         self._monotonic_ms = monotonic_ms
         self._every_ms = every_ms
+        self._asks_reserved = asks_reserved
         self._rows: dict[str, DomainRow] | None = None
         self._changed: dict[str, DomainRow] = {}
         self._silent = 0
@@ -55,7 +58,9 @@ class DomainBook:
         due = [
             name
             for name in users_by_domain
-            if rows.get(name, DomainRow(name)).is_due(now_ms, self._every_ms) and name not in self._changed
+            if rows.get(name, DomainRow(name)).is_due(now_ms, self._every_ms)
+            and name not in self._changed
+            and (self._asks_reserved or not is_reserved(name))
         ]
         if self._dns is not None and due and not self.gave_up:
             dns = self._dns

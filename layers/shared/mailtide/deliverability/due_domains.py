@@ -12,7 +12,7 @@ from mailtide.deliverability.domain_report import DOMAIN_S
 from mailtide.errors import StaleWriteError, TransientError
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import DAY_MS, DomainTick
-from mailtide.warmup.domains import DomainRow, DueDomain, DueDomains, is_reserved
+from mailtide.warmup.domains import DomainRow, DueDomain, DueDomains
 from mailtide.warmup.ports import Objects, WarmupClock
 from mailtide.warmup.store import put
 
@@ -88,7 +88,7 @@ def _work_off(services: DomainServices, message: DomainTick) -> DomainsChecked:
         for number, chunk in enumerate(batched(tuple(left), ABREAST, strict=False)):
             if number and clock.monotonic_ms() + CHUNK_MS > ends_ms:
                 break
-            rows = book.look({one.domain: frozenset() for one in chunk if not is_reserved(one.domain)})
+            rows = book.look({one.domain: frozenset() for one in chunk})
             if book.gave_up:
                 break
             wrong = _wrong(chunk, rows)

@@ -11,7 +11,7 @@ export const loadDomains = (signal) => getOr(`api/warmup/domains${query({ limit:
 
 const COLUMNS = [
   ["Domain", (one) => one.domain, "name"],
-  ["Mailboxes", (one) => number(one.mailboxes), "wide number"],
+  ["Mailboxes", (one) => (one.mailboxes ? number(one.mailboxes) : "not counted yet"), "wide number"],
   ["Checked", (one) => (one.checked_ms ? when(new Date(one.checked_ms).toISOString()) : "not yet"), "wide"],
   ["What is broken, and what to do", (one) => one.broken.map((found) =>
     h("p", null, h("b", null, found.check), ` ${found.what}`, h("span", { class: "reason" }, found.todo)))],
