@@ -56,7 +56,9 @@ class _Ours:
         self.queued = [mail for mail in evidence.postfix.queued if mail.login]
         self.by_id = {mail.message_id: mail for mail in self.queued}
         self.filed = [one for one in evidence.dovecot if one.program == "lmtp" and one.message_id in self.by_id]
-        self.stored = [one for one in evidence.stored if one.message_id in self.by_id]
+        others = {(address, digest) for address, _, _, digest in evidence.strangers}
+        own = [one for one in evidence.stored if (one.address, one.digest) not in others]
+        self.stored = [one for one in own if one.message_id in self.by_id]
         self.mails = {one.message_id: one for one in self.stored}
         self.replies = [one for one in self.stored if one.mail["In-Reply-To"]]
         self.seen_at_s = _seen_at_s(evidence.dovecot)

@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from localstack.mail_servers.ports import Ports
 from localstack.processes import LOOPBACK, Child, LocalCloudError, wait_until
 
 TEMPLATES = Path(__file__).with_name("templates")
+GUARD = Path(__file__).with_name("guard.py")
 START_TIMEOUT_S = 30.0
 OWNER = "mail"
 SETGID_GROUP = "daemon"
@@ -79,9 +81,8 @@ class Postfix:
         master = str(self._packages.postfix_lib / "sbin/master")
         env = {**self._env, "MAIL_CONFIG": str(self._config)}
         output = self._plan.home / "master.log"
-        child = keep(
-            Child("Postfix", [master, "-s", "-c", str(self._config)], env=env, log=output, cwd=self._plan.home)
-        )
+        command = [sys.executable, "-IS", str(GUARD), master, "-s", "-c", str(self._config)]
+        child = keep(Child("Postfix", command, env=env, log=output, cwd=self._plan.home))
         wait_until(lambda: greets(self.ports.plain), child=child, timeout_s=START_TIMEOUT_S, poll_s=0.02)
 
     def _lay_out(self) -> None:
