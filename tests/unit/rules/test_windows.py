@@ -69,6 +69,21 @@ def test_the_anchor_must_be_valid() -> None:
     assert brief(plan(tables, "2026-03-01"))[1] == ("effective_date", "2026-09-04", "2026-08-05", "birthday_window:VA")
 
 
+@pytest.mark.parametrize(
+    ("valid", "reason"),
+    [
+        ("valid_from: 2026-06-20", "birthday_window:MO"),
+        ("valid_from: 2026-06-21", None),
+        ("valid_to: 2026-06-20", "birthday_window:MO"),
+        ("valid_to: 2026-06-19", None),
+    ],
+)
+def test_both_ends_of_the_validity_belong_to_it(valid: str, reason: str | None) -> None:
+    text = only("MO", f"{{kind: birthday, before: 20, after: 5, {valid}}}", 0)
+    rows = brief(plan(Tables(contacts=[contact(1, "MO", "1961-06-20")]), "2026-05-01", text))
+    assert rows[0] == ("birthday", "2026-06-20", "2026-06-06", reason)
+
+
 def test_the_occurrence_that_ends_last_is_named_and_the_first_of_equals() -> None:
     tables = Tables(contacts=[contact(1, "MO", "1950-06-01", "2010-06-01")])
     late = "{kind: birthday, before: 60, after: 10}, {kind: effective_date, before: 60, after: 11}"
