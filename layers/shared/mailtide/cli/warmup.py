@@ -101,6 +101,14 @@ def trigger(as_json: bool) -> None:
 @click.option("--mailboxes", type=BOXES, default=100, show_default=True, help="Mailboxes of each user.")
 @click.option("--mails", type=MAILS, default=30, show_default=True, help="Mails of each mailbox a day.")
 @click.option("--send-s", type=SEND_S, default=8.0, show_default=True, help="Seconds that a send takes.")
+@click.option(
+    "--read",
+    type=click.IntRange(0, 1_000_000),
+    default=0,
+    show_default=True,
+    help="Of these, those with an IMAP server.",
+)
+@click.option("--visit-s", type=SEND_S, default=3.0, show_default=True, help="Seconds that a visit to one takes.")
 @click.option("--workers", type=WORKERS, help="Also the worker mode that this replaces, with so many workers.")
 @click.option(
     "--interval", type=INTERVAL, default=15.0, show_default=True, help="Minutes between two runs of a worker."
@@ -112,6 +120,8 @@ def capacity(
     mailboxes: int,
     mails: int,
     send_s: float,
+    read: int,
+    visit_s: float,
     workers: int | None,
     interval: float,
     batch: int,
@@ -119,28 +129,36 @@ def capacity(
 ) -> None:
     """What a pool needs, whether the limits of the environment allow it, and what it costs.
 
-    The limits are those of the shell (WARMUP_GLOBAL_MINUTE_LIMIT and others), the defaults where it has none.
+    The limits are those of the shell (WARMUP_GLOBAL_MINUTE_LIMIT and others), the defaults where it has none. What visits to
+    mailboxes cost comes on top, as often as WARMUP_READ_MINUTES says.
     """
-    from mailtide.cli.warmup_tables import capacity_lines, show
+    from mailtide.cli.warmup_tables import capacity_lines, show, visit_lines
     from mailtide.warmup.capacity import capacity as answer
     from mailtide.warmup.capacity import worker_mode
+    from mailtide.warmup.reading.capacity import visit_capacity
     from mailtide.warmup.settings import load_warmup_settings
 
+    settings = load_warmup_settings()
+    if read > mailboxes:
+        raise InputError(f"--read: a user has {mailboxes:,} mailboxes; {read:,} of them cannot have an IMAP server.")
     found = answer(
         users=users,
         mailboxes_per_user=mailboxes,
         mails_per_mailbox=mails,
         seconds_per_send=send_s,
-        settings=load_warmup_settings(),
+        settings=settings,
+    )
+    visits = visit_capacity(
+        mailboxes=users * read, users=users, mails_per_mailbox=mails, seconds_per_visit=visit_s, settings=settings
     )
     old = None
     if workers is not None:
         old = worker_mode(interval_minutes=interval, batch_size=batch, workers=workers, mails_per_mailbox=mails)
     if as_json:
         of_workers = {f"worker_mode_{name}": value for name, value in old.model_dump().items()} if old else {}
-        click.echo(json.dumps(found.model_dump(mode="json") | of_workers))
+        click.echo(json.dumps(found.model_dump(mode="json") | {"visits": visits.model_dump()} | of_workers))
         return
-    show(capacity_lines(found, old))
+    show([*capacity_lines(found, old), *(visit_lines(visits) if read else ())])
     _warn((*found.refusals, *found.warnings))
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from mailtide.warmup.capacity import Capacity, WorkerMode
 from mailtide.warmup.metrics import WarmupMetrics
+from mailtide.warmup.reading.capacity import VisitCapacity
 from mailtide.warmup.verdict import Verdict
 from mailtide.warmup.worker_day import WorkerDay
 
@@ -99,6 +100,17 @@ def capacity_lines(found: Capacity, old: WorkerMode | None) -> Iterator[Line]:
         yield "the worker mode", f"{old.runs_a_day:,.0f} runs a day"
         yield "  a worker", f"{old.mails_a_worker:,} mails a day, {old.mailboxes_a_worker:,} mailboxes"
         yield "  all workers", f"{old.mails_a_day:,} mails a day, {old.mailboxes:,} mailboxes"
+
+
+def visit_lines(found: VisitCapacity) -> Iterator[Line]:
+    """Of `mailtide warmup capacity --read`."""
+    yield "visits", f"{found.visits_a_day:,} a day"
+    yield "readers", f"{found.readers:,} (WarmupReaders; replicas of `read`)"
+    yield (
+        "DynamoDB for them",
+        f"{found.write_units_per_day:,} write units, {found.read_units_per_day:,} read units a day",
+    )
+    yield "$ a day, visits", f"{found.dollars_a_day:,.2f} beside all of the above"
 
 
 def day_lines(found: Verdict) -> Iterator[Line]:
