@@ -2,12 +2,14 @@
 
 import random
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from mailtide.ports import Bucket
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import day_of
 from mailtide.warmup.objects import QuotaCounts, QuotaRow, QuotaSheet, QuotaStatus, RosterHeader, ShardSummary
+from mailtide.warmup.reading.record import Landed, ScorePoint
+from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
 
 SHARDS = 3
 PLANNED = 871_000
@@ -53,6 +55,52 @@ def leave_warmup_day(bucket: Bucket, boxes: tuple[str, ...] = (), seed: int = 4)
             rows += [QuotaRow(box, "company-01", 30, 2, 7, 0, "failing") for box in boxes] if shard == 0 else []
             sheet = QuotaSheet(day=day, shard=shard, written_ms=now_ms - 200_000, rows=tuple(rows))
             bucket.create(keys.quotas(day, shard), sheet.to_bytes())
+            if day != today:
+                bucket.create(keys.placements(day, shard), _placements(day, shard, chance).to_bytes())
+
+
+def _placements(day: date, shard: int, chance: random.Random) -> PlacementSheet:
+    """The night after: worse at one provider than at the others, and slowly better."""
+    shares = {"google": (0.91, 0.07), "microsoft": (0.74, 0.21), "yahoo": (0.83, 0.12), "": (0.95, 0.02)}
+    mails = {"google": 61_000, "microsoft": 48_000, "yahoo": 9_000, "": 21_000}
+    week = {
+        name: Landed(round(mails[name] * inbox), round(mails[name] * junk), round(mails[name] * (1 - inbox - junk)))
+        for name, (inbox, junk) in shares.items()
+    }
+    since = day - timedelta(2)
+    held = [
+        HeldBack(
+            f"box-{shard}-{place:03}", f"company-{place // 10:02}", "active", since, f"slowed from {since} on: {why}"
+        )
+        for place, why in ((4, "61 % of 140 mails in the inbox"), (17, "12 % of 41 mails in the inbox at microsoft"))
+    ]
+    why = "23 % of 118 mails in the inbox (seven days to 2026-11-20)"
+    held.append(HeldBack(f"box-{shard}-021", "company-02", "quarantined", since, why))
+    history = tuple(
+        ScorePoint(day - timedelta(29 - place), round(139_000 * (0.72 + 0.004 * place + chance.random() / 40)), 139_000)
+        for place in range(30)
+    )
+    return PlacementSheet(
+        day=day,
+        shard=shard,
+        written_ms=0,
+        mailboxes=32_800,
+        measured=30_100,
+        landed=week,
+        week=week,
+        bounces=212,
+        complaints=9,
+        slowed=14,
+        quarantined=1,
+        resumed=11,
+        graduated=120,
+        withheld=0,
+        slowed_now=312,
+        quarantined_now=27,
+        graduated_now=8_140,
+        held=tuple(held),
+        history=history,
+    )
 
 
 def _row(box: str, user: str, chance: random.Random) -> QuotaRow:

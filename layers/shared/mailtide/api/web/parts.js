@@ -7,6 +7,7 @@ import { path } from "./net.js";
 const TONES = {
   published: "good", complete: "good", healthy: "good", delivered: "good", on_track: "good", approved: "good",
   failed: "bad", critical: "bad", failing: "bad", unusable: "bad", rejected: "soft", cancelled: "soft",
+  quarantined: "bad", disconnected: "bad", slowed: "warn",
   held: "warn", degraded: "warn", behind: "warn", paused: "warn",
   superseded: "soft", queued: "soft", packaged: "soft", own: "soft", changed: "warn",
 };

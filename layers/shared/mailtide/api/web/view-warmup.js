@@ -5,6 +5,7 @@ import { h, s } from "./dom.js";
 import { domainsSection, loadDomains } from "./domains.js";
 import { number, percent, span, when } from "./format.js";
 import { get, getOr, query } from "./net.js";
+import { placement } from "./placement.js";
 import { alarm, bar, button, chip, counted, empty, section, table, tile, tiles, title } from "./parts.js";
 
 export const name = () => "Warm-up";
@@ -13,19 +14,20 @@ const ROWS = 20;
 const nothing = () => null;
 
 export async function load(_args, signal) {
-  const [metrics, now, failing, behind, domains] = await Promise.all([
+  const [metrics, now, failing, behind, domains, placed] = await Promise.all([
     getOr("api/warmup/metrics", signal, [404], nothing),
     get("v1/warmup", signal),
     getOr(`api/warmup/quota${query({ status: "failing", limit: ROWS })}`, signal, [404], nothing),
     getOr(`api/warmup/quota${query({ status: "behind", limit: ROWS })}`, signal, [404], nothing),
     loadDomains(signal),
+    get(`api/warmup/placement${query({ limit: ROWS })}`, signal),
   ]);
-  return { metrics, now, failing, behind, domains };
+  return { metrics, now, failing, behind, domains, placed };
 }
 
 export const everyMs = () => 10000;
 
-export function render({ metrics, now, failing, behind, domains }, who) {
+export function render({ metrics, now, failing, behind, domains, placed }, who) {
   const operator = who.scope === "operator";
   const whom = operator ? {} : { user: who.user };
   const stopped = operator ? now.paused : now.user_paused;
@@ -39,6 +41,7 @@ export function render({ metrics, now, failing, behind, domains }, who) {
     metrics ? today(metrics, now, operator) : empty("There is no roster of today yet: no tick has come by, or there is no mailbox."),
     operator ? section("The last 24 hours", hoursChart(now.hours, now.limit_per_hour)) : null,
     metrics ? section("Mailboxes", quotas(metrics.quota), mailboxes(failing, behind)) : null,
+    placement(placed, operator),
     domainsSection(domains),
     operator && metrics ? section("The day's plan", h("p", null, metrics.pairing), metrics.warnings.map((text) => alarm(text))) : null,
   ];
@@ -109,7 +112,7 @@ function mailboxes(failing, behind) {
   if (!rows.length) return empty("No mailbox is behind its quota.");
   const columns = [
     ["Mailbox", (one) => one.mailbox_id, "name"],
-    ["Status", (one) => chip(one.status)],
+    ["Status", (one) => [chip(one.status), one.why ? h("span", { class: "reason" }, one.why) : null]],
     ["User", (one) => one.user_id, "wide"],
     ["Sent", (one) => `${number(one.sent)} of ${number(one.target)}`, "number"],
     ["Failed", (one) => number(one.failed), "wide number"],

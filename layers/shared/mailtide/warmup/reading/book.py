@@ -44,5 +44,9 @@ class PlacementBook:
         def sheet(shard: int) -> PlacementSheet | None:
             return read(self._bucket, keys.placements(day, shard), PlacementSheet)
 
-        found = executor.map(sheet, range(header.shards))
-        return tuple(one for one in found if one is not None), header.shards
+        first = sheet(0)
+        if first is None:
+            # Not folded yet: the others would each be asked for in vain.
+            return (), header.shards
+        found = executor.map(sheet, range(1, header.shards))
+        return (first, *(one for one in found if one is not None)), header.shards
