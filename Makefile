@@ -32,8 +32,8 @@ demo-warmup: setup  ## a day of the warm-up in a few minutes, over real SMTP; MA
 up: setup  ## the same cloud with the page, two organisations and a token, kept up until Ctrl-C for a look around
 	@.venv/bin/python -m localstack --look $(ON) $(if $(PORT),--port $(PORT))
 
-cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand
-	@.venv/bin/python -m localstack $(ON) $(if $(PORT),--port $(PORT))
+cloud: setup  ## the same cloud, kept up until Ctrl-C for work by hand; TRUST=… a file with certificates that its functions trust
+	@.venv/bin/python -m localstack $(ON) $(if $(PORT),--port $(PORT)) $(if $(TRUST),--trust $(TRUST))
 
 mail-servers: setup .tools/mail/.stamp  ## Postfix and Dovecot with 1,000 mailboxes on this computer until Ctrl-C; MAILBOXES=100; needs Debian 12 and root
 	@.venv/bin/python -m localstack.mail_servers $(if $(MAILBOXES),--mailboxes $(MAILBOXES))
@@ -61,7 +61,7 @@ test: setup check-layers  ## every check and every test
 bytecode:
 	@.venv/bin/pytest -q --collect-only >/dev/null 2>&1 || true
 
-e2e-web: setup .tools/web/.stamp  ## the page in a real browser against the deployed template; PICTURES=1 renews those of the documentation
+e2e-web: setup .tools/web/.stamp .tools/mermaid/.stamp  ## the page in a real browser against the deployed template, and the site of the documentation; PICTURES=1 renews those of the documentation
 	@command -v chromium >/dev/null || { echo 'mailtide: the page is tested in Chromium, which is not installed; on Debian: apt-get install chromium' >&2; exit 1; }
 	@MAILTIDE_DOC_PICTURES=$(PICTURES) .tools/web/bin/pytest -q tests/web
 

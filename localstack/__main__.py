@@ -5,6 +5,7 @@ import shlex
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from localstack.cloud import LocalCloud
 from localstack.compose import cloud_class
@@ -23,11 +24,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--cloud", choices=["ministack", "localstack"], default="ministack", help="localstack needs Docker"
     )
+    parser.add_argument("--trust", type=Path, help="a file with certificates that the functions trust")
     given = parser.parse_args(arguments)
+    if given.trust and not given.trust.is_file():
+        parser.error(f"--trust: there is no file {given.trust}")
     stop_on_sigterm()
     parameters = {"Warmup": "on"} | dict(text.partition("=")[::2] for text in given.parameter)
     try:
-        with cloud_class(given.cloud)(parameters=parameters, port=given.port, on_phase=_say) as cloud:
+        make = cloud_class(given.cloud)
+        with make(parameters=parameters, port=given.port, trust=given.trust, on_phase=_say) as cloud:
             print("# The local cloud is up until Ctrl-C. In another shell of this folder:", flush=True)
             for name, value in cloud.environment.items():
                 print(f"export {name}={shlex.quote(value)}", flush=True)

@@ -1,4 +1,4 @@
-"""An SMTP server on 127.0.0.1 that takes every mail and delivers none: who wrote what to whom, and when, is all it keeps.
+"""An SMTP server on 127.0.0.1 that takes every mail and delivers none: what it keeps is who wrote what to whom, and when.
 
 with MailSink({"box@company.example": "secret"}) as sink:
     smtplib.SMTP("127.0.0.1", sink.port) …
@@ -11,7 +11,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from types import TracebackType
@@ -35,6 +35,7 @@ class Arrived:
     message_id: str
     subject: str
     in_reply_to: str
+    content: bytes = field(default=b"", repr=False)
 
 
 class MailSink:
@@ -120,6 +121,7 @@ class MailSink:
                 message_id=str(mail["Message-ID"]),
                 subject=str(mail["Subject"]),
                 in_reply_to=str(mail["In-Reply-To"] or ""),
+                content=content if isinstance(content, bytes) else b"",
             )
         )
         return "250 2.0.0 Taken"

@@ -35,7 +35,8 @@ class MailServers:
     home: folder for all of its files, made anew; a file system that root's servers cannot reach once they gave up root, or a
     path too long for sockets, makes it a link to a folder elsewhere. passwords: the mailboxes, address -> password.
     junk_tenth: about one warm-up mail in ten goes to junk (junk.py). ports: known when the block begins.
-    with_postfix: without it, Dovecot runs alone, which needs no root.
+    with_postfix: without it, Dovecot runs alone, which needs no root. ghosts: addresses that Postfix takes mail for and Dovecot
+    does not know, so that it comes back to its sender.
     Raises LocalCloudError, with one line for a person, when they cannot start.
     """
 
@@ -43,6 +44,7 @@ class MailServers:
     passwords: Mapping[str, str] = field(default_factory=dict)
     junk_tenth: bool = False
     with_postfix: bool = True
+    ghosts: frozenset[str] = frozenset()
     ports: Ports = field(default_factory=Ports)
 
     authority: Authority = field(init=False)
@@ -79,7 +81,7 @@ class MailServers:
         self.passwords = dict(passwords)
         self.dovecot.write_logins(self.passwords)
         if self.postfix is not None:
-            self.postfix.write_mailboxes({address: address for address in self.passwords})
+            self.postfix.write_mailboxes({address: address for address in (*self.passwords, *self.ghosts)})
 
     def _start(self) -> None:
         unpacked = packages.find()

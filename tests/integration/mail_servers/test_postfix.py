@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import pytest
 
 from localstack.processes import LOOPBACK
-from tests.support.postfix_dovecot import Account, Post
+from mailtide.warmup.reading.reports import read_report
+from tests.support.postfix_dovecot import GHOST, Account, Post
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,17 @@ def test_nothing_leaves_this_computer(post: Post) -> None:
     ann = post.account()
     with submission(post, ann) as server, pytest.raises(smtplib.SMTPRecipientsRefused, match=r"5\.4\.4"):
         server.sendmail(ann.address, ["somebody@elsewhere.invalid"], mail(ann, "away"))
+
+
+def test_what_cannot_be_delivered_comes_back_as_a_report(post: Post) -> None:
+    ann = post.account()
+    named = mail(ann, "x").replace(b"<x@one.example>", b"<20261121.box-1.3@one.example>")
+    sent = f"To: {GHOST}\r\n".encode() + named
+    with submission(post, ann) as server:
+        server.sendmail(ann.address, [GHOST], sent)
+    post.wait_for(ann, lambda found: bool(found["INBOX"].mails))
+    [report] = post.mails(ann)
+    assert report.get_content_type() == "multipart/report"
+    said = read_report("delivery-status", report.as_bytes())
+    assert said is not None
+    assert (said.kind, str(said.send_id), said.recipients) == ("bounce", "2026-11-21/box-1/3", frozenset({GHOST}))
