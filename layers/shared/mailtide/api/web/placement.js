@@ -90,11 +90,16 @@ function drawing(kind, [width, height, size], days, name) {
     return [
       s("rect", { class: "l-inbox", x: x + step * 0.15, width: step * 0.7, y: y(day.share), height: Math.max(0, box.bottom - y(day.share)), rx: 1.5 },
         s("title", null, `${shortDay(at)}: ${percent(day.share, 1)} of ${number(day.seen)} mails`)),
-      (days.length - 1 - place) % every ? null
-        : s("text", { class: "tick", x: x + step / 2, y: height - size / 2, "text-anchor": "middle", "font-size": size }, shortDay(at)),
+      (days.length - 1 - place) % every ? null : label(x + step / 2, box.right, height - size / 2, size, shortDay(at)),
     ];
   });
   return s("svg", { class: `chart ${kind}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": name }, lines, bars);
+}
+
+// Below the middle of its bar, but for the last ones, which would not fit.
+function label(middle, right, y, size, text) {
+  const fits = middle + size * 1.8 <= right;
+  return s("text", { class: "tick", x: fits ? middle : right, y, "text-anchor": fits ? "middle" : "end", "font-size": size }, text);
 }
 
 function held(found, operator) {
