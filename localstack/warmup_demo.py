@@ -85,12 +85,12 @@ def make_pool(mailboxes: int) -> list[Box]:
     return pool
 
 
-def settings_of(pool: list[Box], minutes: int) -> dict[str, str]:
-    """Parameters of template.yaml for a day that lasts `minutes`: limits a little above what is planned."""
+def settings_of(pool: list[Box], minutes: int, *, above_plan: float = LIMIT_ABOVE_PLAN) -> dict[str, str]:
+    """Parameters of template.yaml for a day that lasts `minutes`: limits so many times what is planned."""
     planned = sum(box.target for box in pool)
     of_a_user = max(sum(box.target for box in pool if box.user_id == user) for user in {box.user_id for box in pool})
     # The slots fill 92 % of the window.
-    a_minute = planned / (0.92 * minutes) * LIMIT_ABOVE_PLAN
+    a_minute = planned / (0.92 * minutes) * above_plan
     return {
         "Warmup": "on",
         "WarmupTickMinutes": "1",

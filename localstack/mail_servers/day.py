@@ -92,8 +92,9 @@ def make_scenario(mailboxes: int, minutes: int) -> Scenario:
         RampBox(box.mailbox_id, box.user_id, box.address, RAMP_DAYS[number % len(RAMP_DAYS)])
         for number, box in enumerate(pool)
     ]
-    # Visits are as often as they can be: replies wait for them.
-    settings = {**demo_settings(ramps, minutes), "WarmupReadMinutes": str(READ_MINUTES)}
+    # Visits are as often as they can be, since replies wait for them. A minute is much of such a day: what has waited comes
+    # together in its last ticks.
+    settings = {**demo_settings(ramps, minutes, above_plan=2.0), "WarmupReadMinutes": str(READ_MINUTES)}
     return Scenario(
         pool,
         {ramp.address: ramp.target for ramp in ramps},
