@@ -76,6 +76,25 @@ def test_what_was_sent_and_is_not_found_is_missing_after_an_hour(pool_on: MakePo
     assert str(unsent) not in pool.left(0).unsent
 
 
+def test_what_a_rule_has_filed_is_not_missing(pool_on: MakePool, post: Post) -> None:
+    pool, account = pool_on()
+    filed, lost = pool.to(0)[1:3]
+    pool.clock.at_ms = day_start_ms(DAY) + 60_000
+    pool.read(0)
+    for one in (filed, lost):
+        pool.leave(one, RoundState.SENT)
+    post.put(account, pool.mail(filed, 0), folder="Warm-up/Mails")
+    before = post.folders(account)
+    pool.clock.at_ms = max(pool.due_ms(one) for one in (filed, lost)) + 1
+    assert [(one.filed, one.missing) for one in pool.read(0)] == [(0, 0)]
+    pool.clock.at_ms += MISSING_AFTER_MS
+    assert [(one.filed, one.missing) for one in pool.read(0)] == [(1, 1)]
+    assert pool.placed(filed) == Placement("inbox", "google")
+    assert pool.placed(lost) == Placement("missing", "google")
+    assert pool.left(0).awaited == {}
+    assert post.folders(account) == before
+
+
 def test_what_was_due_before_the_first_visit_is_not_waited_for(pool_on: MakePool) -> None:
     pool, _ = pool_on()
     for one in pool.to(0):

@@ -15,6 +15,8 @@ from mailtide.warmup.reading.recognise import FIELDS, MAX_FIELDS_BYTES
 LOGOUT_S = 2.0
 MAX_NAME = 200
 """A folder's name longer than that is not looked into: what was read of it is remembered under it."""
+MAX_OTHERS = 20
+"""Folders that are searched for a mail that did not come."""
 JUNK_NAMES = (
     "junk",
     "spam",
@@ -60,24 +62,20 @@ class ImapView:
     def __init__(self, client: BoundedClient, bounds: Bounds) -> None:
         self._client = client
         self._bounds = bounds
+        self._others: tuple[str, ...] = ()
+        """Folders beside the inbox and junk, as far as they were listed."""
 
     def junk_folder(self) -> str | None:
         """See mailtide.warmup.reading.ports.MailboxView."""
         with self._asking():
-            listed = self._client.list_folders()
-            open_ones = [
-                ({flag.upper() for flag in flags if isinstance(flag, bytes)}, delimiter, name)
-                for flags, delimiter, name in listed
-                if isinstance(name, str) and len(name) <= MAX_NAME
-            ]
-            names = [
-                (flags, _last(name, delimiter), name) for flags, delimiter, name in open_ones if not flags & _CLOSED
-            ]
-        marked = sorted((len(name), name) for flags, _, name in names if b"\\JUNK" in flags)
-        if marked:
-            return marked[0][1]
-        usual = sorted((JUNK_NAMES.index(last), len(name), name) for _, last, name in names if last in JUNK_NAMES)
-        return usual[0][2] if usual else None
+            names = [(name, flags, last) for name, flags, last in map(_folder, self._client.list_folders()) if name]
+        marked = sorted((len(name), name) for name, flags, _ in names if b"\\JUNK" in flags)
+        usual = sorted((JUNK_NAMES.index(last), len(name), name) for name, _, last in names if last in JUNK_NAMES)
+        junk = marked[0][-1] if marked else usual[0][-1] if usual else None
+        # Where all mails are (\All) a search finds what lies in any other folder, too.
+        others = sorted((b"\\ALL" not in flags, name) for name, flags, _ in names)
+        self._others = tuple(name for _, name in others if name != junk and name.upper() != "INBOX")[:MAX_OTHERS]
+        return junk
 
     def look_into(self, name: str) -> Folder:
         """See mailtide.warmup.reading.ports.MailboxView."""
@@ -101,6 +99,16 @@ class ImapView:
         with self._asking():
             answer = self._client.fetch([uid], [f"BODY.PEEK[]<0.{size_bytes}>"]).get(uid, {})
             return _section(answer, b"BODY[]")
+
+    def is_elsewhere(self, message_id: str, since: date) -> bool:
+        """See mailtide.warmup.reading.ports.MailboxView."""
+        return any(self._holds(name, message_id, since) for name in self._others)
+
+    def _holds(self, name: str, message_id: str, since: date) -> bool:
+        with self._permitted() as found:
+            self._opened(name, readonly=True)
+            found.extend(self._client.search([b"SINCE", since, b"HEADER", b"Message-ID", message_id.encode()]))
+        return bool(found)
 
     def mark(self, folder: Folder, marks: Mapping[int, frozenset[str]]) -> int:
         """See mailtide.warmup.reading.ports.MailboxView."""
@@ -209,10 +217,14 @@ class ImapView:
                     raise
 
 
-def _last(name: str, delimiter: object) -> str:
-    """The last part of a folder's path, in small letters."""
+def _folder(listed: tuple[Any, ...]) -> tuple[str, set[bytes], str]:
+    """Name, attributes and the last part of its path in small letters; no name for what cannot be opened or is named oddly."""
+    flags, delimiter, name = listed
+    attributes = {flag.upper() for flag in flags if isinstance(flag, bytes)}
+    if not isinstance(name, str) or len(name) > MAX_NAME or attributes & _CLOSED:
+        return "", attributes, ""
     separator = delimiter.decode("ascii", "replace") if isinstance(delimiter, bytes) and delimiter else "/"
-    return name.rpartition(separator)[2].casefold()
+    return name, attributes, name.rpartition(separator)[2].casefold()
 
 
 def _header(uid: int, answer: Mapping[bytes, Any]) -> Header | None:

@@ -1,18 +1,21 @@
 """Mails that a mailbox should have got: from being due over being sent to being found, or missing an hour later.
 
 Counted are the slots of the day's plan. Replies and rounds that make good for failed ones are recorded where they are found, but
-nobody waits for them.
+nobody waits for them. Before a mail is called missing it is searched for by its Message-ID in the other folders: where a person
+or a rule has filed it, it counts as one that came to the inbox.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from mailtide.warmup.contracts import DAY_MS, LedgerKey, RoundState, day_start_ms
-from mailtide.warmup.ids import SendId
-from mailtide.warmup.ports import Ledger
-from mailtide.warmup.reading.contracts import Placement, VisitState
-from mailtide.warmup.reading.days import ReadingDays
-from mailtide.warmup.reading.ports import Placements
+from mailtide.warmup.contracts import DAY_MS, LedgerKey, Mailbox, RoundState, day_start_ms
+from mailtide.warmup.ids import SendId, message_id
+from mailtide.warmup.reading.contracts import Placement, Verdict, VisitState
+from mailtide.warmup.reading.look import LookServices
+
+type IsElsewhere = Callable[[str], bool | None]
+"""Whether a mail with this Message-ID lies in another folder; None when the time is not enough to look."""
 
 MISSING_AFTER_MS = 3_600_000
 """From when a visit first looked for it."""
@@ -33,62 +36,72 @@ class Waiting:
     until_ms: int
     """Mails that were due before it have been looked for."""
     missing: int
+    filed: int
+    """Found in another folder."""
 
 
 class Expectations:
     """One visit's questions about what should have come."""
 
-    def __init__(
-        self, ledger: Ledger, placements: Placements, days: ReadingDays, mailbox_id: str, provider: str
-    ) -> None:
-        self._ledger = ledger
-        self._placements = placements
-        self._days = days
-        self._mailbox_id = mailbox_id
-        self._provider = provider
+    def __init__(self, services: LookServices, mailbox: Mailbox, today: date) -> None:
+        """today: the day of the roster that the visit was asked under."""
+        self._services = services
+        self._mailbox = mailbox
+        self._today = today
 
-    def check(self, state: VisitState, found: set[SendId], today: date, now_ms: int) -> Waiting:
-        """After every folder was looked into. NotFoundError, TransientError."""
+    def check(self, state: VisitState, found: set[SendId], now_ms: int, is_elsewhere: IsElsewhere) -> Waiting:
+        """After every folder was looked into. NotFoundError, TransientError, and what `is_elsewhere` raises."""
         names = {str(send_id) for send_id in found}
         awaited = {name: at_ms for name, at_ms in state.awaited.items() if name not in names}
         unsent: set[str] = set()
-        for send_id in self._candidates(state, today, now_ms) - found:
+        for send_id in self._candidates(state, now_ms) - found:
             state_now = self._state(send_id)
             if state_now == RoundState.SENT:
                 awaited.setdefault(str(send_id), now_ms)
             elif state_now in _NOT_YET and now_ms < day_start_ms(send_id.day) + DAY_MS + GIVE_UP_MS:
                 unsent.add(str(send_id))
-        overdue = [name for name, at_ms in awaited.items() if now_ms - at_ms >= MISSING_AFTER_MS]
-        for name in overdue:
-            del awaited[name]
-            self._record_missing(SendId.parse(name))
+        overdue = sorted(name for name, at_ms in awaited.items() if now_ms - at_ms >= MISSING_AFTER_MS)
+        verdicts = [self._judge(SendId.parse(name), is_elsewhere) for name in overdue]
+        judged = {name: verdict for name, verdict in zip(overdue, verdicts, strict=True) if verdict is not None}
+        left = sorted((at_ms, name) for name, at_ms in awaited.items() if name not in judged)
         return Waiting(
-            dict(sorted(awaited.items(), key=lambda item: item[1])[:MAX_WAITING]),
+            {name: at_ms for at_ms, name in left[:MAX_WAITING]},
             frozenset(sorted(unsent)[-MAX_WAITING:]),
             now_ms,
-            len(overdue),
+            sum(verdict == "missing" for verdict in judged.values()),
+            sum(verdict == "inbox" for verdict in judged.values()),
         )
 
-    def _candidates(self, state: VisitState, today: date, now_ms: int) -> set[SendId]:
+    def _judge(self, send_id: SendId, is_elsewhere: IsElsewhere) -> Verdict | None:
+        """Where a mail is that did not come in an hour; None while nobody could look."""
+        key = self._key(send_id)
+        sender = self._services.mailboxes.get_many([send_id.mailbox_id]).get(send_id.mailbox_id)
+        is_filed = is_elsewhere(message_id(send_id, sender.domain)) if sender else False
+        if is_filed is None:
+            return None
+        verdict: Verdict = "inbox" if is_filed else "missing"
+        if key is not None:
+            self._services.placements.record(key, {send_id.round: Placement(verdict, self._mailbox.provider)})
+        return verdict
+
+    def _candidates(self, state: VisitState, now_ms: int) -> set[SendId]:
         """Due since the last look, or not sent by then. What was due before the first visit is nobody's concern."""
         candidates = {SendId.parse(name) for name in state.unsent}
         if not state.looked_until_ms:
             return candidates
-        for day_date in (today - timedelta(days=1), today):
-            if state.looked_until_ms < day_start_ms(day_date) + DAY_MS and (day := self._days.get(day_date)):
-                candidates |= set(day.expected(self._mailbox_id, state.looked_until_ms, now_ms))
+        for day_date in (self._today - timedelta(days=1), self._today):
+            is_over = state.looked_until_ms >= day_start_ms(day_date) + DAY_MS
+            if not is_over and (day := self._services.days.get(day_date)):
+                candidates |= set(day.expected(self._mailbox.mailbox_id, state.looked_until_ms, now_ms))
         return candidates
 
     def _state(self, send_id: SendId) -> RoundState | None:
         key = self._key(send_id)
-        view = self._ledger.read(key) if key else None
-        return view.state(send_id.round) if view else (RoundState.UNTAKEN if key else None)
+        if key is None:
+            return None
+        view = self._services.ledger.read(key)
+        return view.state(send_id.round) if view else RoundState.UNTAKEN
 
     def _key(self, send_id: SendId) -> LedgerKey | None:
-        day = self._days.get(send_id.day)
+        day = self._services.days.get(send_id.day)
         return day.key(send_id.mailbox_id) if day else None
-
-    def _record_missing(self, send_id: SendId) -> None:
-        key = self._key(send_id)
-        if key is not None:
-            self._placements.record(key, {send_id.round: Placement("missing", self._provider)})

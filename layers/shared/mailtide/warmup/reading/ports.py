@@ -105,6 +105,9 @@ class MailboxView(Protocol):
     def peek(self, uid: int, size_bytes: int) -> bytes:
         """The beginning of a mail; empty when it is gone."""
 
+    def is_elsewhere(self, message_id: str, since: date) -> bool:
+        """Whether a mail with this Message-ID, that came on that day or later, lies in any folder but the inbox and junk."""
+
     def mark(self, folder: Folder, marks: Mapping[int, frozenset[str]]) -> int:
         """Add flags, by uid; how many mails the server did that for. The folder stays open for writing only as long as that
         takes, and nothing is done when its uidvalidity has changed."""

@@ -6,6 +6,7 @@ A visit that fails leaves what it has done so far, and a back-off; it fails no o
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 from mailtide.contracts import new_token
@@ -65,6 +66,8 @@ class VisitReport:
     rescued: int = 0
     settled: int = 0
     missing: int = 0
+    filed: int = 0
+    """Found in another folder after an hour."""
     reports: int = 0
 
 
@@ -144,12 +147,14 @@ class _Visit:
         look.run(view)
         if not look.findings.is_complete:
             return None
-        services, mailbox = self._services, self._mailbox
-        expectations = Expectations(
-            services.ledger, services.placements, services.days, mailbox.mailbox_id, mailbox.provider
-        )
+        since = self._message.day - timedelta(days=2)
+
+        def is_elsewhere(message_id: str) -> bool | None:
+            return view.is_elsewhere(message_id, since) if self._time_left_s() >= LEAST_LEFT_S else None
+
+        expectations = Expectations(self._services, self._mailbox, self._message.day)
         # What comes while the look goes on is seen by the next one: the moment is that of the end.
-        return expectations.check(state, look.findings.found, self._message.day, services.clock.now_ms())
+        return expectations.check(state, look.findings.found, self._services.clock.now_ms(), is_elsewhere)
 
     def _left(
         self, state: VisitState, findings: Findings, waiting: Waiting | None, failure: Failure | None
@@ -202,5 +207,6 @@ def _report(
         rescued=findings.rescued,
         settled=findings.settled,
         missing=waiting.missing if waiting else 0,
+        filed=waiting.filed if waiting else 0,
         reports=findings.reports,
     )
