@@ -20,9 +20,13 @@ from mailtide.cli.org_webhook import webhook
 from mailtide.errors import InputError, StaleWriteError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mailtide.ports import Bucket
 
 _READERS = 10
+_WIDE = 110
+"""Columns of a terminal that whole moments need."""
 
 
 @click.group()
@@ -80,16 +84,37 @@ def list_orgs(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(lines))
         return
-    table = list_table("organisation", "state", "run", "as of", "finished (UTC)", "next run (UTC)", "rules")
+    console = Console(highlight=False, markup=False)
+    console.print(_table_of(lines, is_narrow=console.width < _WIDE))
+
+
+def _table_of(lines: "list[dict[str, object]]", *, is_narrow: bool) -> "Table":
+    """Where it is narrow, moments come without their year, and the day of the run is left to `runs list`."""
+    left_out = {"as of"} if is_narrow else set()
+    names = [
+        name
+        for name in ("organisation", "state", "run", "as of", "finished (UTC)", "next run (UTC)", "rules")
+        if name not in left_out
+    ]
+    table = list_table(*names)
     for line in lines:
-        state = str(line["state"] or "–")
-        cells = (str(line[name] or "–") for name in ("run", "as_of", "finished_at", "next_run_at"))
-        run, as_of, finished, due = (cell[:16].replace("T", " ") if ":" in cell else cell for cell in cells)
-        rules = Text(str(line["rules"]), style="bold red" if line["rules"] == "unusable" else "")
-        table.add_row(
-            str(line["org"]), Text(state, style=STATE_COLORS.get(state, "")), run, as_of, finished, due, rules
-        )
-    Console(highlight=False, markup=False).print(table)
+        state, rules = str(line["state"] or "–"), str(line["rules"])
+        cells: dict[str, str | Text] = {
+            "organisation": str(line["org"]),
+            "state": Text(state, style=STATE_COLORS.get(state, "")),
+            "run": str(line["run"] or "–"),
+            "as of": str(line["as_of"] or "–"),
+            "finished (UTC)": _moment(line["finished_at"], is_narrow=is_narrow),
+            "next run (UTC)": _moment(line["next_run_at"], is_narrow=is_narrow),
+            "rules": Text(rules, style="bold red" if rules == "unusable" else ""),
+        }
+        table.add_row(*(cells[name] for name in names))
+    return table
+
+
+def _moment(text: object, *, is_narrow: bool) -> str:
+    """2026-11-22 08:49 of an ISO moment, or 11-22 08:49."""
+    return "–" if text is None else str(text)[5 if is_narrow else 0 : 16].replace("T", " ")
 
 
 def org_line(bucket: "Bucket", org: str, now: datetime) -> dict[str, object]:
