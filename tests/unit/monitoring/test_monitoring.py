@@ -5,7 +5,7 @@ import operator
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,12 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, ConfigDict
 
+from mailtide.warmup.contracts import day_start_ms
 from mailtide.warmup.metrics import GAUGES, WarmupMetrics, prometheus_text
 from mailtide.warmup.objects import QuotaCounts
+from mailtide.warmup.placement_metrics import PLACEMENT_GAUGES, placement_text
+from mailtide.warmup.reading.record import Landed
+from mailtide.warmup.reading.shown import Placed, PlacementReport, by_provider
 
 ROOT = Path(__file__).resolve().parents[3]
 RULES = ROOT / "monitoring" / "prometheus" / "warmup.rules.yaml"
@@ -67,7 +71,31 @@ BAD: dict[str, dict[str, object]] = {
     "WarmupStale": {"figures_age_seconds": 1_201.0},
     "WarmupPoolGrown": {"size_threshold_crossed": 500},
 }
+PLACED = PlacementReport(
+    day=date(2026, 11, 21),
+    user_id=None,
+    mailboxes=100_000,
+    total=Placed(inbox=70, junk=20, missing=10, share=0.7, low=0.6, high=0.8),
+    providers=by_provider({"google": Landed(70, 20, 10)}),
+    bounces=1,
+    complaints=0,
+    slowed=2,
+    quarantined=1,
+    graduated=40,
+    withheld=0,
+    history=(),
+    held=(),
+    held_total=0,
+    warnings=(),
+)
+NOW_S = (day_start_ms(date(2026, 11, 22)) + 36 * 3_600_000) / 1000
+"""When the last fold is as old as it may be."""
+BAD_PLACED: dict[str, dict[str, object]] = {
+    "WarmupPlacementLow": {"total": PLACED.total.model_copy(update={"share": 0.69})},
+    "WarmupFoldLate": {"day": date(2026, 11, 20)},
+}
 HELD = {"WarmupUnhealthy": "15m", "WarmupFailures": "30m", "WarmupSilent": "30m"}
+OPERATORS: dict[str, Callable[[float, float], float]] = {"*": operator.mul, "-": operator.sub}
 COMPARE = {"<": operator.lt, ">": operator.gt}
 
 
@@ -93,8 +121,8 @@ def rules() -> dict[str, Rule]:
     return {rule.alert: rule for rule in found}
 
 
-def exported(metrics: WarmupMetrics) -> dict[str, float]:
-    families = text_string_to_metric_families(prometheus_text(metrics).decode())
+def exported(metrics: WarmupMetrics, placed: PlacementReport = PLACED) -> dict[str, float]:
+    families = text_string_to_metric_families((prometheus_text(metrics) + placement_text(placed)).decode())
     return {sample.name: sample.value for family in families for sample in family.samples}
 
 
@@ -111,9 +139,9 @@ def selectors(expression: object) -> Iterator[promql_parser.VectorSelector]:
         yield from selectors(argument)
 
 
-def fires(rule: Rule, metrics: WarmupMetrics) -> bool:
+def fires(rule: Rule, metrics: WarmupMetrics, placed: PlacementReport = PLACED) -> bool:
     """What the comparison of a rule says of the exported values."""
-    values = exported(metrics)
+    values = exported(metrics, placed)
     tree = promql_parser.parse(rule.expr)
     assert isinstance(tree, promql_parser.BinaryExpr)
 
@@ -121,8 +149,10 @@ def fires(rule: Rule, metrics: WarmupMetrics) -> bool:
         if isinstance(side, promql_parser.NumberLiteral):
             return float(side.val)
         if isinstance(side, promql_parser.BinaryExpr):
-            assert str(side.op) == "*"
-            return value(side.lhs) * value(side.rhs)
+            return OPERATORS[str(side.op)](value(side.lhs), value(side.rhs))
+        if isinstance(side, promql_parser.Call):
+            assert side.func.name == "time"
+            return NOW_S
         assert isinstance(side, promql_parser.VectorSelector)
         assert side.name is not None
         return values[side.name]
@@ -132,7 +162,7 @@ def fires(rule: Rule, metrics: WarmupMetrics) -> bool:
 
 def test_there_is_a_rule_for_every_alarm_and_no_more() -> None:
     found = rules()
-    assert found.keys() == {*BAD, "WarmupSilent"}
+    assert found.keys() == {*BAD, *BAD_PLACED, "WarmupSilent"}
     assert {name: rule.for_ for name, rule in found.items() if rule.for_} == HELD
     for rule in found.values():
         assert rule.labels["severity"] in {"warning", "critical"}
@@ -146,6 +176,19 @@ def test_a_rule_fires_beyond_its_threshold_and_not_at_it(alert: str) -> None:
     assert fires(rule, GOOD.model_copy(update=BAD[alert]))
 
 
+@pytest.mark.parametrize("alert", BAD_PLACED)
+def test_a_rule_about_placement_fires_beyond_its_threshold_and_not_at_it(alert: str) -> None:
+    rule = rules()[alert]
+    assert not fires(rule, GOOD)
+    assert fires(rule, GOOD, PLACED.model_copy(update=BAD_PLACED[alert]))
+
+
+def test_before_the_first_fold_nothing_is_exported_of_placement() -> None:
+    assert placement_text(PLACED.model_copy(update={"day": None})) == b""
+    unseen = PLACED.total.model_copy(update={"share": None})
+    assert "warmup_placement_inbox_rate" not in exported(GOOD, PLACED.model_copy(update={"total": unseen}))
+
+
 def expressions() -> list[str]:
     of_panels = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
     return [*(rule.expr for rule in rules().values()), *of_panels]
@@ -157,7 +200,7 @@ def test_an_expression_is_promql_about_metrics_that_are_exported(expression: str
     assert found
     assert {selector.name for selector in found} <= NAMES
     for selector in found:
-        assert {matcher.name for matcher in selector.matchers.matchers} <= {"status"}
+        assert {matcher.name for matcher in selector.matchers.matchers} <= {"status", "verdict"}
 
 
 def test_the_dashboard_shows_every_gauge() -> None:
@@ -192,6 +235,8 @@ def test_no_legend_or_annotation_names_anybody() -> None:
     text = RULES.read_text() + json.dumps(DASHBOARD)
     assert set(re.findall(r"\{\{\s*([^}]+?)\s*\}\}", text)) <= {
         "status",
+        "provider",
+        "state",
         "$value",
         "$value | humanizePercentage",
         "$value | humanizeDuration",
@@ -207,6 +252,8 @@ def test_the_scrape_asks_what_the_api_answers() -> None:
 def test_the_page_explains_every_gauge_and_every_alarm() -> None:
     page = (ROOT / "docs" / "monitoring.md").read_text()
     for name, meaning in GAUGES.items():
+        assert f"| `warmup_{name}` | {meaning} |" in page
+    for name, (meaning, _) in PLACEMENT_GAUGES.items():
         assert f"| `warmup_{name}` | {meaning} |" in page
     for alert in rules():
         assert f"| {alert} |" in page
