@@ -131,6 +131,9 @@ class CrashingMailer:
     def __init__(self, mailer: SmtpMailer, bomb: Bomb) -> None:
         self._mailer, self._bomb = mailer, bomb
 
+    async def prepare(self, mailbox: Mailbox) -> None:
+        await self._mailer.prepare(mailbox)
+
     async def connect(self, mailbox: Mailbox) -> MailSession:
         return CrashingSession(await self._mailer.connect(mailbox), self._bomb)
 

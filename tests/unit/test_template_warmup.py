@@ -291,9 +291,18 @@ def test_alarms_watch_gauges_that_exist(name: str) -> None:
     )
 
 
+def test_a_key_that_is_refused_once_is_told() -> None:
+    alarm = ALARMS["WarmupKeyAlarm"]
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("mail_key_refused", "Sum", 0)
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["Dimensions"] == ALARMS["WarmupHealthAlarm"]["Dimensions"]
+
+
 def test_every_alarm_of_the_warm_up_is_known() -> None:
     found = {name for name in ALARMS if name.startswith("Warmup")}
-    assert found == GAUGE_ALARMS.keys() | {f"{queue}DeadLettersAlarm" for queue in WARMUP_QUEUES.values()}
+    assert found == GAUGE_ALARMS.keys() | {"WarmupKeyAlarm"} | {
+        f"{queue}DeadLettersAlarm" for queue in WARMUP_QUEUES.values()
+    }
 
 
 def test_the_template_stays_within_what_cloudformation_takes() -> None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mailtide import sending
 from mailtide.warmup.contracts import SendMessage
-from mailtide.warmup.send import BatchReport
+from mailtide.warmup.send import KEY_REFUSED, BatchReport
 
 logger = Logger()
 metrics = Metrics()
@@ -51,6 +51,12 @@ def _write_down(report: BatchReport, failed: list[str]) -> None:
             "failed_by": reasons,
         },
     )
+    refused = sum(one.ending.reason == KEY_REFUSED for one in report.handled)
+    if refused:
+        logger.error(
+            "key_refused", extra={"mails": refused, "do": "mailtide doctor: the key of the mailboxes' secrets"}
+        )
+        metrics.add_metric(name="mail_key_refused", unit=MetricUnit.Count, value=refused)
     for end, count in counts.items():
         metrics.add_metric(name=f"mail_{end}", unit=MetricUnit.Count, value=count)
     metrics.add_metric(name="mail_tokens_forfeited", unit=MetricUnit.Count, value=report.forfeited)

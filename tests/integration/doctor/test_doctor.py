@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from mailtide.contracts import Lock, OpenMarker
 from mailtide.doctor.examine import ORDER
 from mailtide.runs import keys, store
+from mailtide.warmup.keys import CONTROL
 from tests.integration.doctor.conftest import ROOT, TOKEN_SECRET, Site, leave_latest
 
 NOW = datetime.now(UTC)
@@ -40,7 +41,7 @@ def test_the_rights_of_the_page_are_enough_and_without_them_it_says_so(site: Sit
     code, findings = site.doctor(**ana)
     assert (code, {one["verdict"] for one in findings if one["check"] != "credentials"}) == (0, {"warning", "ok"})
     refused = [one for one in findings if one["verdict"] == "warning"]
-    assert [one["check"] for one in refused] == ["stack", "bucket", "organisations"]
+    assert [one["check"] for one in refused] == ["stack", "bucket", "warm-up switch", "organisations"]
     assert all("could not be looked at: AWS refused" in one["what"] for one in refused)
     iam.put_user_policy(UserName="ana", PolicyName="doctor", PolicyDocument=document)
     code, findings = site.doctor(**ana)
@@ -92,6 +93,14 @@ def _table(site: Site) -> None:
     dynamodb, name = site.client("dynamodb"), site.resources["IdempotencyTable"]
     dynamodb.update_table(TableName=name, DeletionProtectionEnabled=False)
     dynamodb.delete_table(TableName=name)
+
+
+def _key(site: Site) -> None:
+    site.client("kms").disable_key(KeyId=site.resources["SecretsKey"])
+
+
+def _switch(site: Site) -> None:
+    site.s3.put_object(Bucket=site.bucket.name, Key=CONTROL, Body=b"paused: yes\n")
 
 
 def _rule(site: Site) -> None:
@@ -158,6 +167,8 @@ PLANTED: dict[tuple[str, str], tuple[str, Callable[[Site], None]]] = {
     ("dead letters", "FinishDeadLetters"): ("broken", _dead_letter),
     ("tables", "LedgerTable"): ("warning", _ttl),
     ("tables", "IdempotencyTable"): ("broken", _table),
+    ("mailbox key", "SecretsKey"): ("broken", _key),
+    ("warm-up switch", CONTROL): ("broken", _switch),
     ("schedules", "Tick"): ("broken", _rule),
     ("event sources", "FinishRun"): ("broken", _mapping),
     ("functions", "CollectParts"): ("broken", _environment),
@@ -198,7 +209,7 @@ def test_everything_planted_is_found_and_nothing_else(site: Site) -> None:
     shown = site.run("doctor", COLUMNS="60")
     assert shown.returncode == 1
     assert max(len(line) for line in shown.stdout.splitlines()) <= 60
-    assert re.search(r"\d+ ok, 5 to look at, 16 broken\.", shown.stdout)
+    assert re.search(r"\d+ ok, 5 to look at, 18 broken\.", shown.stdout)
 
 
 def test_each_check_is_explained() -> None:

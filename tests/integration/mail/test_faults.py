@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -17,10 +18,12 @@ from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.ledger import DynamoLedger
 from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.table import Table
+from mailtide.adapters.kms import KmsSecrets
 from mailtide.adapters.mail_queue import SqsMailQueue
 from mailtide.warmup.contracts import LedgerKey
 from mailtide.warmup.limits import GlobalLimits
 from mailtide.warmup.ports import CLAIM_TTL_MS
+from mailtide.warmup.send import KEY_REFUSED, KEY_REFUSED_MS
 from mailtide.warmup.settings import WarmupResources
 from tests.integration.mail.conftest import QueuedMails, World
 from tests.support.mail_servers import LOOPBACK, LoopThread, RecordingServer
@@ -246,3 +249,31 @@ def test_a_wrong_wall_clock_is_corrected_by_the_table_server(
     assert abs(clock.now_ms() - time.time() * 1000 - wrong_by_ms) < 5_000
     table.get({"p": "none", "m": "none"})
     assert abs(clock.now_ms() - time.time() * 1000) < 5_000
+
+
+def test_a_disabled_key_costs_no_claim_and_is_told(server: RecordingServer, world_at: Callable[..., World]) -> None:
+    """The sender says so of each mail, and has them come back when a person may have mended it; then they go out."""
+    world = world_at(server.port)
+    kms = boto3.client(
+        "kms",
+        endpoint_url=world.cloud.url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    world.cloud = replace(world.cloud, secrets=KmsSecrets(kms, key_id))
+    recipient = world.mailbox("target")
+    senders = [world.mailbox(f"s{number}") for number in range(3)]
+    messages = [world.message(sender, recipient) for sender in senders]
+    # Another process, which has opened none of their data keys.
+    world.cloud = replace(world.cloud, secrets=KmsSecrets(kms, key_id))
+    kms.disable_key(KeyId=key_id)
+    report = world.send(*messages)
+    assert {(one.ending.end, one.ending.reason) for one in report.handled} == {("put_back", KEY_REFUSED)}
+    assert min(delay_s for _, delay_s in world.queue.mails) >= KEY_REFUSED_MS / 1000
+    assert [world.ledger.read(LedgerKey(one.day, one.shard, one.mailbox_id)) for one in messages] == [None] * 3
+    assert {world.status(sender) for sender in senders} == {"active"}
+    kms.enable_key(KeyId=key_id)
+    world.cloud = replace(world.cloud, secrets=KmsSecrets(kms, key_id))
+    assert world.send(*messages).counts() == {"sent": 3}

@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from mailtide.contracts import new_token
+from mailtide.errors import InputError
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import (
     LedgerKey,
@@ -125,6 +126,31 @@ def test_paused_parked_and_stopped_mailboxes_are_skipped(bench: Bench) -> None:
     set_paused(bench.bucket, paused=True)
     assert bench.tick(16) == []
     assert read_control(bench.bucket).paused
+
+
+def test_a_switch_that_cannot_be_read_stops_everything_and_is_mended_by_a_person(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The tick goes on, without a mail; nothing writes over the file, which would forget the users who are paused."""
+    bench.tick(0)
+    set_paused(bench.bucket, paused=True, user_id="u3")
+    kept = bench.bucket.get(keys.CONTROL)
+    assert kept is not None
+    bench.bucket.replace(keys.CONTROL, kept.body[:-9], expected_etag=kept.etag)
+    broken = bench.bucket.get(keys.CONTROL)
+    assert broken is not None
+    assert bench.tick(1) == []
+    assert "warmup/control.json is not what mailtide wrote; nothing is sent" in caplog.text
+    for paused in (True, False):
+        with pytest.raises(
+            InputError, match=r"^warmup/control\.json is not what mailtide wrote, so everything is stopped"
+        ):
+            set_paused(bench.bucket, paused=paused)
+    assert bench.bucket.get(keys.CONTROL) == broken
+    bench.bucket.replace(keys.CONTROL, kept.body, expected_etag=broken.etag)
+    boxes = {mail.mailbox_id for number in range(2, 6) for mail in bench.tick(number)}
+    assert boxes
+    assert not any(box.startswith("u3-") for box in boxes)
 
 
 def test_a_window_of_local_time_is_kept_also_when_catching_up() -> None:

@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from pydantic import SecretStr
 
-from mailtide.adapters.kms import DATA_KEY_MAX_AGE_S, KmsSecrets
+from mailtide.adapters.kms import DATA_KEY_MAX_AGE_S, REFUSAL_KEPT_S, KmsSecrets
 from mailtide.errors import TransientError
-from mailtide.warmup.mail_ports import Credentials, SecretError
+from mailtide.warmup.mail_ports import Credentials, KeyRefusedError, SecretError
 
 PASSWORD = Credentials(password=SecretStr("hunter2 äöü"))
 TOKEN = Credentials(refresh_token=SecretStr("r" * 1_500), client_id="id", client_secret=SecretStr("shh"))
@@ -90,8 +90,45 @@ def test_what_the_key_refuses_is_no_mailbox_s_fault(world: World, code: str) -> 
     """A right that is missing or a key that is disabled must not disconnect every mailbox."""
     sealed = world.secrets().seal("u", "m", PASSWORD)
     world.client.refuses_with = code
-    with pytest.raises(TransientError):
+    with pytest.raises(KeyRefusedError, match=rf"^KMS refuses the key of the mailboxes' secrets \({code}\)\.$"):
         world.secrets().open("u", "m", sealed)
+
+
+def test_a_key_that_is_refused_is_asked_once_a_minute(world: World) -> None:
+    """And data keys that are open stay so for their hour."""
+    sealed = {user: world.secrets().seal(user, "m", PASSWORD) for user in ("a", "b")}
+    secrets = world.secrets()
+    secrets.open("a", "m", sealed["a"])
+    world.client.requests.clear()
+    world.client.refuses_with = "DisabledException"
+    for seconds in (0.0, 1.0, REFUSAL_KEPT_S - 1):
+        world.now_s = seconds
+        with pytest.raises(KeyRefusedError):
+            secrets.open("b", "m", sealed["b"])
+        assert secrets.open("a", "m", sealed["a"]) == PASSWORD
+    assert world.client.requests == ["decrypt"]
+    world.now_s, world.client.refuses_with = REFUSAL_KEPT_S, ""
+    assert secrets.open("b", "m", sealed["b"]) == PASSWORD
+    assert world.client.requests == ["decrypt", "decrypt"]
+
+
+def test_a_blob_that_is_forbidden_says_nothing_of_others(world: World) -> None:
+    """Else one mailbox with a blob of another key would keep all others from sending."""
+    sealed = {user: world.secrets().seal(user, "m", PASSWORD) for user in ("a", "b")}
+    secrets = world.secrets()
+    world.client.refuses_with = "AccessDeniedException"
+    with pytest.raises(KeyRefusedError):
+        secrets.open("a", "m", sealed["a"])
+    world.client.refuses_with = ""
+    assert secrets.open("b", "m", sealed["b"]) == PASSWORD
+
+
+def test_what_passes_by_itself_is_no_refusal(world: World) -> None:
+    sealed = world.secrets().seal("u", "m", PASSWORD)
+    world.client.refuses_with = "ThrottlingException"
+    with pytest.raises(TransientError) as caught:
+        world.secrets().open("u", "m", sealed)
+    assert not isinstance(caught.value, KeyRefusedError)
 
 
 def test_one_data_key_a_user_and_an_hour(world: World) -> None:

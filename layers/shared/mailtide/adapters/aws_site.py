@@ -25,12 +25,13 @@ from mailtide.doctor.facts import (
 )
 
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
-_SERVICES = ("sts", "cloudformation", "sqs", "dynamodb", "lambda", "events", "secretsmanager")
+_SERVICES = ("sts", "cloudformation", "sqs", "dynamodb", "lambda", "events", "secretsmanager", "kms")
 _MISSING = frozenset(
     {
         *("404", "NoSuchBucket", "NotFound", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue"),
         *(
             "QueueDoesNotExist",
+            "NotFoundException",
             "NoSuchBucketPolicy",
             "NoSuchLifecycleConfiguration",
             "NoSuchPublicAccessBlockConfiguration",
@@ -127,6 +128,12 @@ class AwsSite:
             dead_letters_arn=redrive.get("deadLetterTargetArn"),
             max_receives=None if receives is None else int(receives),
         )
+
+    def key_state(self, key_id: str) -> str | None:
+        """See Site."""
+        with refusals():
+            answer = _or_none(lambda: self._clients["kms"].describe_key(KeyId=key_id))
+        return None if answer is None else str(answer["KeyMetadata"]["KeyState"])
 
     def table(self, name: str) -> TableFacts | None:
         """See Site."""

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from mailtide.errors import TransientError
-from mailtide.warmup.mail_ports import Credentials, SecretError
+from mailtide.warmup.mail_ports import Credentials, KeyRefusedError, SecretError
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -35,6 +35,12 @@ _NONCE_BYTES = 12
 _PURPOSE = "mailtide-mailbox-secret"
 _REFUSED = {"InvalidCiphertextException", "IncorrectKeyException"}
 """What says that the secret is bad; whatever else KMS refuses (a right, a key that is gone) is no mailbox's fault."""
+_KEY_UNUSABLE = {"NotFoundException", "DisabledException", "KMSInvalidStateException"}
+"""The key is disabled, waits for its deletion, or is gone: for every secret, whatever it is."""
+_FORBIDDEN = "AccessDeniedException"
+"""The right is missing; or this one blob is of a key elsewhere, so that it says nothing of other secrets."""
+REFUSAL_KEPT_S = 60.0
+"""A key that is unusable is asked again after this, by one send of a process."""
 
 
 def make_kms_client(endpoint_url: str | None = None, *, connections: int = 10) -> "KMSClient":
@@ -65,6 +71,7 @@ class KmsSecrets:
         self._key_id = key_id
         self._now_s = now_s
         self._lock = threading.Lock()
+        self._refused: tuple[float, str] = (-1e9, "")
         self._opened: dict[tuple[str, bytes], _DataKey] = {}
         self._sealing: dict[str, _DataKey] = {}
 
@@ -104,13 +111,19 @@ class KmsSecrets:
             self._sweep()
             key = self._opened.get((user_id, wrapped))
         if key is None:
+            self._check_refused()
             try:
                 answer = self._kms.decrypt(
                     CiphertextBlob=wrapped, KeyId=self._key_id, EncryptionContext=_context(user_id)
                 )
             except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _REFUSED:
+                code = error.response.get("Error", {}).get("Code", "")
+                if code in _REFUSED:
                     raise _unusable(mailbox_id) from None
+                if code in _KEY_UNUSABLE:
+                    self._refused = (self._now_s() + REFUSAL_KEPT_S, code)
+                if code in {*_KEY_UNUSABLE, _FORBIDDEN}:
+                    raise _refusal(code) from None
                 raise _transient(error) from None
             except BotoCoreError as error:
                 raise _transient(error) from None
@@ -118,6 +131,11 @@ class KmsSecrets:
             with self._lock:
                 self._opened[user_id, wrapped] = key
         return key
+
+    def _check_refused(self) -> None:
+        until_s, code = self._refused
+        if self._now_s() < until_s:
+            raise _refusal(code)
 
     def _generate(self, user_id: str) -> _DataKey:
         try:
@@ -179,6 +197,10 @@ def _unusable(mailbox_id: str) -> SecretError:
     return SecretError(
         f"The secret of {mailbox_id} cannot be opened: it is damaged, or was sealed for another mailbox."
     )
+
+
+def _refusal(code: str) -> KeyRefusedError:
+    return KeyRefusedError(f"KMS refuses the key of the mailboxes' secrets ({code}).")
 
 
 def _transient(error: Exception) -> TransientError:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -109,6 +110,12 @@ class SmtpMailer:
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._idle: dict[_Key, _Idle] = {}
 
+    async def prepare(self, mailbox: Mailbox) -> None:
+        """See mailtide.warmup.mail_ports.Mailer. A damaged secret is the mailbox's own matter, and connect says so."""
+        if _key_of(mailbox) not in self._idle:
+            with suppress(SecretError):
+                await self._opened_secret(mailbox)
+
     async def connect(self, mailbox: Mailbox) -> SmtpSession:
         """See mailtide.warmup.mail_ports.Mailer."""
         host = self._hosts.setdefault(mailbox.smtp.host, asyncio.Semaphore(self._host_concurrency))
@@ -161,14 +168,17 @@ class SmtpMailer:
 
     async def _opened(self, mailbox: Mailbox) -> aiosmtplib.SMTP:
         try:
-            credentials = await self._run_blocking(
-                lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
-            )
+            credentials = await self._opened_secret(mailbox)
         except SecretError:
             raise MailRefusedError(ReplyClass.AUTH_PERMANENT, "auth") from None
         if mailbox.auth.kind == "password":
             return await self._logged_in(mailbox, credentials.password)
         return await self._logged_in_by_token(mailbox, credentials)
+
+    async def _opened_secret(self, mailbox: Mailbox) -> Credentials:
+        return await self._run_blocking(
+            lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
+        )
 
     async def _logged_in_by_token(self, mailbox: Mailbox, credentials: Credentials) -> aiosmtplib.SMTP:
         """A token that was kept may have been revoked: one fresh one is tried before the server's no counts."""

@@ -17,11 +17,14 @@ from mailtide.doctor.finding import Finding, broken, ok, or_ok, warning
 from mailtide.errors import MailtideError
 from mailtide.ports import Bucket
 from mailtide.runs import store
+from mailtide.warmup.control import UNREADABLE, is_readable, read_control
+from mailtide.warmup.keys import CONTROL
 
 ORDER = (
     *("credentials", "stack", "clock", "bucket", "bucket versions", "bucket events", "bucket encryption"),
-    *("bucket policy", "bucket lifecycle", "queues", "dead letters", "tables", "functions", "event sources"),
-    *("schedules", "fly token", "image", "webhook token", "organisations", "open runs", "locks", "window sources"),
+    *("bucket policy", "bucket lifecycle", "queues", "dead letters", "tables", "mailbox key", "functions"),
+    *("event sources", "schedules", "warm-up switch", "fly token", "image", "webhook token", "organisations"),
+    *("open runs", "locks", "window sources"),
 )
 """Every check, as they are shown and documented."""
 MOST_ORGS = 2_000
@@ -61,6 +64,7 @@ class Examination:
                 "queues": self._queues,
                 "dead letters": lambda: stack.dead_letter_checks(self._all_queues),
                 "tables": self._tables,
+                "mailbox key": self._mailbox_key,
                 "functions": self._functions,
                 "event sources": self._event_sources,
                 "schedules": self._schedules,
@@ -71,6 +75,7 @@ class Examination:
                 found["webhook token"] = self._webhook_token
         if self._bucket_name:
             found |= {"clock": self._clock, "bucket": self._bucket, "organisations": self._organisations}
+            found["warm-up switch"] = self._warmup_switch
         return found
 
     # What several need.
@@ -132,6 +137,10 @@ class Examination:
         named = self._of_kind(stack.TABLE)
         return stack.table_checks({one: self._site.table(one.physical) for one in named})
 
+    def _mailbox_key(self) -> list[Finding]:
+        named = self._of_kind(stack.KEY)
+        return [stack.key_check(one, self._site.key_state(one.physical)) for one in named]
+
     def _functions(self) -> list[Finding]:
         urls = [one.physical for one in self._all_queues]
         return stack.function_checks(self._all_functions, self._bucket_name or "", urls)
@@ -162,6 +171,22 @@ class Examination:
     def _bucket(self) -> list[Finding]:
         name = self._bucket_name or ""
         return storage.bucket_checks(name, self._site.bucket_facts(name), is_elsewhere=self._is_elsewhere)
+
+    def _warmup_switch(self) -> list[Finding]:
+        bucket = self._patient.open_bucket(self._bucket_name or "")
+        if not is_readable(bucket):
+            todo = "restore its last version in the bucket; or delete it, if nobody was paused"
+            return [broken("warm-up switch", CONTROL, f"{UNREADABLE}: everything is stopped.", todo)]
+        if read_control(bucket).paused:
+            return [
+                warning(
+                    "warm-up switch",
+                    CONTROL,
+                    "The warm-up is paused by an operator.",
+                    "resume it on the page, if it is to go on",
+                )
+            ]
+        return [ok("warm-up switch", "Nobody has stopped the warm-up.")]
 
     def _organisations(self) -> list[Finding]:
         """And what is read with them: open runs, locks, the sources of windows."""

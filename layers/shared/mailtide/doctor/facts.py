@@ -129,6 +129,9 @@ class Site(Protocol):
     def rule(self, name: str) -> RuleFacts | None:
         """One rule."""
 
+    def key_state(self, key_id: str) -> str | None:
+        """State of a KMS key: Enabled, Disabled, PendingDeletion, …"""
+
     def secret(self, name: str) -> SecretStr | None:
         """The value of a secret."""
 

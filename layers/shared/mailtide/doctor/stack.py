@@ -8,6 +8,7 @@ from mailtide.doctor.finding import Finding, broken, ok, or_ok, warning
 from mailtide.doctor.storage import DEPLOY
 
 QUEUE, TABLE, FUNCTION, RULE = "AWS::SQS::Queue", "AWS::DynamoDB::Table", "AWS::Lambda::Function", "AWS::Events::Rule"
+KEY = "AWS::KMS::Key"
 DEAD_LETTERS = "DeadLetters"
 _STABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE"})
 _WITHOUT_TTL = frozenset({"MailboxesTable"})
@@ -176,6 +177,17 @@ def mapping_checks(
             what = f"{facts.name} cannot say which messages failed: good ones are tried again with them."
             found.append(warning("event sources", resource.logical, what, DEPLOY))
     return or_ok("event sources", found, "Each queue wakes its function.")
+
+
+def key_check(key: Resource, state: str | None) -> Finding:
+    """The key that wraps the data keys of the mailboxes' secrets: without it none can be opened, and no mail goes out."""
+    if state == "Enabled":
+        return ok("mailbox key", "The key of the mailboxes' secrets is enabled.")
+    todo = "deploy again, and import the mailboxes anew with their secrets: what a key has sealed goes with it"
+    if state is not None:
+        todo = "aws kms cancel-key-deletion if it waits for that: a deleted key opens no secret any more; then aws kms enable-key"
+    what = f"The key of the mailboxes' secrets is {state or 'gone'}: nothing is claimed or sent until it works again."
+    return broken("mailbox key", key.logical, what, todo)
 
 
 def schedule_checks(rules: Mapping[Resource, RuleFacts | None], parameters: Mapping[str, str]) -> list[Finding]:

@@ -72,7 +72,7 @@ class Model(BaseModel):
     """By each sender: kept for 15 s."""
     log_kb_a_call: float = 2.5
     metrics: int = 37
-    alarms: int = 23
+    alarms: int = 24
     container_vcpu: float = 0.25
     container_gb: float = 0.5
     """Of each process without Lambda; a sender used 0.09 to 0.16 of a core (docs/performance.md)."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from mailtide.errors import MailtideError
+from mailtide.errors import MailtideError, TransientError
 from mailtide.warmup.content import TemplateSet
 from mailtide.warmup.contracts import Mailbox, SendMessage
 from mailtide.warmup.objects import ControlFlags
@@ -14,6 +14,11 @@ from mailtide.warmup.objects import ControlFlags
 
 class SecretError(MailtideError):
     """A sealed secret cannot be opened."""
+
+
+class KeyRefusedError(TransientError):
+    """KMS refuses the key that wraps all data keys: disabled, to be deleted, gone, or not for this process. No mailbox's fault,
+    and nothing that passes by itself: a person must mend it."""
 
 
 class MailSession(Protocol):
@@ -32,6 +37,9 @@ class MailSession(Protocol):
 
 class Mailer(Protocol):
     """Opens sessions, never more at once to one host than it may."""
+
+    async def prepare(self, mailbox: Mailbox) -> None:
+        """See before anything is claimed whether its secret can be opened now. KeyRefusedError, TransientError."""
 
     async def connect(self, mailbox: Mailbox) -> MailSession:
         """A session of this mailbox, new or reused. MailRefusedError; TransientError when the host has no connection free."""
@@ -57,7 +65,7 @@ class Secrets(Protocol):
         """Encrypt for exactly this user and mailbox; with `beside` under the data key of that sealed secret of the user."""
 
     def open(self, user_id: str, mailbox_id: str, sealed: str) -> Credentials:
-        """Decrypt. SecretError when it was sealed for another user or mailbox, or is damaged."""
+        """Decrypt. SecretError when it was sealed for another user or mailbox, or is damaged; KeyRefusedError."""
 
 
 class Templates(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from mailtide.errors import TransientError
 from mailtide.warmup.attempt import SPREAD_S, UNAVAILABLE_MS, Attempt, Ending, SendServices, delay_s, limit_spread_s
 from mailtide.warmup.contracts import Mailbox, SendMessage
-from mailtide.warmup.mail_ports import Control, PutBack
+from mailtide.warmup.mail_ports import Control, KeyRefusedError, PutBack
 
 LEAST_LEFT_S = 60.0
 """No new send with less than this left of the invocation."""
@@ -16,6 +16,9 @@ LONGEST_SEND_S = 120.0
 MARGIN_S = 5.0
 MAILBOX_MAX_AGE_S = 15.0
 SOON_MS = 5_000
+KEY_REFUSED = "key_refused"
+KEY_REFUSED_MS = 300_000
+"""Until a send comes back for which the key of the secrets was refused: by then a person may have mended it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,10 @@ class Sender:
         again_ms = max(services.desk.refused_until_ms(message.user_id), now_ms + pause_ms)
         if again_ms > now_ms:
             return Ending("skipped", "paused" if pause_ms else "limit", again_ms)
+        try:
+            await services.mailer.prepare(sender)
+        except KeyRefusedError:
+            return Ending("skipped", KEY_REFUSED, now_ms + KEY_REFUSED_MS)
         span_s = min(LONGEST_SEND_S, left_s - MARGIN_S)
         deadline_ms = services.clock.monotonic_ms() + int(span_s * 1000)
         return await Attempt(services, message, deadline_monotonic_ms=deadline_ms).carry_out(sender, self._mailboxes)
