@@ -17,6 +17,7 @@ from mailtide.warmup import keys
 from mailtide.warmup.contracts import (
     WARMUP_MESSAGE,
     Auth,
+    DomainTick,
     Mailbox,
     MailServer,
     SendMessage,
@@ -152,6 +153,19 @@ def test_a_tick_that_found_nobody_is_carried_out_again_once_mailboxes_have_come(
     header = read(fresh.bucket, keys.roster(today), RosterHeader)
     assert header is not None
     assert header.mailboxes == 20
+
+
+def test_domains_are_checked_behind_the_ticks(deployed: Deployed) -> None:
+    """The message for what is left of the day's list; of names that nobody can have there is no such list."""
+    now_ms = int(time.time() * 1000)
+    over = DomainTick(day=day_of(now_ms), start_ms=now_ms - 1_200_000, end_ms=now_ms - 600_000)
+    present = DomainTick(day=day_of(now_ms), start_ms=now_ms, end_ms=now_ms + 600_000)
+    failed, log = deployed.invoke("plan_warmup", over.model_dump_json(), present.model_dump_json())
+    assert failed == []
+    lines = [json.loads(line) for line in log.splitlines() if '"domains_checked"' in line and '"level"' in line]
+    assert [(line["checked"], line["left"], line["why"]) for line in lines] == [(0, 0, "stale"), (0, 0, "")]
+    assert deployed.received("plan") == []
+    assert deployed.invoke("dispatch_shard", present.model_dump_json())[0] == ["0"]
 
 
 def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:

@@ -11,8 +11,11 @@ from mailtide.deliverability.dns_answers import Exchanges
 from mailtide.deliverability.domain_book import GIVE_UP, DomainBook
 from mailtide.deliverability.domain_report import DomainReport, domain_report
 from mailtide.deliverability.due_domains import DomainsChecked, DomainServices, check_due_domains
+from mailtide.errors import TransientError
+from mailtide.ports import StoredObject
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import DAY_MS, DomainTick, MailboxProfile, WarmupTick
+from mailtide.warmup.days import RosterStore
 from mailtide.warmup.domains import DomainRow, DueDomains, read_index
 from mailtide.warmup.memory import MemoryMailboxes, MemoryObjects, VirtualClock
 from mailtide.warmup.plan import plan_warmup
@@ -169,6 +172,26 @@ def test_what_there_is_no_time_for_is_left_to_the_next_tick(server: DnsServer, r
     assert not pool.mailboxes.updates
     assert row(pool.bucket, "d00.internal").is_answered is False
     assert [len(pool.plan(144 * day)) for day in (1, 2)] == [1, 1], "they are due again the next day"
+
+
+class Refusing(MemoryObjects):
+    """Out of order wherever domains are kept."""
+
+    def get(self, key: str) -> StoredObject | None:
+        if "domains" in key:
+            raise TransientError("get: 503")
+        return super().get(key)
+
+
+def test_ticks_go_out_whatever_becomes_of_domains(resolver: DnsResolver) -> None:
+    pool = Pool(boxes(3, "alpha.internal"), resolver)
+    refusing = Refusing()
+    pool.bench.services = replace(pool.bench.services, bucket=refusing, rosters=RosterStore(refusing))
+    assert pool.plan(0) == []
+    assert len(pool.bench.queue.take_ticks()) == 1
+    pool.services = replace(pool.services, bucket=refusing)
+    tick = DomainTick(day=DAY, start_ms=START, end_ms=START + TICK_MS)
+    assert pool.check(tick) == DomainsChecked(why="unavailable")
 
 
 def test_a_late_message_is_left_out(resolver: DnsResolver) -> None:
