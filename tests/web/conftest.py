@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,6 +83,8 @@ def world() -> Iterator[World]:
         with _unnoticed(cloud):
             _tell(found, objects_of(found))
         upload_invented(cloud, "acme", 5_000)
+        # Where much else goes on its first start takes long, and is no matter of a test.
+        urllib.request.urlopen(found.url, timeout=300).close()
         yield found
 
 

@@ -186,7 +186,8 @@ def test_the_warm_up(open_page: Open) -> None:
     expect(today).to_contain_text("of 2,613,000 mails sent")
     expect(today).to_contain_text("of the 150,000 that the limits let through")
     expect(page.get_by_role("img", name="Mails by hour over 24 hours").first).to_be_visible()
-    expect(page.locator(".chart.wide rect")).to_have_count(24)
+    hours = page.locator("section", has=page.get_by_role("heading", name="The last 24 hours"))
+    expect(hours.locator(".chart.wide rect")).to_have_count(24)
     expect(
         page.get_by_role("region", name="Mailboxes that fail or are behind").locator("tbody tr").first
     ).to_be_visible()
