@@ -202,6 +202,7 @@ class ReadingPool:
         time_left_s: float = 60.0,
         max_connections: int = 20,
         host_concurrency: int = 10,
+        day: Any = DAY,  # noqa: ANN401 - a date
         servers_of: Callable[[MailServers], MailServers] = lambda servers: servers,
     ) -> list[VisitReport]:
         """One message's visits."""
@@ -227,7 +228,7 @@ class ReadingPool:
                     run_blocking=asyncio.to_thread,
                 )
                 message = ReadMessage(
-                    day=DAY,
+                    day=day,
                     shard=0,
                     mailbox_ids=tuple(f"box-{number}" for number in numbers),
                     until_ms=self.clock.at_ms + 1_800_000,

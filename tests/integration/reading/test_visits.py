@@ -3,13 +3,14 @@
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from mailtide.warmup.contracts import DAY_MS, Mailbox, MailServer, RoundState, day_start_ms
 from mailtide.warmup.ids import SendId, message_id
-from mailtide.warmup.reading.contracts import FolderCursor, Placement
+from mailtide.warmup.reading.contracts import FolderCursor, Placement, VisitState
 from mailtide.warmup.reading.expected import MISSING_AFTER_MS
 from mailtide.warmup.reading.ports import MailServers
 from mailtide.warmup.reading.read import BACK_OFF_MS, LOGIN_BACK_OFF_MS
@@ -120,6 +121,35 @@ def test_what_never_went_out_is_given_up_after_the_day(pool_on: MakePool) -> Non
     assert pool.left(0).awaited == {}
     pool.clock.at_ms += HALF_HOUR_MS + 1
     pool.read(0)
+    assert pool.left(0).unsent == frozenset()
+
+
+def test_a_visit_that_was_asked_for_before_midnight_knows_the_new_days_mails(pool_on: MakePool, post: Post) -> None:
+    pool, account = pool_on()
+    pool.clock.at_ms = day_start_ms(BEFORE) + DAY_MS - 60_000
+    pool.read(0)
+    first = pool.to(0)[0]
+    pool.leave(first, RoundState.SENT)
+    post.put(account, pool.mail(first, 0))
+    pool.clock.at_ms = max(pool.due_ms(first), day_start_ms(DAY) + 60_000) + 1
+    [report] = pool.read(0, day=BEFORE)
+    assert report.inbox == 1
+    assert pool.left(0).awaited == {}
+
+
+def test_what_is_older_than_yesterday_is_forgotten(pool_on: MakePool) -> None:
+    pool, _ = pool_on()
+    older = SendId(BEFORE - timedelta(days=1), "box-1", 0)
+    pool.visits.begin("box-0", "t", now_ms=pool.clock.at_ms)
+    state = VisitState(
+        mailbox_id="box-0",
+        awaited={str(older): 1, str(pool.to(0)[0]): pool.clock.at_ms},
+        unsent=frozenset({str(older)}),
+        looked_until_ms=pool.clock.at_ms,
+    )
+    pool.visits.end(state, "t")
+    assert [one.end for one in pool.read(0)] == ["visited"]
+    assert pool.left(0).awaited == {str(pool.to(0)[0]): pool.clock.at_ms}
     assert pool.left(0).unsent == frozenset()
 
 

@@ -195,12 +195,12 @@ def test_forgeries(pool: ReadingPool) -> None:
     assert judged(pool, mail) is None, "its sender is gone"
 
 
-def test_days_count_from_yesterday_to_today(pool: ReadingPool) -> None:
-    yesterdays = pool.to(0, BEFORE)[0]
-    pool.leave(yesterdays, RoundState.SENT)
-    assert judged(pool, pool.mail(yesterdays, 0)) is not None
-    assert judged(pool, pool.mail(yesterdays, 0), today=DAY + timedelta(days=1)) is None
-    assert judged(pool, pool.mail(yesterdays, 0), today=BEFORE - timedelta(days=1)) is None
+@pytest.mark.parametrize(("days", "is_ours"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
+def test_mails_of_the_days_around_are_ours(pool: ReadingPool, days: int, is_ours: bool) -> None:
+    """A visit that began before midnight meets the next day's mails."""
+    send_id = pool.to(0, BEFORE)[0]
+    pool.leave(send_id, RoundState.SENT)
+    assert (judged(pool, pool.mail(send_id, 0), today=BEFORE - timedelta(days=days)) is not None) == is_ours
 
 
 def test_strangers_tags_cost_no_question_to_a_table(pool: ReadingPool) -> None:

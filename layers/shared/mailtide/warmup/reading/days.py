@@ -24,6 +24,11 @@ class Addressees:
     recipient: str | None
     original: SendId | None
 
+    @property
+    def mailbox_ids(self) -> set[str | None]:
+        """Both, as far as there are."""
+        return {self.recipient, self.original.mailbox_id if self.original else None}
+
 
 class ReadingDay:
     """One day's pool. Safe for threads."""

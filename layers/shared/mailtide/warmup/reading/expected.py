@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from mailtide.warmup.contracts import DAY_MS, LedgerKey, Mailbox, RoundState, day_start_ms
+from mailtide.warmup.contracts import DAY_MS, LedgerKey, Mailbox, RoundState, day_of, day_start_ms
 from mailtide.warmup.ids import SendId, message_id
 from mailtide.warmup.reading.contracts import Placement, Verdict, VisitState
 from mailtide.warmup.reading.look import LookServices
@@ -43,18 +43,21 @@ class Waiting:
 class Expectations:
     """One visit's questions about what should have come."""
 
-    def __init__(self, services: LookServices, mailbox: Mailbox, today: date) -> None:
-        """today: the day of the roster that the visit was asked under."""
+    def __init__(self, services: LookServices, mailbox: Mailbox) -> None:
         self._services = services
         self._mailbox = mailbox
-        self._today = today
 
     def check(self, state: VisitState, found: set[SendId], now_ms: int, is_elsewhere: IsElsewhere) -> Waiting:
         """After every folder was looked into. NotFoundError, TransientError, and what `is_elsewhere` raises."""
-        names = {str(send_id) for send_id in found}
-        awaited = {name: at_ms for name, at_ms in state.awaited.items() if name not in names}
+        today = day_of(now_ms)
+        yesterday = today - timedelta(days=1)
+        known = {name: SendId.parse(name) for name in (*state.awaited, *state.unsent)}
+        # What is older was counted long ago, and its roster is not worth reading.
+        recent = {name for name, send_id in known.items() if send_id.day >= yesterday and send_id not in found}
+        awaited = {name: at_ms for name, at_ms in state.awaited.items() if name in recent}
         unsent: set[str] = set()
-        for send_id in self._candidates(state, now_ms) - found:
+        candidates = {known[name] for name in recent & state.unsent}
+        for send_id in (candidates | self._newly_due(state, (yesterday, today), now_ms)) - found:
             state_now = self._state(send_id)
             if state_now == RoundState.SENT:
                 awaited.setdefault(str(send_id), now_ms)
@@ -84,16 +87,15 @@ class Expectations:
             self._services.placements.record(key, {send_id.round: Placement(verdict, self._mailbox.provider)})
         return verdict
 
-    def _candidates(self, state: VisitState, now_ms: int) -> set[SendId]:
-        """Due since the last look, or not sent by then. What was due before the first visit is nobody's concern."""
-        candidates = {SendId.parse(name) for name in state.unsent}
-        if not state.looked_until_ms:
-            return candidates
-        for day_date in (self._today - timedelta(days=1), self._today):
-            is_over = state.looked_until_ms >= day_start_ms(day_date) + DAY_MS
-            if not is_over and (day := self._services.days.get(day_date)):
-                candidates |= set(day.expected(self._mailbox.mailbox_id, state.looked_until_ms, now_ms))
-        return candidates
+    def _newly_due(self, state: VisitState, days: tuple[date, date], now_ms: int) -> set[SendId]:
+        """Due since the last look. What was due before the first visit is nobody's concern."""
+        found: set[SendId] = set()
+        for date_ in days if state.looked_until_ms else ():
+            is_over = state.looked_until_ms >= day_start_ms(date_) + DAY_MS
+            day = None if is_over else self._services.days.get(date_)
+            if day is not None:
+                found |= set(day.expected(self._mailbox.mailbox_id, state.looked_until_ms, now_ms))
+        return found
 
     def _state(self, send_id: SendId) -> RoundState | None:
         key = self._key(send_id)

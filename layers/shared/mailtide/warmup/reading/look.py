@@ -76,12 +76,12 @@ class FolderLook:
         today: date,
         time_left_s: Callable[[], float],
     ) -> None:
-        """today: the day of the roster that the visit was asked under."""
+        """today: when the visit begins."""
         self.findings = Findings(dict(state.cursors))
         self._services = services
         self._mailbox = mailbox
-        # Servers compare days in time zones of their own.
-        self._since = today - timedelta(days=2)
+        self.since = today - timedelta(days=2)
+        """Nothing older is looked for: yesterday's mails, for servers that compare days in time zones of their own."""
         self._time_left_s = time_left_s
         self._verifier = Verifier(services, mailbox, today)
 
@@ -108,7 +108,7 @@ class FolderLook:
         first = cursor.next_uid if cursor and is_known else 1
         uids: Iterable[int] = range(first, folder.next_uid)
         if not is_known or folder.next_uid - first > DIRECT_UIDS:
-            uids = view.uids(first, folder.next_uid - 1, self._since) if folder.next_uid > first else []
+            uids = view.uids(first, folder.next_uid - 1, self.since) if folder.next_uid > first else []
         for chunk in batched(uids, CHUNK, strict=False):
             if self._time_left_s() < LEAST_LEFT_S or not self._chunk(view, folder, place, chunk):
                 return False

@@ -6,12 +6,11 @@ A visit that fails leaves what it has done so far, and a back-off; it fails no o
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Literal
 
 from mailtide.contracts import new_token
 from mailtide.errors import NotFoundError, TransientError
-from mailtide.warmup.contracts import Mailbox, MailboxStatus
+from mailtide.warmup.contracts import Mailbox, MailboxStatus, day_of
 from mailtide.warmup.desk import RunBlocking
 from mailtide.warmup.ports import Ledger, WarmupClock
 from mailtide.warmup.reading.contracts import Failure, ReadMessage, VisitState
@@ -117,7 +116,7 @@ class _Visit:
         state = await self._blocking(lambda: visits.begin(mailbox_id, token, now_ms=now_ms))
         if state is None:
             return VisitReport(mailbox_id, "busy")
-        look = FolderLook(self._services, self._mailbox, state, self._message.day, self._time_left_s)
+        look = FolderLook(self._services, self._mailbox, state, day_of(now_ms), self._time_left_s)
         waiting, failure, detail = await self._outcome(look, state)
         left = self._left(state, look.findings, waiting, failure)
         end = _end(look.findings, failure)
@@ -147,12 +146,12 @@ class _Visit:
         look.run(view)
         if not look.findings.is_complete:
             return None
-        since = self._message.day - timedelta(days=2)
+        since = look.since
 
         def is_elsewhere(message_id: str) -> bool | None:
             return view.is_elsewhere(message_id, since) if self._time_left_s() >= LEAST_LEFT_S else None
 
-        expectations = Expectations(self._services, self._mailbox, self._message.day)
+        expectations = Expectations(self._services, self._mailbox)
         # What comes while the look goes on is seen by the next one: the moment is that of the end.
         return expectations.check(state, look.findings.found, self._services.clock.now_ms(), is_elsewhere)
 

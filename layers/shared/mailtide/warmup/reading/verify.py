@@ -1,6 +1,6 @@
 """Whether a mail that says it is the warm-up's own is so: asked of the day's pairing and of its sender's ledger.
 
-A mail is ours only when its Message-ID names a send of today or yesterday that was for this mailbox, its sender's ledger shows
+A mail is ours only when its Message-ID names a send of these days that was for this mailbox, its sender's ledger shows
 that send as sent, or as one whose end nobody knows yet, and From is that sender's address. A reply must answer what it was
 planned to answer. Whoever forges all that has to know the pairing, and gains that one mail is treated as ours.
 """
@@ -14,7 +14,7 @@ from mailtide.warmup.contracts import LedgerKey, LedgerView, Mailbox, RoundState
 from mailtide.warmup.ids import SendId, message_id
 from mailtide.warmup.ports import Ledger
 from mailtide.warmup.reading.contracts import ReportKind
-from mailtide.warmup.reading.days import Addressees, ReadingDays
+from mailtide.warmup.reading.days import Addressees, ReadingDay, ReadingDays
 from mailtide.warmup.reading.ports import Directory
 from mailtide.warmup.reading.recognise import Claim
 from mailtide.warmup.reading.reports import Report
@@ -55,9 +55,11 @@ class Verifier:
     """The questions of one visit, each asked of the tables once."""
 
     def __init__(self, lookups: Lookups, mailbox: Mailbox, today: date) -> None:
+        """today: when the visit began; it may last beyond midnight."""
         self._lookups = lookups
         self._mailbox = mailbox
-        self._days = {today, today - timedelta(days=1)}
+        self._near = {today + timedelta(days=days) for days in (-1, 0, 1)}
+        self._days: dict[date, ReadingDay | None] = {}
         self._mailboxes: dict[str, Mailbox] = {mailbox.mailbox_id: mailbox}
         self._views: dict[LedgerKey, LedgerView | None] = {}
 
@@ -66,11 +68,11 @@ class Verifier:
         own_id = self._mailbox.mailbox_id
         possible = []
         for claim in claims:
-            asked = self._addressees(claim.send_id)
-            if asked and own_id in {asked.recipient, asked.original.mailbox_id if asked.original else None}:
-                possible.append((claim, asked))
-        self._fetch(claim.send_id.mailbox_id for claim, _ in possible)
-        judged = ((claim, self._judge(claim, asked)) for claim, asked in possible)
+            found = self._addressees(claim.send_id)
+            if found and own_id in found[1].mailbox_ids:
+                possible.append((claim, *found))
+        self._fetch(claim.send_id.mailbox_id for claim, _, _ in possible)
+        judged = ((claim, self._judge(claim, day, asked)) for claim, day, asked in possible)
         return {claim: ours for claim, ours in judged if ours is not None}
 
     def report(self, report: Report) -> tuple[LedgerKey, int, ReportKind] | None:
@@ -80,10 +82,11 @@ class Verifier:
             return None
         if report.message_id != message_id(send_id, self._mailbox.domain):
             return None
-        asked = self._addressees(send_id)
-        if asked is None:
+        found = self._addressees(send_id)
+        if found is None:
             return None
-        key = self._key(send_id)
+        day, asked = found
+        key = day.key(send_id.mailbox_id)
         state = self._state(key, send_id.round)
         if state not in _WENT_OUT:
             return None
@@ -96,13 +99,13 @@ class Verifier:
         addresses = {self._mailboxes[name].address.lower() for name in names if name in self._mailboxes}
         return (key, send_id.round, report.kind) if report.names(addresses) else None
 
-    def _judge(self, claim: Claim, asked: Addressees) -> Ours | None:
+    def _judge(self, claim: Claim, day: ReadingDay, asked: Addressees) -> Ours | None:
         sender = self._mailboxes.get(claim.send_id.mailbox_id)
         if sender is None or claim.sender != sender.address.lower():
             return None
         if claim.message_id != message_id(claim.send_id, sender.domain):
             return None
-        key = self._key(claim.send_id)
+        key = day.key(claim.send_id.mailbox_id)
         state = self._state(key, claim.send_id.round)
         outcome = self._outcome(claim, asked, state)
         return Ours(claim.send_id, key, outcome, state == RoundState.UNKNOWN) if outcome else None
@@ -117,15 +120,14 @@ class Verifier:
             return None
         return "sent_reply" if state in {RoundState.SENT_REPLY, *_OPEN} else None
 
-    def _addressees(self, send_id: SendId) -> Addressees | None:
-        day = self._lookups.days.get(send_id.day) if send_id.day in self._days else None
-        return day.addressees(send_id) if day else None
-
-    def _key(self, send_id: SendId) -> LedgerKey:
-        day = self._lookups.days.get(send_id.day)
-        if day is None:
-            raise LookupError(send_id.day)
-        return day.key(send_id.mailbox_id)
+    def _addressees(self, send_id: SendId) -> tuple[ReadingDay, Addressees] | None:
+        if send_id.day not in self._near:
+            return None
+        if send_id.day not in self._days:
+            self._days[send_id.day] = self._lookups.days.get(send_id.day)
+        day = self._days[send_id.day]
+        asked = day.addressees(send_id) if day else None
+        return (day, asked) if day and asked else None
 
     def _state(self, key: LedgerKey, number: int) -> RoundState:
         if key not in self._views:
