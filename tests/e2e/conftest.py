@@ -29,6 +29,7 @@ PARAMETERS = {
     "WarmupMailboxCooldownMaxMs": "200",
     "WarmupStaggerMinMs": "0",
     "WarmupStaggerMaxMs": "100",
+    "WarmupReadMinutes": "1",
 }
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,14 +15,20 @@ from typing import Any
 import pytest
 
 from localstack.cloud import LocalCloud
-from localstack.mail_sink import MailSink
-from mailtide.warmup.contracts import SendMessage
-from mailtide.warmup.ids import message_id
+from localstack.mail_servers import packages
+from localstack.mail_sink import Arrived, MailSink
+from mailtide.adapters.dynamodb.clock import ServerClock
+from mailtide.adapters.dynamodb.placements import DynamoPlacements
+from mailtide.adapters.dynamodb.table import Table
+from mailtide.warmup.contracts import LedgerKey, SendMessage
+from mailtide.warmup.ids import message_id, parse_message_id
+from mailtide.warmup.reading.contracts import Placement, ReadMessage
+from tests.support.postfix_dovecot import Account, Post
 
 MAILTIDE = Path(sys.executable).with_name("mailtide")
 MAILBOXES = 16
 PASSWORD = "not a secret"
-QUEUES = ("warmup_plan", "warmup_dispatch", "warmup_send")
+QUEUES = ("warmup_plan", "warmup_dispatch", "warmup_send", "warmup_read")
 
 
 def _address(number: int) -> str:
@@ -32,6 +39,16 @@ def _address(number: int) -> str:
 def sink() -> Iterator[MailSink]:
     with MailSink({_address(number): PASSWORD for number in range(MAILBOXES)}) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def imap(request: pytest.FixtureRequest) -> "Post | None":
+    """A real IMAP server with these mailboxes; None where it cannot be had, which spares no more than the visits."""
+    if packages.why_not() is not None:
+        return None
+    post: Post = request.getfixturevalue("post")
+    post.servers.set_passwords({_address(number): PASSWORD for number in range(MAILBOXES)})
+    return post
 
 
 class Warmup:
@@ -89,7 +106,7 @@ def _until(condition: Callable[[], bool], timeout_s: float, what: str, poll_s: f
         time.sleep(poll_s)
 
 
-def _write_pool(path: Path, port: int) -> None:
+def _write_pool(path: Path, port: int, imap_port: int | None) -> None:
     """Mailboxes of one mail a day, whose window opened three minutes ago, so that most of the mails are due."""
     now = datetime.now(UTC)
     minute = now.hour * 60 + now.minute
@@ -99,39 +116,51 @@ def _write_pool(path: Path, port: int) -> None:
     with path.open("w", newline="") as text:
         lines = csv.writer(text)
         names = ("mailbox_id", "user_id", "address", "smtp_host", "smtp_port", "smtp_security")
-        lines.writerow([*names, "password", "start_count", "max_daily", "window", "first_day"])
+        imap = ("imap_host", "imap_port", "imap_security") if imap_port else ()
+        lines.writerow([*names, *imap, "password", "start_count", "max_daily", "window", "first_day"])
         for number in range(MAILBOXES):
             box = (f"box{number}", f"user{number // 2}", _address(number), "127.0.0.1", port, "none")
-            lines.writerow([*box, PASSWORD, 1, 1, window, long_ago])
+            served = ("127.0.0.1", imap_port, "none") if imap_port else ()
+            lines.writerow([*box, *served, PASSWORD, 1, 1, window, long_ago])
+
+
+def _taken_of_doubled_ticks(warmup: Warmup) -> list[str]:
+    """Some of the mails that are due, taken off the queue. A function that starts cold may be too late for a minute's tick."""
+    bodies: list[str] = []
+    asked_in: set[int] = set()
+
+    def enough() -> bool:
+        if (minute := int(time.time() // 60)) not in asked_in:
+            asked_in.add(minute)
+            for _ in range(2):
+                warmup.tick()
+        bodies.extend(warmup.take_all())
+        return len(bodies) >= 4
+
+    _until(enough, 150, "the ticks have queued too few mails")
+    return bodies
 
 
 def test_each_mail_arrives_once_however_often_ticks_and_messages_come(
-    cloud: LocalCloud, sink: MailSink, tmp_path: Path
+    cloud: LocalCloud, sink: MailSink, imap: Post | None, tmp_path: Path
 ) -> None:
     warmup = Warmup(cloud)
     file = tmp_path / "mailboxes.csv"
-    _write_pool(file, sink.port)
+    _write_pool(file, sink.port, imap.servers.ports.imap if imap else None)
     assert f"{MAILBOXES} mailboxes imported" in warmup.mailtide("mailboxes", "import", file)
 
     # A tick comes twice; its mails wait until each of them stands on the queue three times.
     warmup.set_sender(enabled=False)
     send_url = cloud.stack.queue_url("warmup_send")
     try:
-        for _ in range(2):
-            warmup.tick()
-        bodies: list[str] = []
-
-        def enough() -> bool:
-            bodies.extend(warmup.take_all())
-            return len(bodies) >= 4
-
-        _until(enough, 40, "the tick has queued too few mails")
+        bodies = _taken_of_doubled_ticks(warmup)
         for body in bodies * 3:
             cloud.client("sqs").send_message(QueueUrl=send_url, MessageBody=body)
     finally:
         warmup.set_sender(enabled=True)
     messages = [SendMessage.model_validate_json(body) for body in bodies]
-    assert len({message.send_id for message in messages}) == len(messages), "the doubled tick was dispatched twice"
+    of_ticks = {(message.send_id, message.tick_end_ms) for message in messages}
+    assert len(of_ticks) == len(messages), "the doubled tick was dispatched twice"
     domains = {f"box{number}": _address(number).partition("@")[2] for number in range(MAILBOXES)}
     expected = {message_id(message.send_id, domains[message.mailbox_id]) for message in messages}
 
@@ -151,15 +180,56 @@ def test_each_mail_arrives_once_however_often_ticks_and_messages_come(
     for mail in sink.arrived:
         assert mail.sender.partition("@")[2] != mail.recipient.partition("@")[2]
 
+    if imap is not None:
+        _check_a_visit(warmup, imap, messages, next(mail for mail in sink.arrived if mail.message_id in expected))
     for queue in QUEUES:
         assert warmup.depth(cloud.stack.dead_letters_url(queue)) == 0, queue
     status = json.loads(warmup.mailtide("warmup", "status", "--json"))
     assert (status["total_mailboxes"], status["shards_reporting"]) == (MAILBOXES, status["shards"])
-    logs = cloud.client("logs").filter_log_events(logGroupName="/aws/lambda/mailtide-plan-warmup")["events"]
-    assert any('"warmup_system_health"' in event["message"] for event in logs), "the alarms watch this gauge"
-    everything = [
-        event["message"]
-        for name in ("plan-warmup", "dispatch-shard", "send-mail")
-        for event in cloud.client("logs").filter_log_events(logGroupName=f"/aws/lambda/mailtide-{name}")["events"]
-    ]
+    names = ["plan-warmup", "dispatch-shard", "send-mail", *(["read-mailboxes"] if imap else [])]
+    _check_logs(warmup, names, visits=MAILBOXES if imap else 0)
+
+
+def _check_logs(warmup: Warmup, names: list[str], *, visits: int) -> None:
+    """They hold what alarms watch, and how many visits were asked for; no secret, and no address."""
+    found = warmup.cloud.client("logs")
+    logs = {
+        name: [
+            event["message"] for event in found.filter_log_events(logGroupName=f"/aws/lambda/mailtide-{name}")["events"]
+        ]
+        for name in names
+    }
+    assert any('"warmup_system_health"' in line for line in logs["plan-warmup"]), "the alarms watch this gauge"
+    everything = [line for lines in logs.values() for line in lines]
     assert not [line for line in everything if PASSWORD in line or "@company" in line]
+    asked = [int(count) for line in logs["dispatch-shard"] for count in re.findall(r'"visits":(\d+)', line)]
+    assert sum(asked) >= visits, "each tick of a minute asks for each of them"
+
+
+def _check_a_visit(warmup: Warmup, imap: Post, messages: list[SendMessage], mail: Arrived) -> None:
+    """A mail that lies in junk is found there, moved and marked, and the table says where it was."""
+    account = Account(mail.recipient, PASSWORD)
+    private = b"From: a@friend.example\r\nMessage-ID: <1@friend.example>\r\nX-Mailtide-Warmup: 1\r\n\r\nHello\r\n"
+    imap.put(account, mail.content, private, folder="Junk")
+    sent = parse_message_id(mail.message_id)
+    message = next(one for one in messages if one.send_id == sent)
+    visit = ReadMessage(
+        day=message.day,
+        shard=message.shard,
+        mailbox_ids=(mail.recipient.partition("@")[0],),
+        until_ms=int(time.time() * 1000) + 600_000,
+    )
+    url = warmup.cloud.stack.queue_url("warmup_read")
+    warmup.sqs.send_message(QueueUrl=url, MessageBody=visit.model_dump_json())
+
+    def is_rescued() -> bool:
+        return [kept.message_id for kept in imap.folders(account)["INBOX"].mails] == [mail.message_id]
+
+    _until(is_rescued, 60, "the mail was not found")
+    folders = imap.folders(account)
+    assert folders["INBOX"].mails[0].flags == {"\\Seen"}
+    assert [(kept.message_id, kept.flags) for kept in folders["Junk"].mails] == [("<1@friend.example>", frozenset())]
+    reads = Table(warmup.cloud.stack.outputs["ReadsTable"], warmup.cloud.client("dynamodb"), ServerClock())
+    key = LedgerKey(message.day, message.shard, message.mailbox_id)
+    found = DynamoPlacements(reads, retention_days=30).read_many([key])
+    assert found[key].placements == {message.round: Placement("junk")}
