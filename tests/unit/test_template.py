@@ -342,6 +342,12 @@ def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> Non
     kept = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
     assert kept == {keys.RUNS: 30, keys.CHANGES: 30, keys.EXPORTS: 30}
     assert all("ExpirationInDays" not in rule for rule in rules.values() if rule.get("Prefix") == keys.ORGS)
+    replaced = {
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in rules.values()
+        if rule.get("Prefix") == keys.ORGS
+    }
+    assert replaced == {7}, "older versions of a database can be restored for a week"
     policy = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert policy[0]["Condition"] == PLAIN_HTTP
 
