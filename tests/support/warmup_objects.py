@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from mailtide.ports import Bucket
 from mailtide.warmup import keys
 from mailtide.warmup.contracts import day_of
+from mailtide.warmup.domains import BrokenCheck, DomainIndex, DomainRow
 from mailtide.warmup.objects import QuotaCounts, QuotaRow, QuotaSheet, QuotaStatus, RosterHeader, ShardSummary
 from mailtide.warmup.reading.record import Landed, ScorePoint
 from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
@@ -57,6 +58,29 @@ def leave_warmup_day(bucket: Bucket, boxes: tuple[str, ...] = (), seed: int = 4)
             bucket.create(keys.quotas(day, shard), sheet.to_bytes())
             if day != today:
                 bucket.create(keys.placements(day, shard), _placements(day, shard, chance).to_bytes())
+    bucket.create(keys.DOMAIN_INDEX, _domains(now_ms).to_bytes())
+
+
+def _domains(now_ms: int) -> DomainIndex:
+    """Some, of which a few are broken, in one way or in two, and one has not been checked."""
+    no_spf = BrokenCheck(
+        "SPF",
+        "There is no SPF record: receivers cannot tell who may send for the domain.",
+        "publish a TXT record like v=spf1 include:… ~all, with what your mail provider names for it",
+    )
+    no_mx = BrokenCheck(
+        "MX", "No mail server has an address: mx.company-11.example.", "mend or remove these MX records"
+    )
+    sound = [
+        DomainRow(f"d{number}.company-01.example", ("company-01",), 30, "google", now_ms - 3_600_000 * number, True)
+        for number in range(40)
+    ]
+    broken = [
+        DomainRow("company-01.example", ("company-01",), 90, "google", now_ms - 7_200_000, True, (no_spf,), ("DKIM",)),
+        DomainRow("company-11.example", ("company-11",), 12, "", now_ms - 90_000_000, True, (no_mx, no_spf)),
+        DomainRow("company-12.example", ("company-12",), 3),
+    ]
+    return DomainIndex(rows=(*sound, *broken))
 
 
 def _placements(day: date, shard: int, chance: random.Random) -> PlacementSheet:
