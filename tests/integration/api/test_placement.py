@@ -146,3 +146,10 @@ def test_the_command_line_shows_the_same(planned: Api) -> None:
     assert "Microsoft (Exchange Online)" in shown
     assert "box-4" in shown
     assert "62.6 %" in shown
+    status = planned.run("warmup", "status")
+    assert "62.6 % of 214 mails in the inbox" in status
+    assert "2 slowed, 0 quarantined" in status
+    listed = planned.run("mailboxes", "list", "--user", "user-1")
+    assert "slowed from" in listed
+    boxes = [json.loads(line) for line in planned.run("mailboxes", "list", "--user", "user-1", "--json").splitlines()]
+    assert {box["mailbox_id"]: box["pace"] for box in boxes} == {"box-3": 1.0, "box-4": 0.5, "box-5": 1.0}

@@ -200,7 +200,7 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
             each.user_id,
             each.address,
             each.status,
-            each.status_reason,
+            each.status_reason if each.status != "active" else each.held_back,
             ramp,
             str(each.first_day),
             _visits(each),
@@ -213,6 +213,7 @@ def list_mailboxes(user: str | None, status: str | None, limit: int, as_json: bo
 
 _SHOWN = {
     "mailbox_id", "user_id", "address", "status", "status_reason", "ramp", "window", "first_day", "imap", "engagement",
+    "pace", "held_back", "graduated_on",
 }  # fmt: skip
 
 

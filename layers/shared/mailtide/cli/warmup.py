@@ -45,8 +45,9 @@ warmup.add_command(worker)
 @cloud_command
 def status(as_json: bool) -> None:
     """Today's figures as of the last tick, and how old they are."""
+    from mailtide.cli.warmup_placement import placement_lines
     from mailtide.cli.warmup_tables import show, status_lines
-    from mailtide.planning import measure_now
+    from mailtide.planning import measure_now, placement_now
     from mailtide.warmup.settings import old_names
 
     found = measure_now()
@@ -59,7 +60,7 @@ def status(as_json: bool) -> None:
     if as_json:
         click.echo(found.model_dump_json())
         return
-    show(status_lines(found))
+    show([*status_lines(found), *placement_lines(placement_now(0))])
     _warn(found.warnings)
 
 

@@ -1,5 +1,7 @@
 """What `mailtide warmup placement` shows a person."""
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 
@@ -37,6 +39,20 @@ def show_placement(found: PlacementReport) -> None:
         )
     if found.held:
         _show_held(console, found)
+
+
+def placement_lines(found: PlacementReport) -> Iterator[tuple[str, str]]:
+    """Of `mailtide warmup status`; none before the first day that was folded."""
+    if found.day is None:
+        return
+    seen = found.total.inbox + found.total.junk + found.total.missing
+    if found.total.share is not None:
+        yield "placement", f"{_percent(found.total.share)} of {seen:,} mails in the inbox (seven days to {found.day})"
+    yield (
+        "held back",
+        f"{found.slowed:,} slowed, {found.quarantined:,} quarantined (mailtide warmup placement says why); "
+        f"{found.graduated:,} graduated",
+    )
 
 
 def _cells(one: Placed) -> tuple[str, ...]:
