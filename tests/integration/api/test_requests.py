@@ -65,6 +65,31 @@ def test_what_is_too_large(api: Api) -> None:
         assert b" 413 " in raw.recv(4_096)
 
 
+@pytest.mark.parametrize(
+    ("told", "status"),
+    [
+        (b"Content-Length: 4x", b"200"),
+        (b"Content-Length: -4", b"200"),
+        (b"Content-Length: 0\r\nContent-Length: 40", b"200"),
+        (b"Transfer-Encoding: chunked", b"200"),
+        (b"Content-Length: " + b"9" * 5_000, b"413"),
+        (b"Content-Length: " + b"0" * 5_000, b"200"),
+    ],
+)
+def test_no_request_is_smuggled_behind_another(api: Api, told: bytes, status: bytes) -> None:
+    """A proxy may read a length that is not clear in another way: what follows is then nobody's request."""
+    host, port = api.url.removeprefix("http://").split(":")
+    ask = b"GET /api/health HTTP/1.1\r\nHost: x\r\n"
+    with socket.create_connection((host, int(port)), timeout=5) as raw:
+        raw.sendall(ask + told + b"\r\n\r\n" + (b"" if told.endswith(b"000") else ask + b"Connection: close\r\n\r\n"))
+        raw.shutdown(socket.SHUT_WR)
+        answers = b""
+        while piece := raw.recv(4_096):
+            answers += piece
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert answers.startswith(b"HTTP/1.1 " + status)
+
+
 def test_a_client_that_stalls_holds_nobody_up(api: Api) -> None:
     host, port = api.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as stalled:

@@ -19,7 +19,8 @@ from mailtide.api.handler import handler
 TIMEOUT_S = 10.0
 _TOO_LARGE = "x" * (MAX_BODY_BYTES + 1)
 """In place of a body that is not even read: the gate refuses it by its length."""
-
+_LONGEST_LENGTH = 18
+"""Digits of a Content-Length that are read: any number of so many is too large."""
 
 _one_at_a_time = Lock()
 
@@ -45,12 +46,12 @@ class _Request(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        size_bytes = int(length) if length.isdecimal() else 0
-        fits = size_bytes <= MAX_BODY_BYTES
-        body = base64.b64encode(self.rfile.read(size_bytes)).decode() if fits else _TOO_LARGE
+        size_bytes = self._length()
+        fits = (size_bytes or 0) <= MAX_BODY_BYTES
+        body = base64.b64encode(self.rfile.read(size_bytes or 0)).decode() if fits else _TOO_LARGE
         # What was not read would be taken for the next request.
-        self.close_connection = self.close_connection or not fits or "Transfer-Encoding" in self.headers
+        is_clear = fits and size_bytes is not None and "Transfer-Encoding" not in self.headers
+        self.close_connection = self.close_connection or not is_clear
         with _one_at_a_time:
             answered = handler(self._event(body, encoded=fits), RequestContext())
         content = str(answered["body"] or "").encode()
@@ -65,6 +66,14 @@ class _Request(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def _length(self) -> int | None:
+        """Bytes of the body; None when the request does not say it in a way that everybody reads alike."""
+        told = set(self.headers.get_all("Content-Length", ["0"]))
+        length = told.pop()
+        if told or not (length.isascii() and length.isdigit()):
+            return None
+        return int(length.lstrip("0")[:_LONGEST_LENGTH] or "0")
 
     def __getattr__(self, name: str) -> Callable[[], None]:
         """http.server asks for do_GET, do_POST …: the handler takes every method, and refuses in its own words."""
