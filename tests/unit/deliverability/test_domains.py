@@ -154,10 +154,8 @@ class Hurrying(VirtualClock):
         return self.at_ms
 
 
-def test_what_there_is_no_time_for_is_left_to_the_next_tick(server: DnsServer, resolver: DnsResolver) -> None:
+def test_what_there_is_no_time_for_is_left_to_the_next_tick(resolver: DnsResolver) -> None:
     domains = [f"d{number:02}.internal" for number in range(40)]
-    for domain in domains:
-        server.fail(domain)
     pool = Pool([one for domain in domains for one in boxes(1, domain)], resolver)
     (tick,) = pool.plan(0)
     pool.services = replace(pool.services, clock=Hurrying(START))
@@ -168,10 +166,20 @@ def test_what_there_is_no_time_for_is_left_to_the_next_tick(server: DnsServer, r
     (tick,) = pool.plan(1)
     pool.services = replace(pool.services, clock=pool.bench.clock)
     assert pool.check(tick) == DomainsChecked(checked=24, broken=24)
-    # The name servers' errors are the domains', and no reason to take their provider away.
-    assert not pool.mailboxes.updates
-    assert row(pool.bucket, "d00.internal").is_answered is False
-    assert [len(pool.plan(144 * day)) for day in (1, 2)] == [1, 1], "they are due again the next day"
+    assert pool.plan(2) == pool.plan(144) == []
+
+
+def test_name_servers_that_fail_take_no_provider_away(server: DnsServer, resolver: DnsResolver) -> None:
+    sound(server, "alpha.internal")
+    pool = Pool(boxes(2, "alpha.internal"), resolver)
+    pool.check(pool.plan(0)[0])
+    server.fail("alpha.internal")
+    (tick,) = pool.plan(144 * 7)
+    pool.mailboxes.updates.clear()
+    assert pool.check(tick) == DomainsChecked(checked=1, broken=1)
+    assert pool.mailboxes.updates == []
+    assert row(pool.bucket, "alpha.internal")[3:6] == ("google", START + 7 * DAY_MS, False)
+    assert len(pool.plan(144 * 8)) == 1, "it is due again the next day"
 
 
 class Refusing(MemoryObjects):
@@ -221,6 +229,15 @@ class SilentAbout(DnsResolver):
 
     def exchanges(self, name: str) -> Exchanges:
         return Exchanges("unanswered") if name == "silent.internal" else super().exchanges(name)
+
+
+def test_a_resolver_that_fails_says_nothing_of_domains(server: DnsServer, resolver: DnsResolver) -> None:
+    domains = [f"d{number:02}.internal" for number in range(20)]
+    for domain in domains:
+        server.fail(domain)
+    pool = Pool([one for domain in domains for one in boxes(1, domain)], resolver)
+    assert pool.check(pool.plan(0)[0]).why == "resolver"
+    assert {one.checked_ms for one in read_index(pool.bucket).values()} == {0}
 
 
 def test_a_silent_domain_among_others_is_broken(server: DnsServer) -> None:

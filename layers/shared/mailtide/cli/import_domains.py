@@ -81,12 +81,10 @@ class ImportDomains:
 
     @property
     def reports(self) -> "list[DomainReport]":
-        """Of the domains that were asked about and that somebody answered for."""
+        """Of the domains that were asked about; of a resolver that is out of order only what it told."""
         if self._book is None:
             return []
-        return (
-            [one for one in self._book.reports if one.mx != "unanswered"] if self._book.gave_up else self._book.reports
-        )
+        return [one for one in self._book.reports if one.is_answered] if self._book.gave_up else self._book.reports
 
     def say(self, report: "ImportReport") -> None:
         """Print what there is to say: what is broken to stderr, the rest to stdout."""
@@ -121,7 +119,7 @@ class ImportDomains:
         if self.problem:
             said.append(f"Domains were not checked here: {self.problem} The deployment checks them within a day.")
         elif self._book is not None and self._book.gave_up:
-            said.append("No DNS resolver answers here; the deployment checks the domains within a day.")
+            said.append("The DNS resolver here is out of order; the deployment checks the domains within a day.")
         return said
 
     def as_json(self, report: "ImportReport") -> dict[str, object]:

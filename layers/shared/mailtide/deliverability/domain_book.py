@@ -13,7 +13,7 @@ from mailtide.warmup.store import put
 ABREAST = 16
 """Domains that are asked about at once."""
 GIVE_UP = 8
-"""After so many domains in a row of which nobody said anything, it is the resolver that does not answer."""
+"""After so many domains in a row of which nobody said anything, or an error alone, it is the resolver that is out of order."""
 
 
 class DomainBook:
@@ -41,13 +41,13 @@ class DomainBook:
         self._changed: dict[str, DomainRow] = {}
         self._silent = 0
         self._unheard: list[tuple[DomainReport, frozenset[str]]] | None = []
-        """Of which nobody said anything, while it may be the resolver's fault; None once it has answered."""
+        """Of which nobody said anything, while it may be the resolver's fault; None once it has told something."""
         self.reports: list[DomainReport] = []
         """Of all domains that were asked about, in order."""
 
     @property
     def gave_up(self) -> bool:
-        """Whether the resolver does not answer: nothing more is asked."""
+        """Whether the resolver is out of order: nothing more is asked."""
         return self._silent >= GIVE_UP
 
     def look(self, users_by_domain: Mapping[str, frozenset[str]]) -> dict[str, DomainRow]:
@@ -78,6 +78,8 @@ class DomainBook:
 
     def save(self) -> None:
         """Write what was found into the index. TransientError; StaleWriteError."""
+        if not self.gave_up:
+            self._keep_unheard()
         if self._changed:
             change_index(self._bucket, self._merged)
             self._changed.clear()
@@ -88,20 +90,22 @@ class DomainBook:
         return self._rows
 
     def _note(self, report: DomainReport, users: frozenset[str]) -> None:
-        """What nobody answers is kept only where the resolver is known to answer: else nothing would be said of the domain."""
+        """Of a resolver that is out of order nothing is kept: it says nothing of the domains."""
         self.reports.append(report)
-        if report.mx != "unanswered":
-            self._silent = 0
-            for earlier in self._unheard or ():
-                self._keep(*earlier)
+        self._silent = 0 if report.is_answered else self._silent + 1
+        if report.is_answered:
+            self._keep_unheard()
             self._unheard = None
-            self._keep(report, users)
-            return
-        self._silent += 1
         if self._unheard is None:
             self._keep(report, users)
         else:
             self._unheard.append((report, users))
+
+    def _keep_unheard(self) -> None:
+        for report, users in self._unheard or ():
+            self._keep(report, users)
+        if self._unheard:
+            self._unheard.clear()
 
     def _keep(self, report: DomainReport, users: frozenset[str]) -> None:
         rows = self._known()
