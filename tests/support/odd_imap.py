@@ -59,9 +59,12 @@ class Line:
         self.file = sock.makefile("rb")
         self.folder: OddFolder | None = None
         self.may_write = False
+        self.is_mute = False
 
     def say(self, text: bytes | str) -> None:
-        """As it is."""
+        """As it is, unless nothing is to be heard any more."""
+        if self.is_mute:
+            return
         self.sock.sendall(text.encode() if isinstance(text, str) else text)
 
     def drip(self, text: bytes, every_s: float) -> None:
@@ -88,6 +91,10 @@ class OddImap:
     said: list[str] = field(default_factory=list)
     """Every command, without its tag."""
     most_at_once: int = 0
+    cut_at: int = 0
+    """The command, counted from 1 over all connections, at which the connection breaks; 0: none."""
+    is_cut_after: bool = False
+    """It breaks after the command was carried out, in place of the answer."""
     _now: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -102,7 +109,12 @@ class OddImap:
             self.most_at_once = max(self.most_at_once, self._now)
         try:
             with suppress(OSError), sock:
-                self._talk(Line(self, sock))
+                line = Line(self, sock)
+                try:
+                    self._talk(line)
+                finally:
+                    line.file.close()
+                    sock.shutdown(socket.SHUT_RDWR)
         finally:
             with self._lock:
                 self._now -= 1
@@ -112,6 +124,10 @@ class OddImap:
         while raw := line.file.readline():
             tag, _, rest = raw.decode("utf-8", "replace").rstrip("\r\n").partition(" ")
             self.said.append(rest)
+            if len(self.said) == self.cut_at:
+                if not self.is_cut_after or rest.startswith("AUTH"):
+                    return
+                line.is_mute = True
             word, _, arguments = rest.partition(" ")
             word = word.upper()
             if word == "UID":
@@ -123,7 +139,7 @@ class OddImap:
             usual = getattr(self, "_" + word.lower().replace(" ", "_"), None)
             if usual is None:
                 line.say(f"{tag} BAD what?\r\n")
-            elif usual(line, tag, arguments) is False:
+            elif usual(line, tag, arguments) is False or line.is_mute:
                 return
 
     def _capability(self, line: Line, tag: str, _: str) -> None:
@@ -246,6 +262,7 @@ def serving(odd: OddImap) -> Iterator[int]:
             with suppress(OSError):
                 while True:
                     sock, _ = listener.accept()
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                     threading.Thread(target=odd.serve, args=(sock,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()

@@ -11,8 +11,8 @@ import pytest
 from mailtide.adapters.imap_connection import MAX_ANSWER_BYTES
 from mailtide.warmup.contracts import Auth, Engagement, MailServer, RoundState
 from mailtide.warmup.reading.contracts import Placement
-from mailtide.warmup.reading.read import VisitReport
-from tests.support.odd_imap import ALL, Answer, Line, OddFolder, OddImap, fetched, serving
+from mailtide.warmup.reading.read import BACK_OFF_MS, VisitReport
+from tests.support.odd_imap import ALL, Answer, Line, OddFolder, OddImap, OddMail, fetched, serving
 from tests.support.reading_pool import LOOPBACK, ReadingPool
 
 type Serve = Callable[[OddImap], ReadingPool]
@@ -82,6 +82,55 @@ def test_a_mail_is_moved_only_as_far_as_no_other_is_removed(
     assert {"\\Seen", "\\Flagged"} <= kept.flags
     again = only(pool.read(0))
     assert (again.junk, again.inbox, again.rescued) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("is_cut_after", [False, True])
+@pytest.mark.parametrize("capabilities", [ALL, ALL.replace(" MOVE", "")])
+def test_wherever_a_connection_breaks_nothing_is_lost_and_no_other_mail_changed(
+    pool_at: Serve, capabilities: str, *, is_cut_after: bool
+) -> None:
+    """At each command of a visit in turn."""
+    end, cut_at = "", 0
+    while end != "visited":
+        cut_at += 1
+        odd = OddImap(capabilities=capabilities, cut_at=cut_at, is_cut_after=is_cut_after)
+        pool = pool_at(odd)
+        with_ours_in_junk(odd, pool)
+        in_junk, in_inbox = pool.to(0)[:2]
+        pool.leave(in_inbox, RoundState.UNKNOWN)
+        odd.folders["INBOX"].put(STRANGER, pool.mail(in_inbox, 0))
+        strangers = {name: strangers_of(folder) for name, folder in odd.folders.items()}
+        end = only(pool.read(0)).end
+        pool.clock.at_ms += BACK_OFF_MS
+        assert only(pool.read(0)).end == "visited"
+
+        assert {name: strangers_of(folder) for name, folder in odd.folders.items()} == strangers
+        assert (pool.placed(in_junk), pool.placed(in_inbox)) == (
+            Placement("junk", "google"),
+            Placement("inbox", "google"),
+        )
+        assert pool.state(in_inbox) == RoundState.SENT
+        ours = [
+            (name, mail.flags)
+            for name, folder in odd.folders.items()
+            for mail in folder.mails
+            if not is_strangers(mail)
+        ]
+        if "MOVE" in capabilities:
+            assert ours == [("INBOX", {"\\Seen", "\\Flagged"})] * 2
+        else:
+            assert len(ours) in {2, 3}, "a copy and what it was made of, at worst"
+            assert all({"\\Seen", "\\Flagged"} <= flags for _, flags in ours)
+    assert cut_at >= 20
+
+
+def is_strangers(mail: OddMail) -> bool:
+    return mail.content == STRANGER
+
+
+def strangers_of(folder: OddFolder) -> list[tuple[int, frozenset[str]]]:
+    """Uids and flags of other people's mails."""
+    return [(mail.uid, frozenset(mail.flags)) for mail in folder.mails if is_strangers(mail)]
 
 
 def test_a_no_to_a_change_is_no_failure(pool_at: Serve) -> None:
