@@ -53,7 +53,7 @@ class _Ours:
     """The warm-up's mails in each of the sources."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self.queued = [mail for mail in evidence.postfix.queued if mail.login]
+        self.queued = [mail for mail in evidence.postfix.queued if mail.login and mail.is_taken]
         self.by_id = {mail.message_id: mail for mail in self.queued}
         self.filed = [one for one in evidence.dovecot if one.program == "lmtp" and one.message_id in self.by_id]
         others = {(address, digest) for address, _, _, digest in evidence.strangers}

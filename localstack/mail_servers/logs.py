@@ -21,7 +21,7 @@ _FILED = re.compile(
 
 @dataclass(slots=True)
 class Queued:
-    """One mail that Postfix said yes to (or made itself, then without login)."""
+    """One mail that Postfix began to take, or made itself (then without login)."""
 
     queue_id: str
     at_s: float
@@ -29,6 +29,8 @@ class Queued:
     login: str = ""
     sender: str = ""
     message_id: str = ""
+    is_taken: bool = False
+    """Whether it said yes after DATA. A client that goes away before leaves a queue id and no mail."""
     delivered: list[str] = field(default_factory=list)
     """Recipients for whom Dovecot said yes."""
     bounced: list[str] = field(default_factory=list)
@@ -123,6 +125,7 @@ def _note(mail: Queued, text: str) -> None:
         mail.message_id = text.removeprefix("message-id=").strip()
     elif found := re.match(r"from=<(.*?)>", text):
         mail.sender = found[1]
+        mail.is_taken = True
     elif found := re.match(r"to=<(.*?)>.* status=(\w+)", text):
         ends = {"sent": mail.delivered, "bounced": mail.bounced}
         ends.get(found[2], []).append(found[1])

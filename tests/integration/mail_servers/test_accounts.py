@@ -75,11 +75,19 @@ def test_what_postfix_wrote_down(post: Post) -> None:
         server.sendmail(ann.address, [bob.address], content("Hello", "<written-down@one.example>"))
         with pytest.raises(smtplib.SMTPRecipientsRefused):
             server.sendmail(ann.address, ["nobody@written.example"], content("Hello", "<refused@one.example>"))
+    with smtplib.SMTP(LOOPBACK, post.servers.ports.submission, local_hostname="here.example") as server:
+        server.starttls(context=post.servers.authority.client_context())
+        server.login(bob.address, bob.password)
+        server.mail(bob.address)
+        server.rcpt(ann.address)
     post.wait_for(bob, lambda folders: bool(folders["INBOX"].mails))
     with post.servers.postfix_log.open() as lines:
         events = read_postfix(lines)
     [mail] = [mail for mail in events.queued if mail.message_id == "<written-down@one.example>"]
     assert (mail.login, mail.sender, mail.delivered, mail.bounced) == (ann.address, ann.address, [bob.address], [])
+    assert mail.is_taken
+    # Somebody went away between RCPT and DATA: an id in the log, and no mail.
+    assert [one.is_taken for one in events.queued if one.login == bob.address] == [False]
     assert events.refused[550, "5.1.1", "nobody@written.example"] == 1
     assert events.logins_refused >= 1
     assert not any(one.message_id == "<refused@one.example>" for one in events.queued)
