@@ -26,6 +26,10 @@ class VisitModel(BaseModel):
     mail_read_units: float = 5.0
     """Its sender, its sender's ledger when it is found and when it is expected, what was known of where it landed; and what the
     dispatcher asks about a reply to it."""
+    fold_write_units: float = 2.5
+    """Once a day a mailbox's health, on an item of 2 or 3 KB."""
+    fold_read_units: float = 1.5
+    """The mailbox, and its placements of the day."""
     function_gb: float = 1.0
     log_kb_a_call: float = 1.0
 
@@ -57,8 +61,9 @@ def visit_capacity(
     # Without visits nobody looks for the mails, either.
     mails = mailboxes * mails_per_mailbox if visits else 0
     readers = ceil(visits / DAY_S * seconds_per_visit / settings.read_concurrent)
-    writes = visits * model.write_units + mails * model.mail_write_units
-    reads = visits * model.read_units + mails * model.mail_read_units
+    folded = mailboxes if visits else 0
+    writes = visits * model.write_units + mails * model.mail_write_units + folded * model.fold_write_units
+    reads = visits * model.read_units + mails * model.mail_read_units + folded * model.fold_read_units
     messages = visits / MAX_VISITS_A_MESSAGE
     calls = messages / MESSAGES_A_REQUEST
     dollars = (
