@@ -68,8 +68,8 @@ why_no_mail() {
 apt_mail() {
     lists=$1
     shift
-    LC_ALL=C apt-get -q -o Debug::NoLocking=1 -o Dir::State::lists="$lists" -o Dir::Cache="$tools/mail/cache" \
-        -o Dir::Cache::archives="$tools/mail/archives" -o Acquire::http::Timeout=20 -o Acquire::Retries=2 "$@"
+    LC_ALL=C apt-get -q -o Debug::NoLocking=1 -o Dir::State::lists="$lists" -o Dir::Cache="$mail/cache" \
+        -o Dir::Cache::archives="$mail/archives" -o Acquire::http::Timeout=20 -o Acquire::Retries=2 "$@"
 }
 
 # fetch_mail LISTS: also what is installed already, so that the same files are used everywhere; libraries only where missing.
@@ -118,25 +118,28 @@ dynalite)
     ;;
 mail)
     # Debian's packages, unpacked and not installed: a mail server that this computer has of its own stays as it is.
-    rm -rf "$tools/mail"
-    mkdir -p "$tools/mail/root" "$tools/mail/archives/partial" "$tools/mail/lists/partial" "$tools/mail/cache"
+    # Beside the old ones until all is there: servers may be running from them.
+    mail=$tools/mail.new
+    rm -rf "$mail"
+    mkdir -p "$mail/root" "$mail/archives/partial" "$mail/lists/partial" "$mail/cache"
     why=$(why_no_mail)
     if [ -n "$why" ]; then
-        echo "$why" >"$tools/mail/why-not"
+        echo "$why" >"$mail/why-not"
         echo "setup: $why; tests with Postfix and Dovecot are skipped" >&2
     else
         # What stands in the machine's own lists may be gone from the archive; then lists of this folder's own are fetched.
         fetch_mail /var/lib/apt/lists >>"$log" 2>&1 || {
-            quietly "cannot read Debian's lists of packages; is a package archive in reach?" apt_mail "$tools/mail/lists" update
-            quietly "cannot fetch Postfix and Dovecot; is a package archive in reach?" fetch_mail "$tools/mail/lists"
+            quietly "cannot read Debian's lists of packages; is a package archive in reach?" apt_mail "$mail/lists" update
+            quietly "cannot fetch Postfix and Dovecot; is a package archive in reach?" fetch_mail "$mail/lists"
         }
-        for package in "$tools"/mail/archives/*.deb; do
-            quietly "cannot unpack $package" dpkg-deb --extract "$package" "$tools/mail/root"
+        for package in "$mail"/archives/*.deb; do
+            quietly "cannot unpack $package" dpkg-deb --extract "$package" "$mail/root"
         done
-        quietly "cannot make Dovecot fit its folder" "$(cat "$tools/python313")" localstack/mail_servers/relocate.py "$tools/mail/root"
-        rm -rf "$tools/mail/root/usr/share/doc" "$tools/mail/root/usr/share/man"
+        quietly "cannot make Dovecot fit its folder" "$(cat "$tools/python313")" localstack/mail_servers/relocate.py "$mail/root"
+        rm -rf "$mail/root/usr/share/doc" "$mail/root/usr/share/man"
     fi
-    rm -rf "$tools/mail/archives" "$tools/mail/lists" "$tools/mail/cache"
+    rm -rf "$mail/archives" "$mail/lists" "$mail/cache" "$tools/mail"
+    mv "$mail" "$tools/mail"
     ;;
 mermaid)
     # One file of an npm package draws the diagrams of the documentation; all that it needs is in it.
