@@ -191,6 +191,13 @@ def test_the_warm_up(open_page: Open) -> None:
     expect(
         page.get_by_role("region", name="Mailboxes that fail or are behind").locator("tbody tr").first
     ).to_be_visible()
+    expect(page.get_by_role("region", name="Placement by provider").locator("tbody tr")).to_have_count(4)
+    expect(page.get_by_role("region", name="Placement by provider")).to_contain_text("Microsoft (Exchange Online)")
+    held = page.get_by_role("region", name="Mailboxes that are held back")
+    expect(held).to_contain_text("slowed from")
+    # Only what stands still can be resumed.
+    expect(held.get_by_role("button", name="Resume")).to_have_count(3)
+    expect(page.get_by_role("img", name="Score by day").first).to_be_visible()
 
 
 def test_the_settings_in_force(world: World, open_page: Open) -> None:
