@@ -53,6 +53,6 @@ def _of_reading(provider: Provider | None, mailbox: Mailbox | None) -> list[Find
     if mailbox.engagement.is_any:
         known = provider.engagement if provider else None
         what = f"{ENGAGEMENT} {known.cited}" if known else ENGAGEMENT
-        todo = "read its rules yourself; the mailbox's line of the import says what is done with mail in it"
+        todo = "read its rules yourself; engage_read, engage_rescue and engage_flag of its line say what is done there"
         found.append(warning("automated engagement", name, what, todo))
     return found
