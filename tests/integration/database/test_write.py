@@ -103,6 +103,23 @@ def test_deletes_updates_and_inserts(path: Path) -> None:
     assert_settled(path)
 
 
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le"])
+def test_a_difference_in_any_column_is_mended(tmp_path: Path, encoding: str) -> None:
+    """Rows of UTF-8 are compared by pages, others by SQL."""
+    path = tmp_path / "a.db"
+    execute(path, f"PRAGMA encoding = '{encoding}'; {PEOPLE}")
+    run(path)
+    wanted = schedule_of(path)
+    for change in (
+        "scheduled_send_date = '2027-01-07'", "scheduled_send_time = '08:30'", "status = 'skipped'",
+        "skip_reason = 'same_day:aep'", "priority = 11", "email_template = 'hi'", "sms_template = NULL",
+    ):  # fmt: skip
+        execute(path, f"UPDATE email_schedules SET {change} WHERE contact_id = 1")
+        report = run(path)
+        assert (report.inserted, report.updated, report.deleted, report.unchanged) == (0, 1, 0, 2), change
+        assert schedule_of(path) == wanted
+
+
 def test_an_update_writes_the_key_as_it_is_spelled(path: Path) -> None:
     run(path)
     rows = schedule_of(path)

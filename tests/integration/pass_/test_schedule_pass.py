@@ -6,6 +6,7 @@ import random
 import resource
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -52,6 +53,27 @@ def test_a_file_is_replaced_for_many_differences_and_changed_in_place_for_few(
         assert differences > 0
         assert (database.stat().st_ino != before) == is_replaced
         assert [beside.name for beside in database.parent.iterdir()] == ["contacts.db"]
+
+
+def test_a_copy_is_on_the_disk_before_it_takes_the_place_of_the_file(
+    database: Path, as_of: date, started: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def noting(name: str) -> None:
+        genuine = getattr(os, name)
+
+        def noted(what: Any, *more: Any) -> None:  # noqa: ANN401 - a descriptor or a path
+            calls.append((name, (os.fstat(what) if isinstance(what, int) else what.stat()).st_ino))
+            genuine(what, *more)
+
+        monkeypatch.setattr(os, name, noted)
+
+    noting("fsync")
+    noting("rename")
+    passed(database, as_of, started)
+    copy = database.stat().st_ino
+    assert calls == [("fsync", copy), ("rename", copy), ("fsync", database.parent.stat().st_ino)]
 
 
 def test_a_disk_that_is_full_is_not_called_damage(database: Path, as_of: date, started: datetime) -> None:
