@@ -202,6 +202,18 @@ def test_ticks_go_out_whatever_becomes_of_domains(resolver: DnsResolver) -> None
     assert pool.check(tick) == DomainsChecked(why="unavailable")
 
 
+def test_what_cannot_be_read_is_made_anew(server: DnsServer, resolver: DnsResolver) -> None:
+    sound(server, "alpha.internal")
+    pool = Pool(boxes(1, "alpha.internal"), resolver)
+    pool.bucket.create(keys.DOMAIN_INDEX, b'{"rows": [["of", "a", "later", "version"]]}')
+    (tick,) = pool.plan(0)
+    assert pool.check(tick).checked == 1
+    assert row(pool.bucket, "alpha.internal").provider == "google"
+    pool.bucket.create(keys.due_domains(DAY), b"no JSON")
+    assert pool.check(pool.plan(1)[0]) == DomainsChecked(why="unreadable")
+    assert pool.plan(2) == []
+
+
 def test_a_late_message_is_left_out(resolver: DnsResolver) -> None:
     pool = Pool(boxes(1, "alpha.internal"), resolver)
     (tick,) = pool.plan(0)

@@ -42,13 +42,14 @@ class ImportDomains:
         from mailtide.warmup.contracts import DAY_MS
 
         own = planning()
+        days = own.settings.dns_check_days
         address = parse_resolver(resolver) if resolver else None
         return DomainBook(
             own.bucket,
-            DnsResolver(address, lifetime_s=DNS_S) if self._asks_dns else None,
+            DnsResolver(address, lifetime_s=DNS_S) if self._asks_dns and days else None,
             now_ms=lambda: int(time.time() * 1000),
             monotonic_ms=lambda: int(time.monotonic() * 1000),
-            every_ms=(own.settings.dns_check_days or 7) * DAY_MS,
+            every_ms=days * DAY_MS,
             # A resolver that somebody names is one of a network of its own, where such names may well exist.
             asks_reserved=resolver is not None,
         )

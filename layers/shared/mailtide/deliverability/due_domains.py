@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from mailtide.deliverability.dns_answers import Dns
 from mailtide.deliverability.domain_book import ABREAST, DomainBook
 from mailtide.deliverability.domain_report import DOMAIN_S
@@ -55,7 +57,7 @@ class DomainsChecked:
     left: int = 0
     """Domains for the next tick."""
     why: str = ""
-    """Why it ended early: resolver (nobody answers), unavailable (bucket or table) or stale."""
+    """Why it ended early: resolver (it is out of order), unavailable (bucket or table), unreadable (the list) or stale."""
 
 
 def check_due_domains(services: DomainServices, message: DomainTick) -> DomainsChecked:
@@ -75,7 +77,12 @@ def _work_off(services: DomainServices, message: DomainTick) -> DomainsChecked:
     stored = services.bucket.get(key)
     if stored is None:
         return DomainsChecked()
-    left = list(DueDomains.model_validate_json(stored.body).domains)
+    try:
+        left = list(DueDomains.model_validate_json(stored.body).domains)
+    except ValidationError:
+        # Tomorrow's roster draws up another one.
+        services.bucket.delete(key)
+        return DomainsChecked(why="unreadable")
     book = DomainBook(
         services.bucket,
         services.dns,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from mailtide.contracts import Contract
 from mailtide.errors import StaleWriteError
 from mailtide.warmup import keys
@@ -98,7 +100,11 @@ def change_index(
 
 
 def _rows(body: bytes) -> dict[str, DomainRow]:
-    return {row.domain: row for row in DomainIndex.model_validate_json(body).rows}
+    """What cannot be read is asked about anew: all of it comes from DNS and the pool."""
+    try:
+        return {row.domain: row for row in DomainIndex.model_validate_json(body).rows}
+    except ValidationError:
+        return {}
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """plan_warmup: the day's roster at its first tick, then at every tick one message a shard."""
 
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 from mailtide.errors import StaleWriteError, TransientError
@@ -40,8 +39,10 @@ def plan_warmup(services: PlanningServices, message: WarmupTick) -> list[StepRep
     services.queue.send_ticks(ticks)
     reports.append(StepReport("ticked", details={"day": day.isoformat(), "shards": shards}))
     # Mails are on their way by now: what has to do with DNS comes last, and nothing of it fails the tick.
-    with suppress(TransientError, StaleWriteError):
+    try:
         reports += _ask_for_domains(services, domains, DomainTick(day=day, start_ms=start_ms, end_ms=end_ms))
+    except (TransientError, StaleWriteError) as error:
+        reports.append(StepReport("domains_left", details={"warnings": [f"{type(error).__name__}: {error}"]}))
     return reports
 
 
