@@ -33,7 +33,7 @@ WAIT_TICKS = 144 // LONGEST_WAIT
 
 
 def reading_bench(engagement: Engagement | None = None, **values: object) -> Bench:
-    return Bench(with_imap(pool_of([1] * 60), engagement), **values)
+    return Bench(with_imap(pool_of([1] * 32), engagement), **values)
 
 
 def planned(bench: Bench, after_tick: int = 10, before_tick: int = 40) -> tuple[str, int, SendId]:
@@ -162,7 +162,7 @@ def due(bench: Bench, mail: SendMessage) -> int:
     [
         lambda: reading_bench(Engagement(read=False)),
         lambda: reading_bench(read_minutes=0),
-        lambda: Bench(pool_of([1] * 60)),
+        lambda: Bench(pool_of([1] * 32)),
     ],
     ids=["its owner wants nothing marked", "reading is off", "it has no IMAP server"],
 )
@@ -221,14 +221,14 @@ def test_a_table_or_queue_of_reading_that_is_away_stops_no_mail() -> None:
 
 def four_hours() -> list[MailboxProfile]:
     ramp, window = Ramp(start_count=10, increase_by=5, max_daily=20), SendWindow(opens_min=540, closes_min=780)
-    return [profile(f"u{user}-b0", f"u{user}", ramp=ramp, window=window) for user in range(40)]
+    return [profile(f"u{user}-b0", f"u{user}", ramp=ramp, window=window) for user in range(24)]
 
 
 @pytest.mark.parametrize(
     ("boxes", "world", "least_answered"),
     [
-        (pool_of([1] * 40, max_daily=12), ReadWorld(), 80),
-        (pool_of([1] * 40, max_daily=12), ReadWorld(down=(0, 1_440)), 0),
+        (pool_of([1] * 30, max_daily=9), ReadWorld(), 40),
+        (pool_of([1] * 30, max_daily=9), ReadWorld(down=(0, 1_440)), 0),
         (four_hours(), ReadWorld(lost=1.0), 0),
         (four_hours(), ReadWorld(down=(0, 1_440)), 0),
     ],
