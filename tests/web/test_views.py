@@ -197,6 +197,7 @@ def test_the_warm_up(open_page: Open) -> None:
     expect(held).to_contain_text("slowed from")
     # Only what stands still can be resumed.
     expect(held.get_by_role("button", name="Resume")).to_have_count(3)
+    expect(page.get_by_role("region", name="Mailboxes that cannot be read")).to_contain_text("refuses the login")
     expect(page.get_by_role("img", name="Score by day").first).to_be_visible()
 
 

@@ -116,7 +116,7 @@ def test_pause_resume_and_offer(open_page: Open) -> None:
     expect(page.locator(".alarm").first).to_contain_text("Everything is paused")
     confirm(page, "Resume", "Resume all mails?")
     noted(page, "Sending goes on.")
-    expect(page.get_by_role("button", name="Resume")).to_have_count(0)
+    expect(page.locator("main > .buttons").get_by_role("button", name="Resume")).to_have_count(0)
     confirm(page, "Offer what is due", "Offer all mails now?")
     noted(page, "A tick is queued.")
 
