@@ -96,6 +96,23 @@ def test_what_a_rule_has_filed_is_not_missing(pool_on: MakePool, post: Post) -> 
     assert post.folders(account) == before
 
 
+def test_what_a_visit_found_that_failed_afterwards_is_not_waited_for(pool_on: MakePool, post: Post) -> None:
+    pool, account = pool_on()
+    pool.clock.at_ms = day_start_ms(DAY) + 60_000
+    pool.read(0)
+    found = pool.to(0)[0]
+    pool.leave(found, RoundState.SENT)
+    post.put(account, pool.mail(found, 0), *[STRANGER] * 100)
+    pool.clock.at_ms = pool.due_ms(found) + 1
+    reports = pool.read(0, time_left_s=12, servers_of=lambda servers: SlowServers(servers, pool, 8_000))
+    assert [(one.end, one.inbox) for one in reports] == [("unfinished", 1)]
+    assert [one.end for one in pool.read(0)] == ["visited"]
+    pool.clock.at_ms += MISSING_AFTER_MS
+    assert [(one.missing, one.filed) for one in pool.read(0)] == [(0, 0)]
+    assert pool.left(0).awaited == {}
+    assert pool.placed(found) == Placement("inbox", "google")
+
+
 def test_what_was_due_before_the_first_visit_is_not_waited_for(pool_on: MakePool) -> None:
     pool, _ = pool_on()
     for one in pool.to(0):

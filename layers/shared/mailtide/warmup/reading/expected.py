@@ -5,7 +5,7 @@ nobody waits for them. Before a mail is called missing it is searched for by its
 or a rule has filed it, it counts as one that came to the inbox.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -63,9 +63,14 @@ class Expectations:
                 awaited.setdefault(str(send_id), now_ms)
             elif state_now in _NOT_YET and now_ms < day_start_ms(send_id.day) + DAY_MS + GIVE_UP_MS:
                 unsent.add(str(send_id))
-        overdue = sorted(name for name, at_ms in awaited.items() if now_ms - at_ms >= MISSING_AFTER_MS)
-        verdicts = [self._judge(SendId.parse(name), is_elsewhere) for name in overdue]
-        judged = {name: verdict for name, verdict in zip(overdue, verdicts, strict=True) if verdict is not None}
+        overdue = {name: SendId.parse(name) for name, at_ms in awaited.items() if now_ms - at_ms >= MISSING_AFTER_MS}
+        seen = self._seen(overdue.values())
+        awaited = {name: at_ms for name, at_ms in awaited.items() if overdue.get(name) not in seen}
+        judged: dict[str, Verdict] = {}
+        for name in sorted(overdue.keys() & awaited.keys()):
+            verdict = self._judge(overdue[name], is_elsewhere)
+            if verdict is not None:
+                judged[name] = verdict
         left = sorted((at_ms, name) for name, at_ms in awaited.items() if name not in judged)
         return Waiting(
             {name: at_ms for at_ms, name in left[:MAX_WAITING]},
@@ -74,6 +79,13 @@ class Expectations:
             sum(verdict == "missing" for verdict in judged.values()),
             sum(verdict == "inbox" for verdict in judged.values()),
         )
+
+    def _seen(self, send_ids: Collection[SendId]) -> set[SendId]:
+        """Those that an earlier visit has found, one that did not come to its end."""
+        keys = {send_id: key for send_id in send_ids if (key := self._key(send_id))}
+        days = self._services.placements.read_many(set(keys.values())) if keys else {}
+        verdicts = {send_id: days[key].placements.get(send_id.round) for send_id, key in keys.items() if key in days}
+        return {send_id for send_id, placement in verdicts.items() if placement and placement.verdict != "missing"}
 
     def _judge(self, send_id: SendId, is_elsewhere: IsElsewhere) -> Verdict | None:
         """Where a mail is that did not come in an hour; None while nobody could look."""

@@ -96,6 +96,8 @@ async def visit(
             return await _Visit(services, mailbox, message, deadline_monotonic_ms).carry_out()
     except TransientError:
         return VisitReport(mailbox.mailbox_id, "no_room")
+    except Exception as error:  # noqa: BLE001 - what a table says of one visit must not take the others with it
+        return VisitReport(mailbox.mailbox_id, "failed", "tables", type(error).__name__)
 
 
 class _Visit:
