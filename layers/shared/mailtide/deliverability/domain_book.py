@@ -12,6 +12,8 @@ from mailtide.warmup.store import put
 
 ABREAST = 16
 """Domains that are asked about at once."""
+WRITERS = 8
+"""Reports that are written at once; a client of the bucket keeps ten connections."""
 GIVE_UP = 8
 """After so many domains in a row of which nobody said anything, or an error alone, it is the resolver that is out of order."""
 
@@ -39,6 +41,7 @@ class DomainBook:
         self._asks_reserved = asks_reserved
         self._rows: dict[str, DomainRow] | None = None
         self._changed: dict[str, DomainRow] = {}
+        self._unwritten: list[DomainReport] = []
         self._silent = 0
         self._unheard: list[tuple[DomainReport, frozenset[str]]] | None = []
         """Of which nobody said anything, while it may be the resolver's fault; None once it has told something."""
@@ -72,6 +75,7 @@ class DomainBook:
                     )
                     for report in made:
                         self._note(report, users_by_domain[report.domain])
+                    self._write()
                     if self.gave_up:
                         break
         return {name: rows[name] for name in users_by_domain if name in rows and rows[name].checked_ms}
@@ -80,6 +84,7 @@ class DomainBook:
         """Write what was found into the index. TransientError; StaleWriteError."""
         if not self.gave_up:
             self._keep_unheard()
+            self._write()
         if self._changed:
             change_index(self._bucket, self._merged)
             self._changed.clear()
@@ -111,6 +116,16 @@ class DomainBook:
         rows = self._known()
         before = rows.get(report.domain, DomainRow(report.domain, tuple(sorted(users))))
         rows[report.domain] = self._changed[report.domain] = report.row(before)
+        self._unwritten.append(report)
+
+    def _write(self) -> None:
+        """The reports, each into its object."""
+        if self._unwritten:
+            with ThreadPoolExecutor(WRITERS, thread_name_prefix="reports") as threads:
+                list(threads.map(self._write_one, self._unwritten))
+            self._unwritten.clear()
+
+    def _write_one(self, report: DomainReport) -> None:
         key = keys.domain(report.domain)
         stored = self._bucket.get(key)
         # Whoever else checks the same domain just now finds the same.
