@@ -10,7 +10,7 @@ from mailtide.warmup.contracts import day_of
 from mailtide.warmup.domains import BrokenCheck, DomainIndex, DomainRow
 from mailtide.warmup.objects import QuotaCounts, QuotaRow, QuotaSheet, QuotaStatus, RosterHeader, ShardSummary
 from mailtide.warmup.reading.record import Landed, ScorePoint
-from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
+from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet, Unread
 
 SHARDS = 3
 PLANNED = 871_000
@@ -123,6 +123,9 @@ def _placements(day: date, shard: int, chance: random.Random) -> PlacementSheet:
         quarantined_now=27,
         graduated_now=8_140,
         held=tuple(held),
+        unread=(
+            Unread(f"box-{shard}-008", "company-00", "the last 7 visits failed: the IMAP server refuses the login"),
+        ),
         history=history,
     )
 

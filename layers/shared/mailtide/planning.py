@@ -9,6 +9,7 @@ from mailtide.adapters.dynamodb.ledger import DynamoLedger
 from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.placements import DynamoPlacements
 from mailtide.adapters.dynamodb.table import Table, make_dynamodb_client
+from mailtide.adapters.dynamodb.visits import DynamoVisits
 from mailtide.adapters.mail_queue import SqsMailQueue
 from mailtide.adapters.queues import make_sqs_client
 from mailtide.adapters.s3 import S3Bucket, make_client
@@ -98,7 +99,8 @@ def _reading(settings: WarmupSettings, resources: WarmupResources, client: "Dyna
         return None
     table = Table(resources.reads_table, client, _clock())
     placements = DynamoPlacements(table, retention_days=settings.metrics_retention_days)
-    return ReadingPorts(placements=placements, queue=mail_queue())
+    visits = DynamoVisits(table, retention_days=settings.metrics_retention_days)
+    return ReadingPorts(placements=placements, queue=mail_queue(), visits=visits)
 
 
 @cache

@@ -84,6 +84,7 @@ def test_the_pool_for_operators(planned: Api, night: date) -> None:
     assert {row["mailbox_id"] for row in found["held"]} == {"box-4", "box-20"}
     assert len(planned.get("/api/warmup/placement", limit=1)["held"]) == 1
     assert planned.get("/api/warmup/placement", limit=1)["held_total"] == 2
+    assert (found["unread"], found["unread_total"]) == ([], 0)
     assert any("machine" in said for said in found["warnings"])
     assert any("Google Workspace user data" in said for said in found["warnings"])
 

@@ -86,6 +86,8 @@ PLACED = PlacementReport(
     history=(),
     held=(),
     held_total=0,
+    unread=(),
+    unread_total=0,
     warnings=(),
 )
 NOW_S = (day_start_ms(date(2026, 11, 22)) + 36 * 3_600_000) / 1000

@@ -1,22 +1,34 @@
 """The fold of a day: onto mailboxes and into an object a shard, once, whatever happens on the way."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from typing import get_args
 
 import pytest
 
 from mailtide.errors import TransientError
 from mailtide.warmup import keys
-from mailtide.warmup.contracts import DAY_MS, LedgerKey, Mailbox, MailboxStatus, Ramp, ShardTick, day_start_ms
+from mailtide.warmup.contracts import (
+    DAY_MS,
+    LedgerKey,
+    Mailbox,
+    MailboxStatus,
+    MailServer,
+    Ramp,
+    ShardTick,
+    day_start_ms,
+)
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.memory import MemoryLedger, MemoryMailboxes, MemoryMailQueue, MemoryObjects, VirtualClock
 from mailtide.warmup.objects import QuotaRow, QuotaSheet
-from mailtide.warmup.reading.contracts import PlacementDay
-from mailtide.warmup.reading.fold import FOLD_AFTER_MS, fold_days
+from mailtide.warmup.reading.contracts import Failure, PlacementDay
+from mailtide.warmup.reading.fold import FAILURES, FOLD_AFTER_MS, fold_days
 from mailtide.warmup.reading.fold_ports import KeptHealth
-from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue
+from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue, MemoryVisits
 from mailtide.warmup.reading.record import Landed, MailboxHealth, ScorePoint
 from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
+from mailtide.warmup.reading.shown import of_mailbox, of_pool, of_user
 from mailtide.warmup.roster import make_roster, shard_of
 from mailtide.warmup.services import PlanningServices, ReadingPorts
 from mailtide.warmup.store import put, read
@@ -66,6 +78,7 @@ class Pool:
         bucket = MemoryObjects()
         self.health = CrashingHealth(boxes)
         self.placements = MemoryPlacements()
+        self.visits = MemoryVisits()
         self.clock = VirtualClock(0)
         self.services = PlanningServices(
             bucket=bucket,
@@ -75,7 +88,7 @@ class Pool:
             queue=MemoryMailQueue(self.clock),
             clock=self.clock,
             settings=settings(shards=1, **values),
-            reading=ReadingPorts(placements=self.placements, queue=MemoryReadQueue()),
+            reading=ReadingPorts(placements=self.placements, queue=MemoryReadQueue(), visits=self.visits),
             health=self.health,
         )
 
@@ -366,3 +379,44 @@ def test_a_mailbox_that_is_gone_and_a_spoiled_record_stop_nobody() -> None:
     assert made.fold() == ["placements_folded"]
     assert made.health.boxes["box-3"].pace == 0.5
     assert shard_of("box-0", 1) == 0
+
+
+def visited(made: Pool, number: int, failures: int, failure: Failure | None = None) -> None:
+    """A visit that ended with so many failures in a row, itself among them."""
+    name = f"box-{number}"
+    state = made.visits.begin(name, "token", now_ms=0)
+    assert state is not None
+    assert made.visits.end(replace(state, failures=failures, failure=failure), "token")
+
+
+def test_owners_are_told_whose_mail_cannot_be_looked_for_and_why_until_it_can() -> None:
+    server = MailServer(host="imap.example", port=993, security="tls")
+    boxes = [mailbox(number).model_copy(update={"imap": server if number else None}) for number in range(10)]
+    made = Pool(boxes)
+    made.plan(DAY)
+    for number, failures in ((0, 9), (1, 5), (2, 2), (3, 0)):
+        visited(made, number, failures, "login" if failures else None)
+    made.find(DAY, 1, GOOD)
+    made.find(DAY, 3, GOOD)
+    made.fold()
+    sheet, why = made.sheet(), "the last 5 visits failed: the IMAP server refuses the login"
+    assert sheet is not None
+    assert [tuple(row) for row in sheet.unread] == [("box-1", "user-1", why)]
+    assert of_pool([sheet], limit=0).unread_total == 1
+    own = of_user("user-1", [made.health.boxes["box-1"]], limit=10)
+    assert [row.why for row in own.unread] == [why]
+    assert of_mailbox(made.health.boxes["box-1"]).unread == why
+    assert made.health.boxes["box-1"].pace == 1.0
+    made.plan(DAY + ONE)
+    visited(made, 1, 0)
+    visited(made, 2, 3, "timeout")
+    made.fold(DAY + ONE)
+    sheet = made.sheet(DAY + ONE)
+    assert sheet is not None
+    late = "the last 3 visits failed: the IMAP server does not answer in time"
+    assert [tuple(row) for row in sheet.unread] == [("box-2", "user-2", late)]
+    assert of_mailbox(made.health.boxes["box-1"]).unread == ""
+
+
+def test_every_failure_of_a_visit_has_words() -> None:
+    assert set(FAILURES) == set(get_args(Failure.__value__))

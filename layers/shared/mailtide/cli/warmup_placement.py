@@ -39,6 +39,8 @@ def show_placement(found: PlacementReport) -> None:
         )
     if found.held:
         _show_held(console, found)
+    if found.unread:
+        _show_unread(console, found)
 
 
 def placement_lines(found: PlacementReport) -> Iterator[tuple[str, str]]:
@@ -77,14 +79,24 @@ def _show_held(console: Console, found: PlacementReport) -> None:
     table = Table("mailbox", "user", "status", "why", title="Held back", title_justify="left", box=None, pad_edge=False)
     for row in found.held:
         status = "slowed" if row.status == "active" else row.status
-        # Reasons and names come from others: nothing that a terminal would obey.
-        table.add_row(
-            *(
-                "".join(char if char.isprintable() else "?" for char in text)
-                for text in (row.mailbox_id, row.user_id, status, row.why)
-            )
-        )
+        table.add_row(*map(_shown, (row.mailbox_id, row.user_id, status, row.why)))
+    _print(console, table, found.held_total - len(found.held))
+
+
+def _show_unread(console: Console, found: PlacementReport) -> None:
+    table = Table("mailbox", "user", "why", title="Not read", title_justify="left", box=None, pad_edge=False)
+    for row in found.unread:
+        table.add_row(*map(_shown, (row.mailbox_id, row.user_id, row.why)))
+    _print(console, table, found.unread_total - len(found.unread))
+
+
+def _print(console: Console, table: Table, more: int) -> None:
     console.print()
     console.print(table)
-    if found.held_total > len(found.held):
-        console.print(f"and {found.held_total - len(found.held):,} more (--limit)")
+    if more:
+        console.print(f"and {more:,} more (--limit)")
+
+
+def _shown(text: str) -> str:
+    """Reasons and names come from others: nothing that a terminal would obey."""
+    return "".join(char if char.isprintable() else "?" for char in text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.ports import Ledger, MailboxReader, MailQueue, Objects, WarmupClock
 from mailtide.warmup.reading.fold_ports import HealthStore
-from mailtide.warmup.reading.ports import Placements, ReadQueue
+from mailtide.warmup.reading.ports import Placements, ReadQueue, Visits
 from mailtide.warmup.settings import WarmupSettings
 
 
@@ -15,6 +15,8 @@ class ReadingPorts:
 
     placements: Placements
     queue: ReadQueue
+    visits: Visits | None = None
+    """None: nobody is told of visits that fail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ export function placement(found, operator) {
   return [
     section("Where mails land", total(found), providers(found.providers), legend(), reports(found), found.history.length > 1 ? history(found.history) : null, warnings(found)),
     section("Held back", held(found, operator)),
+    found.unread.length ? section("Not read", unread(found)) : null,
   ];
 }
 
@@ -113,6 +114,18 @@ function held(found, operator) {
   const more = found.held_total - found.held.length;
   return [
     table("Mailboxes that are held back", columns, found.held, (one) => one.mailbox_id),
+    more ? empty(`And ${number(more)} more; GET /api/warmup/placement has all.`) : null,
+  ];
+}
+
+function unread(found) {
+  const columns = [
+    ["Mailbox", (one) => [one.mailbox_id, h("span", { class: "reason" }, one.why)], "name"],
+    ["User", (one) => one.user_id, "wide"],
+  ];
+  const more = found.unread_total - found.unread.length;
+  return [
+    table("Mailboxes that cannot be read", columns, found.unread, (one) => one.mailbox_id),
     more ? empty(`And ${number(more)} more; GET /api/warmup/placement has all.`) : null,
   ];
 }

@@ -15,10 +15,10 @@ from mailtide.warmup import keys
 from mailtide.warmup.contracts import Mailbox, ShardTick, day_start_ms
 from mailtide.warmup.days import ShardDay
 from mailtide.warmup.objects import QuotaSheet
-from mailtide.warmup.reading.contracts import PlacementDay
+from mailtide.warmup.reading.contracts import Failure, PlacementDay
 from mailtide.warmup.reading.fold_ports import HealthStore, KeptHealth
 from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, pace_of, why_quarantined
-from mailtide.warmup.reading.ports import Placements
+from mailtide.warmup.reading.ports import Placements, Visits
 from mailtide.warmup.reading.record import DayTally, Landed, MailboxHealth
 from mailtide.warmup.reading.sheet import PlacementSheet
 from mailtide.warmup.reading.sheet_of import Folded, make_sheet
@@ -35,6 +35,19 @@ AT_ONCE_LEAST = 5
 """When more mailboxes of a shard than these would be quarantined in one night, they have something else in common: a provider
 that had a bad day, or a fault of ours. Then they are slowed, and people are told."""
 _TRIES = 3
+UNREAD_AFTER = 3
+"""Visits that fail in a row before anybody is told: pauses grow from minutes, and the first failures may pass by themselves."""
+FAILURES: Mapping[Failure, str] = {
+    "login": "the IMAP server refuses the login",
+    "unreachable": "the IMAP server cannot be reached",
+    "certificate": "the IMAP server's certificate does not prove its name",
+    "timeout": "the IMAP server does not answer in time",
+    "answer": "the server does not speak IMAP",
+    "too_much": "the IMAP server says more than a visit takes in",
+    "folder": "the inbox cannot be opened",
+    "tables": "our tables were away",
+    "error": "it could not be read",
+}
 
 
 def fold_days(services: PlanningServices, message: ShardTick, now_ms: int) -> list[StepReport]:
@@ -51,7 +64,8 @@ def fold_days(services: PlanningServices, message: ShardTick, now_ms: int) -> li
     for day in reversed(days):
         shard = services.rosters.shard(day, message.shard)
         if shard is not None:
-            fold = _Fold(services, services.reading.placements, services.health, shard, before, now_ms)
+            reading = services.reading
+            fold = _Fold(services, reading.placements, reading.visits, services.health, shard, before, now_ms)
             before = fold.run()
             reports.append(_report(before))
     return reports
@@ -95,6 +109,7 @@ class _Fold:
 
     services: PlanningServices
     placements: Placements
+    visits: Visits | None
     store: HealthStore
     shard: ShardDay
     before: PlacementSheet | None
@@ -107,6 +122,8 @@ class _Fold:
         lasting = [row.mailbox_id for row in self.before.held] if self.before else []
         boxes = self.store.get_many([*(member.mailbox_id for member in self.shard.members), *lasting])
         healths, withheld = after_shard(boxes, tallies, settings)
+        unread = self._unread(boxes)
+        healths = _with_visits(healths, boxes, unread, day)
         stale = self._keep(boxes, healths)
         for _ in range(_TRIES):
             if not stale:
@@ -114,7 +131,8 @@ class _Fold:
             again = self.store.get_many(stale)
             boxes = {name: box for name, box in boxes.items() if name not in stale} | again
             changed = {name: _after(box, tallies.get(name), settings, not withheld) for name, box in again.items()}
-            healths |= {name: health for name, health in changed.items() if health is not None}
+            fresh = {name: health for name, health in changed.items() if health is not None}
+            healths |= _with_visits(fresh, again, unread, day)
             stale = self._keep(again, healths)
         if stale:
             raise TransientError(f"fold {day}: the mailboxes of shard {self.shard.number} change too often")
@@ -124,6 +142,17 @@ class _Fold:
         )
         put(self.services.bucket, keys.placements(day, self.shard.number), sheet, expected_etag=None)
         return sheet
+
+    def _unread(self, boxes: Mapping[str, Mailbox]) -> dict[str, str]:
+        """Why those members that have an IMAP server are not read, of whom visits fail again and again."""
+        if self.visits is None:
+            return {}
+        read = [member.mailbox_id for member in self.shard.members if _is_read(boxes.get(member.mailbox_id))]
+        return {
+            name: f"the last {state.failures} visits failed: {FAILURES[state.failure or 'error']}"
+            for name, state in self.visits.read_many(read).items()
+            if state.failures >= UNREAD_AFTER
+        }
 
     def _tallies(self, day: date) -> dict[str, DayTally]:
         """The members' day, as the visits have found it and the ledger's last summary has it."""
@@ -197,3 +226,20 @@ def _after(
     if tally is None or (old is None and tally.is_silent):
         return old
     return after_day(old, tally, box, settings, may_quarantine=may_quarantine)
+
+
+def _is_read(box: Mailbox | None) -> bool:
+    return box is not None and box.imap is not None
+
+
+def _with_visits(
+    healths: Mapping[str, MailboxHealth], boxes: Mapping[str, Mailbox], unread: Mapping[str, str], day: date
+) -> dict[str, MailboxHealth]:
+    """With why visits fail, or no longer; a mailbox of which nothing else is known gets a record for it."""
+    found = dict(healths)
+    for name in boxes:
+        why = unread.get(name, "")
+        health = found.get(name) or (MailboxHealth(through=day) if why else None)
+        if health is not None and health.unread != why:
+            found[name] = health.model_copy(update={"unread": why})
+    return found

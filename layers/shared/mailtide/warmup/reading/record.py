@@ -78,6 +78,8 @@ class MailboxHealth(Contract):
     graduated_on: date | None = None
     days: Annotated[tuple[DayTally, ...], Field(max_length=WINDOW_DAYS)] = ()
     """Ascending; those of the last seven that hold anything."""
+    unread: str = ""
+    """Why visits to the mailbox fail, one sentence; "" when they do not."""
     history: Annotated[tuple[ScorePoint, ...], Field(max_length=HISTORY_DAYS)] = ()
     """Ascending; days that ended a week in which mails were seen."""
 

@@ -22,6 +22,14 @@ class HeldBack(NamedTuple):
     why: str
 
 
+class Unread(NamedTuple):
+    """A mailbox that visits have failed to read of late; a JSON array in the object."""
+
+    mailbox_id: str
+    user_id: str
+    why: str
+
+
 class PlacementSheet(Contract):
     """warmup/days/{day}/placements/{shard}.json: one shard after the fold of its day. Created once; it holds no address."""
 
@@ -51,5 +59,6 @@ class PlacementSheet(Contract):
     graduated_now: int
     """As they stand after it. quarantined_now: for whatever reason, as far as they were in the rosters of late."""
     held: tuple[HeldBack, ...] = ()
+    unread: tuple[Unread, ...] = ()
     history: tuple[ScorePoint, ...] = ()
     """The shard's score, day by day, the last 30 of them."""

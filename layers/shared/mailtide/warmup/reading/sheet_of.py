@@ -7,7 +7,7 @@ from mailtide.warmup.contracts import Mailbox, MailboxStatus
 from mailtide.warmup.days import ShardDay
 from mailtide.warmup.reading.health import ONE_DAY, ROSTER_LAG, held_back, why_quarantined
 from mailtide.warmup.reading.record import HISTORY_DAYS, DayTally, MailboxHealth, ScorePoint, add_days
-from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet
+from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet, Unread
 from mailtide.warmup.settings import WarmupSettings
 
 
@@ -62,6 +62,11 @@ def make_sheet(
         quarantined_now=_count(each.status == "quarantined" for each in folded),
         graduated_now=_count(health.graduated_on is not None for health in healths),
         held=tuple(_held(folded, settings)),
+        unread=tuple(
+            Unread(each.box.mailbox_id, each.box.user_id, each.health.unread)
+            for each in folded
+            if each.health is not None and each.health.unread and each.tally is not None
+        ),
         history=history[-HISTORY_DAYS:],
     )
 

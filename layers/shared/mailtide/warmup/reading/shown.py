@@ -66,6 +66,14 @@ class HeldLine(Contract):
     why: str
 
 
+class UnreadLine(Contract):
+    """A mailbox that visits fail to read."""
+
+    mailbox_id: MailboxId
+    user_id: UserId
+    why: str
+
+
 class PlacementReport(Contract):
     """Where the mails of the pool, or of one user's mailboxes, landed in the seven days to the last that was folded."""
 
@@ -85,6 +93,8 @@ class PlacementReport(Contract):
     history: tuple[HistoryDay, ...] = Field(description="Oldest first.")
     held: tuple[HeldLine, ...] = Field(description="Who is held back, and why.")
     held_total: int = Field(description="How many there are, also beyond those that are listed.")
+    unread: tuple[UnreadLine, ...] = Field(description="Whose mail could not be looked for of late, and why.")
+    unread_total: int = Field(description="How many there are, also beyond those that are listed.")
     warnings: tuple[str, ...] = Field(description="What owners must know, one sentence each.")
 
 
@@ -106,6 +116,7 @@ class MailboxPlacement(Contract):
     sent: int = Field(description="Mails of these days.")
     bounces: int
     complaints: int
+    unread: str = Field(description="Why visits to it fail; empty when they do not.")
     history: tuple[HistoryDay, ...] = Field(description="Oldest first.")
 
 
@@ -113,6 +124,7 @@ def of_pool(sheets: Sequence[PlacementSheet], *, limit: int) -> PlacementReport:
     """From the objects of one day, one a shard; held: the first `limit`."""
     landed = merge_landed(sheet.week for sheet in sheets)
     held = [HeldLine(**row._asdict()) for sheet in sheets for row in sheet.held]
+    unread = [UnreadLine(**row._asdict()) for sheet in sheets for row in sheet.unread]
     return PlacementReport(
         day=max((sheet.day for sheet in sheets), default=None),
         user_id=None,
@@ -128,6 +140,8 @@ def of_pool(sheets: Sequence[PlacementSheet], *, limit: int) -> PlacementReport:
         history=_history(point for sheet in sheets for point in sheet.history),
         held=tuple(held[:limit]),
         held_total=len(held),
+        unread=tuple(unread[:limit]),
+        unread_total=len(unread),
         warnings=(*_of_withheld(withheld), *engagement_warnings(landed)),
     )
 
@@ -138,6 +152,9 @@ def of_user(user_id: str, boxes: Sequence[Mailbox], *, limit: int) -> PlacementR
     last = max((health.through for health in healths), default=None)
     week = add_days((health.week(last) for health in healths), last or date.min)
     held = [HeldLine(**one) for box in boxes if (one := _held(box)) is not None]
+    unread = [
+        UnreadLine(mailbox_id=box.mailbox_id, user_id=user_id, why=why) for box in boxes if (why := _why_unread(box))
+    ]
     read = {box.provider for box in boxes if box.imap is not None and box.engagement.is_any}
     return PlacementReport(
         day=last,
@@ -154,6 +171,8 @@ def of_user(user_id: str, boxes: Sequence[Mailbox], *, limit: int) -> PlacementR
         history=_history(point for health in healths for point in health.history),
         held=tuple(held[:limit]),
         held_total=len(held),
+        unread=tuple(unread[:limit]),
+        unread_total=len(unread),
         warnings=tuple(engagement_warnings(read)),
     )
 
@@ -178,6 +197,7 @@ def of_mailbox(box: Mailbox) -> MailboxPlacement:
         sent=week.sent,
         bounces=week.bounces,
         complaints=week.complaints,
+        unread=_why_unread(box),
         history=_history(health.history if health else ()),
     )
 
@@ -213,6 +233,11 @@ def engagement_warnings(provider_ids: Iterable[str]) -> Iterable[str]:
         fact = provider.engagement
         if fact is not None:
             yield f"{provider.name}: {fact.cited}"
+
+
+def _why_unread(box: Mailbox) -> str:
+    health = MailboxHealth.from_text(box.health)
+    return health.unread if health is not None and box.imap is not None else ""
 
 
 def _of_withheld(count: int) -> Iterable[str]:
