@@ -17,7 +17,7 @@ logger = Logger()
 metrics = Metrics()
 tracer = Tracer()
 
-FOUND = ("inbox", "junk", "marked", "rescued", "settled", "missing", "reports")
+FOUND = ("inbox", "junk", "marked", "rescued", "settled", "missing", "filed", "reports")
 
 
 @logger.inject_lambda_context(clear_state=True)
