@@ -21,8 +21,6 @@ from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
 from mailtide.warmup.reading.contracts import Failure
 from mailtide.warmup.reading.ports import VisitFailedError
 
-HOST_CONCURRENCY = 10
-"""Connections of one process to one host at once, whoever's mailboxes they are; of one mailbox there is never more than one."""
 _LATER = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"}
 """Response codes (RFC 5530) with which a login is refused for reasons that pass."""
 _CODE = re.compile(r"\[([A-Z-]+)")
@@ -41,16 +39,18 @@ class ImapServers:
         *,
         timeout_s: float,
         max_connections: int,
-        host_concurrency: int = HOST_CONCURRENCY,
+        host_concurrency: int | None = None,
         tls_context: ssl.SSLContext | None = None,
         run_blocking: RunBlocking = asyncio.to_thread,
     ) -> None:
-        """timeout_s: of each command. max_connections: to all hosts together, each of which needs a thread of its own."""
+        """timeout_s: of each command. max_connections: to all hosts together, each of which needs a thread of its own.
+        host_concurrency: to one host, whoever's mailboxes they are; four fifths of all unless told, so that a slow host leaves
+        room for others. Providers' own limits are of a mailbox, which never has more than one connection."""
         self._secrets = secrets
         self._tokens = tokens
         self._timeout_s = timeout_s
         self._all = asyncio.Semaphore(max_connections)
-        self._host_concurrency = host_concurrency
+        self._host_concurrency = host_concurrency or max(1, max_connections * 4 // 5)
         self._hosts: dict[str, asyncio.Semaphore] = {}
         self._tls_context = tls_context or make_tls_context()
         self._run_blocking = run_blocking
