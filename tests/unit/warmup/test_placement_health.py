@@ -254,3 +254,17 @@ def test_a_ramp_ends_on_the_first_day_at_its_most(start: int, step: int, most: i
     assert ramp_target(ramp, first_day=DAY, day=end, min_daily_quota=1) == most
     before = ramp_target(ramp, first_day=DAY, day=end - ONE, min_daily_quota=1)
     assert end == DAY or before < most
+
+
+RANK = {"full": 0, "slowed": 1, "quarantined": 2}
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 9), st.integers(0, 3))
+def test_a_worse_day_never_ends_better(inbox: int, junk: int, bounces: int, complaints: int) -> None:
+    found = live([tally(DAY, inbox, junk, bounces=bounces, complaints=complaints)])
+    worse = [
+        tally(DAY, max(0, inbox - 1), junk + min(1, inbox), bounces=bounces, complaints=complaints),
+        tally(DAY, inbox, junk, bounces=bounces + 1, complaints=complaints),
+        tally(DAY, inbox, junk, bounces=bounces, complaints=complaints + 1),
+    ]
+    assert all(RANK[live([day]).state] >= RANK[found.state] for day in worse)
