@@ -34,7 +34,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "privacy": BASICS | {"contracts", "ports", "runs", "database"},
     "feedback": BASICS | {"contracts", "rules", "database", "importing"},
     "reporting": BASICS | {"rules", "database"},
-    "doctor": BASICS | {"access", "contracts", "ports", "rules", "runs"},
+    # Of the warm-up it reads the switch that a person has set.
+    "doctor": BASICS | {"access", "contracts", "ports", "rules", "runs", "warmup"},
     # Of the doctor it uses how a verdict is written, of the warm-up what a mailbox is.
     "deliverability": BASICS | {"contracts", "doctor", "warmup"},
     "polling": BASICS,
