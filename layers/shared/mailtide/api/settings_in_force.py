@@ -28,8 +28,8 @@ NOT_SHOWN = frozenset(
         "read_concurrent", "imap_timeout_ms",
     }
 )  # fmt: skip
-"""What only the functions of runs, of planning, the sender and the reader are handed: a function's variables have 4,096 bytes at most, and these would be
-too many here."""
+"""What only the functions of runs, of planning, the sender and the reader are handed: a function's variables have 4,096 bytes at
+most, and these would be too many here."""
 
 type Part = Literal["runs", "warm-up", "api"]
 
