@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import boto3
 import pytest
 
+from mailtide.adapters.kms import KmsSecrets
 from mailtide.adapters.s3 import S3Bucket
 from mailtide.warmup.contracts import SendMessage, day_of
 from mailtide.warmup.control import set_paused
@@ -123,6 +125,20 @@ def test_a_stop_holds(deployed: Deployed, world: World, server: RecordingServer)
     set_paused(S3Bucket(deployed.name, deployed.s3), paused=True, user_id=message.user_id)
     assert deployed.invoke(message.model_dump_json())[0] == []
     assert server.record.mails == []
+
+
+def test_a_key_that_is_refused_is_told(deployed: Deployed, world: World, server: RecordingServer) -> None:
+    kms = boto3.client("kms", endpoint_url=world.cloud.url, region_name="us-east-1", **keys())
+    key_id = kms.create_key()["KeyMetadata"]["KeyId"]
+    world.cloud = replace(world.cloud, secrets=KmsSecrets(kms, key_id))
+    message = now_message(world)
+    deployed.environment["MAILTIDE_SECRETS_KMS_KEY_ID"] = key_id
+    kms.schedule_key_deletion(KeyId=key_id, PendingWindowInDays=7)
+    failed, log = deployed.invoke(message.model_dump_json())
+    assert (failed, server.record.mails) == ([], [])
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert [(line["level"], line["mails"]) for line in lines if line.get("message") == "key_refused"] == [("ERROR", 1)]
+    assert [line["mail_key_refused"] for line in lines if "mail_key_refused" in line] == [[1.0]]
 
 
 def test_what_the_users_limit_refuses_is_put_back_or_left_to_a_later_tick(
