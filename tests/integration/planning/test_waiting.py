@@ -13,21 +13,21 @@ from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.placements import DynamoPlacements
 from mailtide.adapters.dynamodb.table import Table
 from mailtide.adapters.mail_queue import SqsMailQueue
-from mailtide.warmup.contracts import LedgerKey, MailServer, SendMessage, ShardTick, WarmupTick
-from mailtide.warmup.days import ShardDay
+from mailtide.adapters.s3 import S3Bucket
+from mailtide.warmup.contracts import LedgerKey, MailServer, SendMessage, ShardTick
+from mailtide.warmup.days import RosterStore, ShardDay
 from mailtide.warmup.dispatch import dispatch_shard
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.plan import plan_warmup
 from mailtide.warmup.reading.contracts import Placement, ReadMessage
 from mailtide.warmup.replies import planned_replies
-from mailtide.warmup.roster import shard_of
+from mailtide.warmup.roster import make_roster, shard_of
 from mailtide.warmup.services import ReadingPorts
 from mailtide.warmup.settings import WarmupResources
 from tests.integration.planning.test_faults import Deployment, shared_proxy
 from tests.integration.planning.test_handlers import CREDENTIALS, mailbox
 from tests.support import dynamodb
 from tests.support.faulty_proxy import FaultyProxy
-from tests.support.warmup_pools import DAY
+from tests.support.warmup_pools import DAY, MADE_AT
 
 __all__ = ["shared_proxy"]
 
@@ -52,18 +52,28 @@ class Site(Deployment):
         resources = WarmupResources(bucket="none", warmup_read_queue_url=self.queues["read"])
         table = Table(dynamodb.create_reads_table(direct), direct, ServerClock())
         self.placements = DynamoPlacements(table, retention_days=30)
+        s3 = boto3.client("s3", endpoint_url=url, **CREDENTIALS)
+        name = f"waiting-{uuid4().hex[:8]}"
+        s3.create_bucket(Bucket=name)
+        # Through the proxy each PUT would wait a second for a server that says "continue".
+        bucket = S3Bucket(name, s3)
         self.services = replace(
             self.services,
+            bucket=bucket,
+            rosters=RosterStore(bucket),
             settings=self.services.settings.model_copy(update={"read_minutes": 10, "reply_rate": 1.0}),
             reading=ReadingPorts(placements=self.placements, queue=SqsMailQueue(self._client("sqs", proxy), resources)),
         )
+        settings = self.services.settings
+        boxes = [mailbox(number) for number in range(60)]
+        self.services.rosters.write(make_roster(boxes, day=DAY, settings=settings, made_at=MADE_AT))
 
     def tick(self) -> tuple[list[SendMessage], list[ReadMessage]]:
         """What the next tick queues."""
         self.proxy.carried.clear()
-        plan_warmup(self.services, WarmupTick())
-        ticks: list[ShardTick] = self.ticks()
-        for tick in ticks:
+        begin_ms = self.clock.at_ms
+        for shard in range(2):
+            tick = ShardTick(day=DAY, start_ms=begin_ms, end_ms=begin_ms + 600_000, shard=shard)
             dispatch_shard(self.services, tick)
         self.clock.at_ms += 600_000
         mails = [SendMessage.model_validate_json(body) for body in self._queued("send")]
