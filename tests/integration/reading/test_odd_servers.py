@@ -84,6 +84,19 @@ def test_a_mail_is_moved_only_as_far_as_no_other_is_removed(
     assert (again.junk, again.inbox, again.rescued) == (0, 0, 0)
 
 
+@pytest.mark.parametrize(("capabilities", "rescued"), [(ALL, 1), (ALL.replace(" MOVE", ""), 0)])
+def test_a_mail_that_was_left_in_junk_is_not_copied_twice(pool_at: Serve, capabilities: str, rescued: int) -> None:
+    """An earlier visit may have ended after its COPY."""
+    odd = OddImap(capabilities=capabilities)
+    pool = pool_at(odd)
+    with_ours_in_junk(odd, pool)
+    ours = pool.to(0)[0]
+    pool.placements.record(pool.day().key(ours.mailbox_id), {ours.round: Placement("junk", "google")})
+    assert only(pool.read(0)).rescued == rescued
+    assert len(odd.folders["INBOX"].mails) == rescued
+    assert len(odd.folders["Junk"].mails) == 3 - rescued
+
+
 @pytest.mark.parametrize("is_cut_after", [False, True])
 @pytest.mark.parametrize("capabilities", [ALL, ALL.replace(" MOVE", "")])
 def test_wherever_a_connection_breaks_nothing_is_lost_and_no_other_mail_changed(

@@ -94,6 +94,9 @@ def test_what_a_rule_has_filed_is_not_missing(pool_on: MakePool, post: Post) -> 
     assert pool.placed(lost) == Placement("missing", "google")
     assert pool.left(0).awaited == {}
     assert post.folders(account) == before
+    with post.imap(account) as person:
+        person.select('"Warm-up/Mails"', readonly=True)
+        assert person.response("RECENT")[1] == [b"1"], "it was opened read-only"
 
 
 def test_what_a_visit_found_that_failed_afterwards_is_not_waited_for(pool_on: MakePool, post: Post) -> None:
