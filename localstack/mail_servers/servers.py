@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,10 +22,11 @@ from localstack.mail_servers import packages
 from localstack.mail_servers.dovecot import Dovecot, DovecotPlan
 from localstack.mail_servers.ports import Ports
 from localstack.mail_servers.postfix import Postfix, PostfixPlan
-from localstack.processes import LOOPBACK, Child
+from localstack.processes import LOOPBACK, Child, LocalCloudError
 
 LONGEST_HOME = 60
 """A socket's path may have 107 letters, and the servers add theirs."""
+TRIES = 3
 
 
 @dataclass
@@ -54,12 +55,16 @@ class MailServers:
     _held: ExitStack = field(init=False, repr=False, default_factory=ExitStack)
 
     def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self._close()
-            raise
-        return self
+        wanted = self.ports
+        for _ in range(TRIES - 1):
+            try:
+                return self._started()
+            except LocalCloudError:
+                # Somebody may have taken a free port between its choice and its use.
+                if 0 not in astuple(wanted):
+                    raise
+                self.ports = wanted
+        return self._started()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -82,6 +87,14 @@ class MailServers:
         self.dovecot.write_logins(self.passwords)
         if self.postfix is not None:
             self.postfix.write_mailboxes({address: address for address in (*self.passwords, *self.ghosts)})
+
+    def _started(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._close()
+            raise
+        return self
 
     def _start(self) -> None:
         unpacked = packages.find()
