@@ -11,7 +11,7 @@ HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
 _CODECS = {0: "utf-8", 1: "utf-8", 2: "utf-16-le", 3: "utf-16-be"}
 MISSING_WAL_WARNING = (
-    "The database is in WAL mode and came without its -wal file; rows that were only there are missing "
+    "The database is in WAL mode and came without a -wal file; if rows were only there, they are missing "
     "(upload a copy made by SQLite's backup)."
 )
 
