@@ -1,5 +1,6 @@
 """`make mail-servers` as its page shows it, and how it ends."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,7 @@ def test_nothing_is_left_running(post: Post, tmp_path: Path, number: signal.Sign
     while any(map(_runs, masters)):
         assert time.monotonic() < ends_at, "a server goes on"
         time.sleep(0.02)
+    shutil.rmtree(home.resolve())
 
 
 def _runs(pid: int) -> bool:
