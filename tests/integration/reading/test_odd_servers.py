@@ -1,37 +1,13 @@
-"""Servers that lack extensions, lie, dribble, flood or talk nonsense: no visit hangs, fills the memory or harms other mail."""
-
-import logging
-import resource
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+"""Servers that lack extensions, refuse, lie or break off: nothing is lost, and no other mail is changed."""
 
 import pytest
 
-from mailtide.adapters.imap_connection import MAX_ANSWER_BYTES
-from mailtide.warmup.contracts import Auth, Engagement, MailServer, RoundState
+from mailtide.warmup.contracts import RoundState
 from mailtide.warmup.reading.contracts import Placement
-from mailtide.warmup.reading.read import BACK_OFF_MS, VisitReport
-from tests.support.odd_imap import ALL, Answer, Line, OddFolder, OddImap, OddMail, fetched, serving
-from tests.support.reading_pool import LOOPBACK, ReadingPool
-
-type Serve = Callable[[OddImap], ReadingPool]
-
-STRANGER = b"From: a@b.example\r\nSubject: hello\r\n\r\nHello.\r\n"
-BOXES = 12
-
-
-@pytest.fixture
-def pool_at() -> Iterator[Serve]:
-    with ExitStack() as stack:
-
-        def make(odd: OddImap) -> ReadingPool:
-            port = stack.enter_context(serving(odd))
-            addresses = [f"person@company-{number}.example" for number in range(BOXES)]
-            server = MailServer(host=LOOPBACK, port=port, security="none")
-            return ReadingPool(addresses, server, engagement=Engagement(flag=True))
-
-        yield make
+from mailtide.warmup.reading.read import BACK_OFF_MS
+from tests.integration.reading.conftest import STRANGER, Serve, only, saying
+from tests.support.odd_imap import ALL, Line, OddFolder, OddImap, OddMail, fetched
+from tests.support.reading_pool import ReadingPool
 
 
 def with_ours_in_junk(odd: OddImap, pool: ReadingPool) -> None:
@@ -41,18 +17,6 @@ def with_ours_in_junk(odd: OddImap, pool: ReadingPool) -> None:
     odd.folders["Junk"].put(STRANGER)
     odd.folders["Junk"].put(STRANGER, flags=("\\Deleted",))
     odd.folders["Junk"].put(pool.mail(ours, 0))
-
-
-def server_of(pool: ReadingPool) -> dict[str, object]:
-    """The settings of a pool's server."""
-    imap = pool.mailbox(0).imap
-    assert imap is not None
-    return imap.model_dump()
-
-
-def only(reports: list[VisitReport]) -> VisitReport:
-    [report] = reports
-    return report
 
 
 @pytest.mark.parametrize(
@@ -157,16 +121,6 @@ def test_a_no_to_a_change_is_no_failure(pool_at: Serve) -> None:
     assert pool.placed(pool.to(0)[0]) == Placement("junk", "google")
 
 
-def saying(text: str) -> Answer:
-    """An answer of these words; {tag} stands for the command's."""
-
-    def answer(line: Line, tag: str, _: str) -> bool:
-        line.say(text.replace("{tag}", tag))
-        return True
-
-    return answer
-
-
 def test_a_folder_that_may_not_be_written_to_is_left_alone(pool_at: Serve) -> None:
     odd = OddImap()
     pool = pool_at(odd)
@@ -253,99 +207,6 @@ def test_a_huge_mailbox_is_searched_before_it_is_read(pool_at: Serve) -> None:
     assert search == "UID SEARCH UID 1:100002 SINCE 19-Nov-2026"
 
 
-def endless(line: Line, _tag: str, _rest: str) -> bool:
-    while True:
-        line.say(b"* 1 FETCH (UID 77 FLAGS (\\Seen))\r\n" * 1_000)
-
-
-def bomb(line: Line, _tag: str, _rest: str) -> bool:
-    line.say(b"* 1 FETCH (UID 1 BODY[HEADER.FIELDS (FROM)]<0> {2000000000}\r\n" + b"a" * 1_000)
-    return True
-
-
-def long_line(line: Line, _tag: str, _rest: str) -> bool:
-    for _ in range(MAX_ANSWER_BYTES // 100_000 + 2):
-        line.say(b"x" * 100_000)
-    return True
-
-
-def nonsense(line: Line, tag: str, _rest: str) -> bool:
-    line.say(b"\x00\xff<html>500</html>\r\n" + f"{tag} OK\r\n".encode())
-    return True
-
-
-def unbalanced(line: Line, tag: str, _rest: str) -> bool:
-    line.say(b"* 1 FETCH (" + b"(" * 20_000 + b"\r\n" + f"{tag} OK done\r\n".encode())
-    return True
-
-
-def huge_number(line: Line, _tag: str, _rest: str) -> bool:
-    line.say(b"* 1 FETCH (UID 1 BODY[] {" + b"9" * 5_000 + b"}\r\n")
-    return True
-
-
-def hangs_up(line: Line, _tag: str, _rest: str) -> bool:
-    line.sock.shutdown(2)
-    return True
-
-
-def says_bye(line: Line, _tag: str, _rest: str) -> bool:
-    line.say(b"* BYE [UNAVAILABLE] secret\r\n")
-    line.sock.shutdown(2)
-    return True
-
-
-@pytest.mark.parametrize(
-    ("command", "answer", "failure"),
-    [
-        ("UID FETCH", endless, "too_much"),
-        ("UID FETCH", bomb, "too_much"),
-        ("LIST", bomb, "too_much"),
-        ("EXAMINE", long_line, "too_much"),
-        ("UID SEARCH", long_line, "too_much"),
-        ("LIST", huge_number, "answer"),
-        ("CAPABILITY", nonsense, "answer"),
-        ("EXAMINE", nonsense, "answer"),
-        ("UID FETCH", unbalanced, "answer"),
-        ("UID FETCH", hangs_up, "unreachable"),
-        ("AUTHENTICATE", hangs_up, "unreachable"),
-        ("EXAMINE", says_bye, "answer"),
-    ],
-)
-def test_bad_answers_end_the_visit_and_no_other(pool_at: Serve, command: str, answer: Answer, failure: str) -> None:
-    odd = OddImap(answers={command: answer})
-    odd.folders["INBOX"].put(STRANGER)
-    pool = pool_at(odd)
-    pool.change(1, imap=server_of(pool_at(OddImap())))
-    memory_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    bad, good = pool.read(0, 1)
-    assert (bad.end, good.end) == ("failed", "visited")
-    assert bad.failure == failure
-    assert pool.left(0).failures == 1
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory_before < 100_000, "KB"
-
-
-def test_a_server_that_dribbles_is_left_in_time(pool_at: Serve) -> None:
-    """Each byte comes soon enough, all of them would take far too long."""
-    to_the_end = threading.Event()
-
-    def drip(line: Line, _tag: str, _rest: str) -> bool:
-        line.drip(b"* OK " + b"." * 3_000, every_s=0.02)
-        to_the_end.set()
-        return True
-
-    odd = OddImap(answers={"UID FETCH": drip})
-    odd.folders["INBOX"].put(STRANGER)
-    report = only(pool_at(odd).read(0, timeout_s=0.3))
-    assert (report.end, report.failure) == ("failed", "timeout")
-    assert not to_the_end.is_set()
-
-
-def test_a_server_that_never_greets_is_left(pool_at: Serve) -> None:
-    odd = OddImap(greeting=b"* OK ")
-    assert only(pool_at(odd).read(0, timeout_s=0.3)).failure == "timeout"
-
-
 def test_flags_and_bodies_that_nobody_asked_for_change_nothing(pool_at: Serve) -> None:
     """A server that slips ours under another mail's number, or a stranger's under ours."""
     odd = OddImap()
@@ -363,82 +224,3 @@ def test_flags_and_bodies_that_nobody_asked_for_change_nothing(pool_at: Serve) -
     assert only(pool.read(0)).junk == 0
     assert odd.folders["Junk"].seen() == before
     assert stranger.flags == set()
-
-
-@pytest.mark.parametrize("capabilities", ["IMAP4rev1 AUTH=PLAIN", "IMAP4rev1", "IMAP4rev1 LOGINDISABLED"])
-def test_passwords(pool_at: Serve, capabilities: str) -> None:
-    odd = OddImap(capabilities=capabilities, tokens={"sec ret"})
-    pool = pool_at(odd)
-    auth = Auth(kind="password", username='odd "name"', sealed="sec ret")
-    pool.change(0, auth=auth.model_dump())
-    expected = "failed" if "DISABLED" in capabilities else "visited"
-    assert only(pool.read(0)).end == expected
-    if "PLAIN" not in capabilities and expected == "visited":
-        assert 'LOGIN "odd \\"name\\"" "sec ret"' in odd.said
-
-
-def test_a_line_break_in_a_secret_is_no_command(pool_at: Serve) -> None:
-    odd = OddImap(capabilities="IMAP4rev1")
-    pool = pool_at(odd)
-    pool.change(0, auth=Auth(kind="password", username="a\r\nX LOGOUT", sealed="secret").model_dump())
-    assert only(pool.read(0)).failure == "login"
-    assert odd.commands() == ["CAPABILITY", "LOGOUT"]
-
-
-@pytest.mark.parametrize(("code", "failure"), [("UNAVAILABLE", "unreachable"), ("AUTHENTICATIONFAILED", "login")])
-def test_a_login_that_is_refused_for_now_is_no_wrong_password(pool_at: Serve, code: str, failure: str) -> None:
-    odd = OddImap(capabilities="IMAP4rev1")
-    odd.answers["LOGIN"] = saying(f"{{tag}} NO [{code}] secret\r\n")
-    assert only(pool_at(odd).read(0)).failure == failure
-
-
-def test_nothing_is_taken_over_from_before_tls(pool_at: Serve) -> None:
-    odd = OddImap(capabilities="IMAP4rev1 STARTTLS AUTH=PLAIN")
-    odd.answers["STARTTLS"] = saying("{tag} OK go\r\n* CAPABILITY IMAP4rev1 X\r\n")
-    pool = pool_at(odd)
-    pool.change(0, imap={**server_of(pool), "security": "starttls"})
-    assert only(pool.read(0)).failure == "answer"
-    assert "AUTHENTICATE" not in odd.commands()
-    plain = OddImap(capabilities="IMAP4rev1 AUTH=PLAIN")
-    pool.change(1, imap={**server_of(pool_at(plain)), "security": "starttls"})
-    assert only(pool.read(1)).end == "failed"
-    assert "AUTHENTICATE" not in plain.commands()
-    already = OddImap(greeting=b"* PREAUTH welcome\r\n")
-    pool.change(2, imap={**server_of(pool_at(already)), "security": "starttls"})
-    assert only(pool.read(2)).end == "failed"
-
-
-def test_connections_to_a_host_are_limited(pool_at: Serve) -> None:
-    odd = OddImap()
-    together = threading.Barrier(3, timeout=8)
-
-    def wait_for_two_more(_line: Line, _tag: str, _rest: str) -> bool:
-        with suppress(threading.BrokenBarrierError):
-            together.wait()
-        return False
-
-    odd.answers["LIST"] = wait_for_two_more
-    pool = pool_at(odd)
-    reports = pool.read(*range(9), host_concurrency=3)
-    assert {report.end for report in reports} == {"visited"}
-    assert odd.most_at_once == 3
-    odd.answers.clear()
-    odd.most_at_once = 0
-    assert {report.end for report in pool.read(*range(9), max_connections=2)} == {"visited"}
-    assert odd.most_at_once <= 2
-
-
-def test_nothing_that_was_said_is_logged(
-    pool_at: Serve, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    odd = OddImap()
-    pool = pool_at(odd)
-    pool.change(0, auth={**pool.mailbox(0).auth.model_dump(), "sealed": "hunter2"})
-    assert only(pool.read(0)).failure == "login"
-    odd.capabilities = "IMAP4rev1"
-    pool.clock.at_ms = pool.left(0).not_before_ms
-    assert only(pool.read(0)).failure == "login"
-    shown = caplog.text + "".join(capfd.readouterr())
-    assert "hunter2" not in shown
-    assert "AUTHENTICATE" not in shown
