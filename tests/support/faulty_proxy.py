@@ -37,6 +37,12 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 65_536
     proxy: FaultyProxy
 
+    def handle_expect_100(self) -> bool:
+        """The client waits a second for this line before it sends a body."""
+        said = super().handle_expect_100()
+        self.wfile.flush()
+        return said
+
     def _pass(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operation = self.headers.get("X-Amz-Target") or f"{self.command} {urlsplit(self.path).path}"

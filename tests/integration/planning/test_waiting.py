@@ -13,9 +13,8 @@ from mailtide.adapters.dynamodb.mailboxes import DynamoMailboxes
 from mailtide.adapters.dynamodb.placements import DynamoPlacements
 from mailtide.adapters.dynamodb.table import Table
 from mailtide.adapters.mail_queue import SqsMailQueue
-from mailtide.adapters.s3 import S3Bucket
 from mailtide.warmup.contracts import LedgerKey, MailServer, SendMessage, ShardTick
-from mailtide.warmup.days import RosterStore, ShardDay
+from mailtide.warmup.days import ShardDay
 from mailtide.warmup.dispatch import dispatch_shard
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.reading.contracts import Placement, ReadMessage
@@ -52,15 +51,8 @@ class Site(Deployment):
         resources = WarmupResources(bucket="none", warmup_read_queue_url=self.queues["read"])
         table = Table(dynamodb.create_reads_table(direct), direct, ServerClock())
         self.placements = DynamoPlacements(table, retention_days=30)
-        s3 = boto3.client("s3", endpoint_url=url, **CREDENTIALS)
-        name = f"waiting-{uuid4().hex[:8]}"
-        s3.create_bucket(Bucket=name)
-        # Through the proxy each PUT would wait a second for a server that says "continue".
-        bucket = S3Bucket(name, s3)
         self.services = replace(
             self.services,
-            bucket=bucket,
-            rosters=RosterStore(bucket),
             settings=self.services.settings.model_copy(update={"read_minutes": 10, "reply_rate": 1.0}),
             reading=ReadingPorts(placements=self.placements, queue=SqsMailQueue(self._client("sqs", proxy), resources)),
         )
