@@ -12,6 +12,7 @@ import pytest
 from mailtide.adapters.s3 import S3Bucket, multipart_etag
 from mailtide.adapters.s3 import make_client as make_s3
 from mailtide.contracts import PartsUrls
+from mailtide.errors import StaleWriteError
 from mailtide.machine.delivery import deliver
 from mailtide.machine.parts_upload import upload_parts
 from mailtide.machine.transfer import RefusedError, make_client
@@ -22,6 +23,7 @@ from tests.support.chunks import NOWHERE, document
 from tests.support.faulty_proxy import Fault, FaultyProxy, faulty_proxy
 
 FIRST = "runs/acme/0123456789abcdef0123/tasks/whole/1/contacts.db"
+SOURCE = "orgs/acme/contacts.db"
 SECOND = FIRST.replace("/1/", "/2/")
 BODY = Random(4).randbytes(2 * PART_BYTES + 70_000)
 EXPECTED_ETAG = multipart_etag(tuple(md5(BODY[at : at + PART_BYTES]) for at in range(0, len(BODY), PART_BYTES)))
@@ -115,6 +117,20 @@ def test_a_machine_takes_parts_for_what_has_more_than_one(line: Line, path: Path
         told = deliver(client, task, "contacts.db", path)
     assert (told.etag, told.size_bytes) == line.stands(FIRST) == (EXPECTED_ETAG, len(BODY))
     assert told.sha256 == hashlib.sha256(BODY).hexdigest()
+
+
+# moto ignores the condition on what is copied.
+@pytest.mark.parametrize("line", ["ministack"], indirect=True)
+def test_what_went_up_in_parts_is_published_as_any_other(line: Line, path: Path) -> None:
+    line.others.put(SOURCE, b"before")
+    with make_client() as client:
+        etag, _, size_bytes = upload_parts(client, line.urls(FIRST), path)
+    with pytest.raises(StaleWriteError):
+        line.bucket.stage_copy(FIRST, SOURCE, source_etag="0" * 32 + "-3", size_bytes=size_bytes)
+    staged = line.bucket.stage_copy(FIRST, SOURCE, source_etag=etag, size_bytes=size_bytes)
+    line.bucket.complete_copy(SOURCE, staged, expected_etag=md5(b"before"))
+    assert line.stands(SOURCE) == (staged.expected_etag, len(BODY))
+    assert line.others.fetch(line.bucket.presign_get(SOURCE, expires_s=60)) == BODY
 
 
 # moto answers 500 for a part of an upload that is gone.
