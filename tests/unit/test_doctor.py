@@ -188,7 +188,7 @@ class Tide:
     def queue(self, name: str) -> None:
         raise AssertionError(name)
 
-    table = function = rule = queue
+    table = function = rule = key_state = queue
 
     def mappings(self) -> list[MappingFacts]:
         return []
@@ -229,7 +229,7 @@ class Closed:
     def secret(self, name: str) -> SecretStr | None:
         raise AssertionError(name)
 
-    queue = table = function = rule = bucket_facts
+    queue = table = function = rule = key_state = bucket_facts
 
     def mappings(self) -> list[MappingFacts]:
         return []
