@@ -146,6 +146,30 @@ def test_a_mailbox_without_its_domains_provider_gets_it_without_dns(server: DnsS
     assert not server.asked
 
 
+class Keeping(MemoryObjects):
+    """It has no time to delete what was found of domains."""
+
+    def delete(self, key: str) -> None:
+        if key.startswith(keys.DOMAINS):
+            raise TransientError("delete: 503")
+        super().delete(key)
+
+
+def test_domains_that_cannot_be_forgotten_keep_no_others_from_being_checked(
+    server: DnsServer, resolver: DnsResolver
+) -> None:
+    for domain in ("alpha.internal", "beta.internal"):
+        sound(server, domain)
+    pool = Pool(boxes(1, "alpha.internal"), resolver)
+    keeping = Keeping()
+    pool.bench.services = replace(pool.bench.services, bucket=keeping, rosters=RosterStore(keeping))
+    pool.services = replace(pool.services, bucket=keeping)
+    pool.check(pool.plan(0)[0])
+    pool.mailboxes.replace(boxes(1, "beta.internal"))
+    assert pool.plan(144) == []
+    assert pool.check(pool.plan(145)[0]) == DomainsChecked(checked=1, providers_set=1)
+
+
 class Hurrying(VirtualClock):
     """Each look at it takes five seconds."""
 
@@ -250,6 +274,31 @@ def test_a_resolver_that_fails_says_nothing_of_domains(server: DnsServer, resolv
     pool = Pool([one for domain in domains for one in boxes(1, domain)], resolver)
     assert pool.check(pool.plan(0)[0]).why == "resolver"
     assert {one.checked_ms for one in read_index(pool.bucket).values()} == {0}
+
+
+def test_dead_domains_in_a_row_are_broken_and_hold_up_no_others(server: DnsServer, resolver: DnsResolver) -> None:
+    """Whoever lets a dozen look-alike domains lapse must not switch the checks of all others off."""
+    dead = [f"d{number:02}.internal" for number in range(3 * GIVE_UP)]
+    for domain in dead:
+        server.fail(domain)
+    for domain in ("alpha.internal", "zeta.internal"):
+        sound(server, domain)
+    domains = ["alpha.internal", *dead, "zeta.internal"]
+    pool = Pool([one for domain in domains for one in boxes(1, domain)], resolver)
+    assert pool.check(pool.plan(0)[0]) == DomainsChecked(checked=26, broken=24, providers_set=2)
+    assert all(row(pool.bucket, domain).broken for domain in dead)
+
+
+def test_dead_domains_at_the_head_of_the_first_list_hold_up_the_others_for_a_tick(
+    server: DnsServer, resolver: DnsResolver
+) -> None:
+    dead = [f"d{number:02}.internal" for number in range(16)]
+    for domain in dead:
+        server.fail(domain)
+    sound(server, "zeta.internal")
+    pool = Pool([one for domain in [*dead, "zeta.internal"] for one in boxes(1, domain)], resolver)
+    assert pool.check(pool.plan(0)[0]).why == "resolver"
+    assert pool.check(pool.plan(1)[0]) == DomainsChecked(checked=17, broken=16, providers_set=1)
 
 
 def test_a_silent_domain_among_others_is_broken(server: DnsServer) -> None:

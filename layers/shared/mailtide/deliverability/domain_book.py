@@ -15,7 +15,10 @@ ABREAST = 16
 WRITERS = 8
 """Reports that are written at once; a client of the bucket keeps ten connections."""
 GIVE_UP = 8
-"""After so many domains in a row of which nobody said anything, or an error alone, it is the resolver that is out of order."""
+"""After so many domains in a row of which nobody said anything, or an error alone, the resolver is out of order, unless it still
+knows a domain that it knew before."""
+PROBES = 3
+"""Such domains that are asked about."""
 
 
 class DomainBook:
@@ -97,14 +100,23 @@ class DomainBook:
     def _note(self, report: DomainReport, users: frozenset[str]) -> None:
         """Of a resolver that is out of order nothing is kept: it says nothing of the domains."""
         self.reports.append(report)
-        self._silent = 0 if report.is_answered else self._silent + 1
-        if report.is_answered:
+        self._silent += 1
+        if report.is_answered or (self._silent == GIVE_UP and self._is_heard()):
+            self._silent = 0
             self._keep_unheard()
             self._unheard = None
         if self._unheard is None:
             self._keep(report, users)
         else:
             self._unheard.append((report, users))
+
+    def _is_heard(self) -> bool:
+        """Whether the resolver answers about domains that had an answer before: then it is the other domains that are dead."""
+        answered = sorted((row for row in self._known().values() if row.is_answered), key=lambda row: -row.checked_ms)
+        dns = self._dns
+        return dns is not None and any(
+            dns.exchanges(row.domain).status not in {"failed", "unanswered"} for row in answered[:PROBES]
+        )
 
     def _keep_unheard(self) -> None:
         for report, users in self._unheard or ():

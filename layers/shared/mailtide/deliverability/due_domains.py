@@ -97,6 +97,8 @@ def _work_off(services: DomainServices, message: DomainTick) -> DomainsChecked:
                 break
             rows = book.look({one.domain: frozenset() for one in chunk})
             if book.gave_up:
+                # They may be dead themselves: the next tick begins with others.
+                left = [*left[len(chunk) :], *chunk]
                 break
             wrong = _wrong(chunk, rows)
             providers_set += sum(threads.map(lambda one: services.mailboxes.set_provider(*one), wrong))

@@ -138,8 +138,6 @@ class PoolDomains:
     def plan(self, bucket: Objects, day: date, *, now_ms: int, every_days: int) -> int:
         """Bring the index up to the pool, and write the day's list: how many domains are due. Safe to repeat."""
         before, rows = change_index(bucket, self._updated)
-        for name in before.keys() - rows.keys():
-            bucket.delete(keys.domain(name))
         entries = [
             entry
             for name, row in sorted(rows.items())
@@ -148,6 +146,9 @@ class PoolDomains:
         if entries:
             # Another process that made the same roster may have been first.
             put(bucket, keys.due_domains(day), DueDomains(domains=tuple(entries)), expected_etag=None)
+        # Thousands may go at once: whatever becomes of that, the list is drawn up.
+        for name in before.keys() - rows.keys():
+            bucket.delete(keys.domain(name))
         return sum(entry.is_due for entry in entries)
 
     def _updated(self, rows: Mapping[str, DomainRow]) -> Mapping[str, DomainRow]:
