@@ -1,7 +1,7 @@
 """Mailboxes as CSV: what goes in, what is refused and why, and the way there and back."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 import pytest
@@ -215,6 +215,24 @@ def test_the_good_lines_go_in() -> None:
     assert [refused.number for refused in report.refused] == [2 + n for n in range(0, 1_200, 10)]
     assert "no password" in report.refused[0].reason
     assert sum(row.auth.sealed.endswith("/new") for row in table.rows.values()) == 7
+
+
+def test_what_happens_to_a_mailbox_while_name_servers_are_asked_stands() -> None:
+    """They may take minutes, in which a night's fold quarantines it."""
+    table = Table()
+    import_mailboxes(lines(HEAD + "u,a@b.example,smtp.b.example,x\n"), table, Seals())
+    box = mailbox_id_of("a@b.example")
+
+    def slow(users_by_domain: Mapping[str, frozenset[str]]) -> Mapping[str, str]:
+        table.set_status(box, "quarantined", "2 complaints")
+        table.rows[box] = table.rows[box].model_copy(update={"pace": 0.5, "health": "{}"})
+        return dict.fromkeys(users_by_domain, "google")
+
+    text = HEAD + "u,a@b.example,smtp.c.example,y\nu,new@b.example,smtp.b.example,x\n"
+    assert import_mailboxes(lines(text), table, Seals(), look_up=slow).imported == 2
+    row = table.rows[box]
+    assert (row.status, row.status_reason, row.pace, row.health) == ("quarantined", "2 complaints", 0.5, "{}")
+    assert (row.smtp.host, row.provider) == ("smtp.c.example", "google")
 
 
 def test_an_export_comes_back_and_keeps_what_it_does_not_say() -> None:

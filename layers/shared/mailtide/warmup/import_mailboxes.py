@@ -49,6 +49,9 @@ def import_mailboxes(
         mailboxes = list(_merge(good, known, secrets, beside, report))
         if look_up is not None:
             mailboxes = _provided(mailboxes, look_up)
+            # Name servers may have taken minutes, in which a fold, a sender or a person has changed mailboxes.
+            now = store.get_many(mailbox.mailbox_id for mailbox in mailboxes)
+            mailboxes = [one.model_copy(update=_lasting(now.get(one.mailbox_id))) for one in mailboxes]
         _note_providers(mailboxes, report)
         store.put_many(mailboxes)
         report.imported += len(mailboxes)
@@ -82,18 +85,26 @@ def _merge(
             continue
         changes: dict[str, object] = {"auth": mailbox.auth.model_copy(update={"sealed": sealed})}
         if old is not None:
-            changes |= {
-                "status": old.status,
-                "status_reason": old.status_reason,
-                "not_before_ms": old.not_before_ms,
-                "pace": old.pace,
-                "graduated_on": old.graduated_on,
-                "held_back": old.held_back,
-                "health": old.health,
+            changes |= _lasting(old) | {
                 "provider": old.provider,
                 "first_day": min(old.first_day, mailbox.first_day),
             }
         yield mailbox.model_copy(update=changes)
+
+
+def _lasting(old: Mailbox | None) -> dict[str, object]:
+    """What an import leaves as it is."""
+    if old is None:
+        return {}
+    return {
+        "status": old.status,
+        "status_reason": old.status_reason,
+        "not_before_ms": old.not_before_ms,
+        "pace": old.pace,
+        "graduated_on": old.graduated_on,
+        "held_back": old.held_back,
+        "health": old.health,
+    }
 
 
 def _provided(mailboxes: list[Mailbox], look_up: LookUp) -> list[Mailbox]:
