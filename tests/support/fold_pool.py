@@ -78,7 +78,7 @@ class Pool:
             ledger=MemoryLedger(),
             queue=MemoryMailQueue(self.clock),
             clock=self.clock,
-            settings=settings(shards=1, **values),
+            settings=settings(**({"shards": 1} | values)),
             reading=ReadingPorts(placements=self.placements, queue=MemoryReadQueue(), visits=self.visits),
             health=self.health,
         )
@@ -101,7 +101,8 @@ class Pool:
         found = placed(counts, **reports)
         key = LedgerKey(day, 0, f"box-{number}")
         self.placements.record(key, found.placements)
-        self.placements.report(key, found.reports)
+        for round_, kind in found.reports.items():
+            self.placements.report(key, {round_: kind}, complainer=f"user-{100 + round_}")
 
     def fold(self, day: date = DAY, *, after_ms: int = FOLD_AFTER_MS) -> list[str]:
         """What a tick of the day after does, so long after its start."""

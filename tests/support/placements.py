@@ -35,19 +35,21 @@ def tally(
     complaints: int = 0,
     sent: int | None = None,
 ) -> DayTally:
-    """A day; `sent` is what was seen unless it is given."""
+    """A day; `sent` is what was seen unless it is given. Each complaint is another user's."""
     landed = Landed(inbox, junk, missing)
     return DayTally(
         day=day,
         sent=landed.seen if sent is None else sent,
         bounces=bounces,
         complaints=complaints,
+        complainers=tuple(f"user-{day:%m%d}-{number}" for number in range(complaints)),
         landed={provider: landed} if landed.seen else {},
     )
 
 
 def placed(counts: Mapping[str, tuple[int, int, int]], **reports: int) -> PlacementDay:
-    """What visits have found: inbox, junk and missing by provider; reports: bounce=2."""
+    """What visits have found: inbox, junk and missing by provider; reports: bounce=2, of mails that nobody
+    has looked for."""
     verdicts: tuple[Verdict, ...] = ("inbox", "junk", "missing")
     found = [
         Placement(verdict, provider)
@@ -57,4 +59,4 @@ def placed(counts: Mapping[str, tuple[int, int, int]], **reports: int) -> Placem
     ]
     kinds: tuple[ReportKind, ...] = ("bounce", "complaint")
     reported = [kind for kind in kinds for _ in range(reports.get(kind, 0))]
-    return PlacementDay(placements=dict(enumerate(found)), reports=dict(enumerate(reported)))
+    return PlacementDay(placements=dict(enumerate(found)), reports=dict(enumerate(reported, len(found))))

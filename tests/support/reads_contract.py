@@ -7,7 +7,7 @@ import pytest
 
 from mailtide.contracts import new_token
 from mailtide.warmup.contracts import LedgerKey
-from mailtide.warmup.reading.contracts import FolderCursor, Placement, PlacementDay, VisitState
+from mailtide.warmup.reading.contracts import FolderCursor, Placement, PlacementDay, ReportKind, VisitState
 from mailtide.warmup.reading.ports import VISIT_TTL_MS, Placements, Visits
 
 DAY = date(2026, 11, 22)
@@ -98,7 +98,14 @@ def test_the_first_place_stays(placements: Placements, key: LedgerKey) -> None:
 def test_a_complaint_weighs_more_than_a_bounce(placements: Placements, key: LedgerKey) -> None:
     placements.report(key, {0: "complaint", 1: "bounce", 2: "bounce"})
     placements.report(key, {0: "bounce", 1: "complaint", 2: "bounce"})
-    assert placements.read_many([key]) == {key: PlacementDay(reports={0: "complaint", 1: "complaint", 2: "bounce"})}
+    found = placements.read_many([key])[key]
+    assert found == PlacementDay(reports={0: "complaint", 1: "complaint", 2: "bounce"}, complainers={0: "", 1: ""})
+    placements.report(key, {0: "redacted", 2: "redacted", 3: "redacted"})
+    after: dict[int, ReportKind] = {0: "complaint", 1: "complaint", 2: "redacted", 3: "redacted"}
+    placements.report(key, {3: "complaint"}, complainer="user-1")
+    placements.report(key, {3: "complaint"}, complainer="user-2")
+    assert placements.read_many([key])[key].complainers == {0: "", 1: "", 3: "user-1"}
+    assert placements.read_many([key])[key].reports == after | {3: "complaint"}
 
 
 def test_a_shard_is_read_by_itself(placements: Placements, mailbox_id: str) -> None:
@@ -109,7 +116,7 @@ def test_a_shard_is_read_by_itself(placements: Placements, mailbox_id: str) -> N
     placements.report(keys[0], {3: "complaint"})
     found = placements.read_shard(DAY, shard)
     assert found.keys() == {mailbox_id, "box-b"}
-    assert found[mailbox_id] == PlacementDay({3: Placement("inbox")}, {3: "complaint"})
+    assert found[mailbox_id] == PlacementDay({3: Placement("inbox")}, {3: "complaint"}, {3: ""})
     assert placements.read_many(keys).keys() == set(keys)
 
 

@@ -12,7 +12,7 @@ from mailtide.warmup.contracts import DAY_MS, LedgerKey, ShardTick, day_of, day_
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.memory import MemoryMailQueue, VirtualClock
 from mailtide.warmup.placement_metrics import PLACEMENT_GAUGES
-from mailtide.warmup.reading.fold import FOLD_AFTER_MS, fold_days
+from mailtide.warmup.reading.fold import FOLD_AFTER_MS, WAVE_MS, WAVES, fold_days
 from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue
 from mailtide.warmup.roster import make_roster, shard_of
 from mailtide.warmup.services import PlanningServices, ReadingPorts
@@ -54,7 +54,7 @@ def night(planned: Api) -> date:
         key = LedgerKey(day, shard_of(mailbox_id, SHARDS), mailbox_id)
         placements.record(key, found.placements)
         placements.report(key, found.reports)
-    now_ms = day_start_ms(day) + DAY_MS + FOLD_AFTER_MS
+    now_ms = day_start_ms(day) + DAY_MS + FOLD_AFTER_MS + WAVES * WAVE_MS
     for shard in range(SHARDS):
         fold_days(services, ShardTick(day=today, start_ms=now_ms, end_ms=now_ms + 1, shard=shard), now_ms)
     return day

@@ -163,6 +163,19 @@ def test_complaints(complaints: int, state: str) -> None:
     assert state == "full" or found.reason.startswith(f"{complaints} complaint")
 
 
+@pytest.mark.parametrize(("complainers", "state"), [((), "slowed"), (("a",), "slowed"), (("a", "b"), "quarantined")])
+def test_complaints_of_nobody_or_of_one_user_slow_at_most(complainers: tuple[str, ...], state: str) -> None:
+    day = tally(DAY, 30, complaints=9).model_copy(update={"complainers": complainers})
+    assert live([day]).state == state
+    assert live([tally(DAY, 30), day.model_copy(update={"day": DAY + ONE})]).state == state
+
+
+def test_a_user_who_complains_every_day_is_one() -> None:
+    days = [tally(DAY + number * ONE, 30, complaints=1) for number in range(5)]
+    assert live(days).state == "quarantined"
+    assert live([day.model_copy(update={"complainers": ("rival",)}) for day in days]).state == "slowed"
+
+
 def test_the_number_of_complaints_is_a_setting() -> None:
     assert live([tally(DAY, 30, complaints=2)], rules=settings(quarantine_complaints=4)).state == "full"
     assert live([tally(DAY, 30, complaints=3)], rules=settings(quarantine_complaints=4)).state == "slowed"

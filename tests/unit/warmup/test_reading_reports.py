@@ -42,6 +42,24 @@ def test_reports_on_other_mail_are_none(kind: str) -> None:
         assert read_report("delivery-status" if kind == "delivery-status" else "feedback-report", made) is None
 
 
+def test_a_report_that_guesses_whom_the_mail_was_for_is_none() -> None:
+    """Else one report with a list of addresses would hit the recipient."""
+    guessed = [f"person@company-{number}.example" for number in range(12)]
+    listed = ", ".join(guessed)
+    made = bounce(OWN_ID, guessed[0])
+    blocks = "".join(f"\r\nFinal-Recipient: rfc822; {one}\r\nAction: failed\r\n" for one in guessed[1:])
+    more = made.replace(b"no such user\r\n", f"no such user\r\n{blocks}".encode())
+    assert more != made
+    assert read_report("delivery-status", more) is None
+    assert (
+        read_report("delivery-status", bounce(OWN_ID, guessed[0]).replace(b"To: person", f"To: {listed}, x".encode()))
+        is None
+    )
+    blamed = complaint(OWN_ID, guessed[0])
+    lines = "".join(f"Original-Rcpt-To: <{one}>\r\n" for one in guessed)
+    assert read_report("feedback-report", blamed.replace(b"Version: 1\r\n", f"Version: 1\r\n{lines}".encode())) is None
+
+
 def test_a_report_is_read_as_far_as_its_beginning_goes() -> None:
     made = bounce(OWN_ID, "person@company-5.example", body="x" * 76 + "\r\n", lines=2_000)
     assert len(made) > MAX_REPORT_BYTES
@@ -91,6 +109,10 @@ def sent_by_box_0(pool: ReadingPool) -> tuple[SendId, str, str]:
     return send_id, message_id(send_id, "company-0.example"), pool.book.mailboxes[asked.recipient].address
 
 
+def user_of(pool: ReadingPool, address: str) -> str:
+    return next(box.user_id for box in pool.book.mailboxes.values() if box.address == address)
+
+
 def told(pool: ReadingPool, report: Report | None, number: int = 0) -> object:
     assert report is not None
     return Verifier(_Lookups(pool), pool.mailbox(number), DAY).report(report)
@@ -98,8 +120,8 @@ def told(pool: ReadingPool, report: Report | None, number: int = 0) -> object:
 
 def test_a_bounce_counts_for_ones_own_mail_to_its_recipient(pool: ReadingPool) -> None:
     send_id, named, recipient = sent_by_box_0(pool)
-    key = pool.day().key("box-0")
-    assert told(pool, read_report("delivery-status", bounce(named, recipient))) == (key, 1, "bounce")
+    key, user = pool.day().key("box-0"), user_of(pool, recipient)
+    assert told(pool, read_report("delivery-status", bounce(named, recipient))) == (key, 1, "bounce", user)
     stranger = bounce(named, "stranger@else.example")
     assert told(pool, read_report("delivery-status", stranger)) is None, "whoever knows the id alone cannot"
     others = next(number for number in range(1, 12))
@@ -113,6 +135,8 @@ def test_a_bounce_counts_for_ones_own_mail_to_its_recipient(pool: ReadingPool) -
 def test_a_complaint_may_have_the_address_blacked_out(pool: ReadingPool) -> None:
     _, named, recipient = sent_by_box_0(pool)
     redacted = "redacted@" + recipient.rpartition("@")[2]
-    key = pool.day().key("box-0")
-    assert told(pool, read_report("feedback-report", complaint(named, redacted))) == (key, 1, "complaint")
+    key, user = pool.day().key("box-0"), user_of(pool, recipient)
+    assert told(pool, read_report("feedback-report", complaint(named, recipient))) == (key, 1, "complaint", user)
+    # Who knows a Message-ID and that many have addresses there can write the same.
+    assert told(pool, read_report("feedback-report", complaint(named, redacted))) == (key, 1, "redacted", user)
     assert told(pool, read_report("feedback-report", complaint(named, "redacted@else.example"))) is None

@@ -82,7 +82,10 @@ class WarmupSettings(BaseSettings):
         default=0.05, ge=0, le=1, description="Surely more of its mails reported back: quarantined; 1: never"
     )
     quarantine_complaints: int = Field(
-        default=2, ge=1, le=10_000, description="Complaints in seven days that quarantine; one less slows"
+        default=2,
+        ge=1,
+        le=10_000,
+        description="Complaints in seven days, of as many users, that quarantine; one less slows",
     )
     graduate_inbox_share: float = Field(
         default=0.9, ge=0, le=1, description="Surely more in the inbox, with its ramp ended: it has graduated"

@@ -1,8 +1,9 @@
 """Where mails landed, on DynamoDB: one item a sender and day under the ledger's keys, in the table of the reader.
 
 Each round has an attribute for each thing that may be said of it: `f4` found (`i` inbox or `j` junk, then the provider), `m4`
-missing (the provider), `b4` bounce, `c4` complaint. Whatever is said first stays, and what weighs more wins when it is read, so
-that every write is one unconditional update that may be repeated and come in any order: one write unit.
+missing (the provider), `b4` bounce, `c4` complaint (whose), `r4` a redacted one. Whatever is said first stays, and what weighs
+more wins when it is read, so that every write is one unconditional update that may be repeated and come in any order: one
+write unit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,9 @@ from mailtide.warmup.contracts import DAY_MS, LedgerKey, day_start_ms
 from mailtide.warmup.reading.contracts import Placement, PlacementDay, ReportKind, Verdict
 
 _FOUND: dict[str, Verdict] = {"i": "inbox", "j": "junk"}
-_REPORTS: dict[ReportKind, str] = {"bounce": "b", "complaint": "c"}
+_REPORTS: dict[ReportKind, str] = {"bounce": "b", "redacted": "r", "complaint": "c"}
+_KINDS = tuple(_REPORTS.items())
+"""What stands later counts."""
 
 
 def decode_placements(item: Item) -> PlacementDay:
@@ -22,7 +25,7 @@ def decode_placements(item: Item) -> PlacementDay:
     placements: dict[int, Placement] = {}
     reports: dict[int, ReportKind] = {}
     for name, value in sorted(item.items(), reverse=True):
-        # Missing comes before found, and a complaint before a bounce: the later of two counts.
+        # Missing comes before found: the later of two counts.
         kind, number = name[0], name[1:]
         if not number.isdigit():
             continue
@@ -30,11 +33,10 @@ def decode_placements(item: Item) -> PlacementDay:
             placements[int(number)] = Placement("missing", str(value))
         elif kind == "f":
             placements[int(number)] = Placement(_FOUND[str(value)[0]], str(value)[1:])
-        elif kind == "c":
-            reports[int(number)] = "complaint"
-        elif kind == "b":
-            reports.setdefault(int(number), "bounce")
-    return PlacementDay(placements, reports)
+    for report, letter in _KINDS:
+        reports |= {int(name[1:]): report for name in item if name[0] == letter and name[1:].isdigit()}
+    complainers = {number: str(item[f"c{number}"]) for number, kind in reports.items() if kind == "complaint"}
+    return PlacementDay(placements, reports, complainers)
 
 
 class DynamoPlacements:
@@ -48,9 +50,12 @@ class DynamoPlacements:
         """See mailtide.warmup.reading.ports.Placements."""
         self._keep(key, dict(_encode(number, placement) for number, placement in found.items()))
 
-    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind]) -> None:
+    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind], *, complainer: str = "") -> None:
         """See mailtide.warmup.reading.ports.Placements."""
-        self._keep(key, {f"{_REPORTS[kind]}{number}": 1 for number, kind in reports.items()})
+        self._keep(
+            key,
+            {f"{_REPORTS[kind]}{number}": complainer if kind == "complaint" else 1 for number, kind in reports.items()},
+        )
 
     def read_many(self, keys: Iterable[LedgerKey]) -> dict[LedgerKey, PlacementDay]:
         """See mailtide.warmup.reading.ports.Placements."""

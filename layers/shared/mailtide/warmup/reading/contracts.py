@@ -18,8 +18,9 @@ type Failure = Literal[
 ]
 """Why a visit failed. `login`: the name, password or token was refused; `answer`: what the server said is no IMAP that anybody
 understands; `too_much`: it said more than a visit takes in; `folder`: the inbox cannot be opened; `tables`: ours were away."""
-type ReportKind = Literal["bounce", "complaint"]
-"""What a report in the sender's own mailbox says of a mail: it came back (RFC 3464), or somebody called it spam (RFC 5965)."""
+type ReportKind = Literal["bounce", "redacted", "complaint"]
+"""What a report in the sender's own mailbox says of a mail: it came back (RFC 3464), or somebody called it spam (RFC 5965);
+`redacted`: without the recipient's address, so that anybody may have made it up. What stands later weighs more."""
 
 MAX_VISITS_A_MESSAGE = 10
 
@@ -82,3 +83,5 @@ class PlacementDay:
 
     placements: Mapping[int, Placement] = field(default_factory=dict)
     reports: Mapping[int, ReportKind] = field(default_factory=dict)
+    complainers: Mapping[int, str] = field(default_factory=dict)
+    """Of complaints: the user whose mailbox the mail was for, "" where that was not kept."""

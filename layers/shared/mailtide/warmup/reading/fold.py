@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from math import ceil
 
 from mailtide.errors import TransientError
 from mailtide.runs.services import StepReport
@@ -17,9 +18,9 @@ from mailtide.warmup.days import ShardDay
 from mailtide.warmup.objects import QuotaSheet
 from mailtide.warmup.reading.contracts import Failure, PlacementDay
 from mailtide.warmup.reading.fold_ports import HealthStore, KeptHealth
-from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, pace_of, why_quarantined
+from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, is_withheld, pace_of, why_quarantined
 from mailtide.warmup.reading.ports import Placements, Visits
-from mailtide.warmup.reading.record import DayTally, Landed, MailboxHealth
+from mailtide.warmup.reading.record import KEPT_COMPLAINERS, DayTally, Landed, MailboxHealth
 from mailtide.warmup.reading.sheet import PlacementSheet
 from mailtide.warmup.reading.sheet_of import Folded, make_sheet
 from mailtide.warmup.services import PlanningServices
@@ -28,12 +29,16 @@ from mailtide.warmup.store import put, read
 
 FOLD_AFTER_MS = 3 * 3_600_000
 """After the day's end: its last mails have been looked for, and what was not found an hour later is missing."""
+WAVES = 6
+WAVE_MS = 600_000
+"""So many groups of shards are folded at so much distance: 100,000 updates within a minute are more than a table takes."""
 CATCH_UP_DAYS = 7
 """As many as count for the score."""
 AT_ONCE_SHARE = 0.25
 AT_ONCE_LEAST = 5
 """When more mailboxes of a shard than these would be quarantined in one night, they have something else in common: a provider
-that had a bad day, or a fault of ours. Then they are slowed, and people are told."""
+that had a bad day, or a fault of ours. Then they are slowed, and people are told. AT_ONCE_LEAST: of the whole pool; of a
+shard its part of them, at least one."""
 _TRIES = 3
 UNREAD_AFTER = 3
 """Visits that fail in a row before anybody is told: pauses grow from minutes, and the first failures may pass by themselves."""
@@ -51,24 +56,34 @@ FAILURES: Mapping[Failure, str] = {
 
 
 def fold_days(services: PlanningServices, message: ShardTick, now_ms: int) -> list[StepReport]:
-    """Fold the shard's day before, and those before it that have not been; at most of ticks there is nothing to do.
+    """Fold one day of the shard: the day before or, if that has not been, the oldest one before it; the next tick goes on from
+    there. At most of ticks there is nothing to do, and a fold that finds table or bucket away is left to the next one.
 
     Costs one read of a small object a tick; once a day some 15 reads and one write a mailbox, for a shard of 1,000.
     """
-    if services.reading is None or services.health is None or message.request_id is not None:
-        return []
-    if now_ms < day_start_ms(message.day) + FOLD_AFTER_MS or services.rosters.header(message.day - ONE_DAY) is None:
-        return []
+    try:
+        sheet = _fold_next(services, message, now_ms)
+    except TransientError as error:
+        # The tick's mails are on their way: failing it would offer them again, and tell people of a dead letter.
+        return [StepReport("fold_left", details={"shard": message.shard, "warnings": [str(error)]})]
+    return [] if sheet is None else [_report(sheet)]
+
+
+def _fold_next(services: PlanningServices, message: ShardTick, now_ms: int) -> PlacementSheet | None:
+    reading, store = services.reading, services.health
+    if reading is None or store is None or message.request_id is not None:
+        return None
+    if now_ms < day_start_ms(message.day) + FOLD_AFTER_MS + message.shard % WAVES * WAVE_MS:
+        return None
+    yesterday = services.rosters.header(message.day - ONE_DAY)
+    if yesterday is None or message.shard >= yesterday.shards:
+        return None
     days, before = _due(services, message)
-    reports = []
     for day in reversed(days):
         shard = services.rosters.shard(day, message.shard)
         if shard is not None:
-            reading = services.reading
-            fold = _Fold(services, reading.placements, reading.visits, services.health, shard, before, now_ms)
-            before = fold.run()
-            reports.append(_report(before))
-    return reports
+            return _Fold(services, reading.placements, reading.visits, store, shard, before, now_ms).run()
+    return None
 
 
 def _due(services: PlanningServices, message: ShardTick) -> tuple[list[date], PlacementSheet | None]:
@@ -118,10 +133,11 @@ class _Fold:
     def run(self) -> PlacementSheet:
         """The object as it is written. TransientError when others keep changing the mailboxes."""
         day, settings = self.shard.day.header.day, self.services.settings
-        tallies = self._tallies(day)
+        tallies, late = self._tallies(day), self._tallies(day - ONE_DAY)
         lasting = [row.mailbox_id for row in self.before.held] if self.before else []
         boxes = self.store.get_many([*(member.mailbox_id for member in self.shard.members), *lasting])
-        healths, withheld = after_shard(boxes, tallies, settings)
+        most = at_once(len(self.shard.members), self.shard.day.header.mailboxes)
+        healths, withheld = after_shard(boxes, tallies, settings, late=late, least=most)
         unread = self._unread(boxes)
         healths = _with_visits(healths, boxes, unread, day)
         stale = self._keep(boxes, healths)
@@ -130,7 +146,10 @@ class _Fold:
                 break
             again = self.store.get_many(stale)
             boxes = {name: box for name, box in boxes.items() if name not in stale} | again
-            changed = {name: _after(box, tallies.get(name), settings, not withheld) for name, box in again.items()}
+            changed = {
+                name: _after(box, tallies.get(name), settings, late.get(name), may_quarantine=not withheld)
+                for name, box in again.items()
+            }
             fresh = {name: health for name, health in changed.items() if health is not None}
             healths |= _with_visits(fresh, again, unread, day)
             stale = self._keep(again, healths)
@@ -155,7 +174,10 @@ class _Fold:
         }
 
     def _tallies(self, day: date) -> dict[str, DayTally]:
-        """The members' day, as the visits have found it and the ledger's last summary has it."""
+        """A day of the members, as the visits have found it and the ledger's last summary has it.
+
+        Of the day before once more: bounces and complaints may take a day, and a mail that was missing may be found.
+        """
         number = self.shard.number
         found = self.placements.read_shard(day, number)
         quotas = read(self.services.bucket, keys.quotas(day, number), QuotaSheet)
@@ -191,41 +213,70 @@ def tally_of(day: date, found: PlacementDay | None, sent: int) -> DayTally:
     """One mailbox's day in numbers; `found` is None when nobody has looked for any of its mails and none was reported."""
     found = found or PlacementDay()
     counts = Counter((placement.provider, placement.verdict) for placement in found.placements.values())
-    kinds = Counter(found.reports.values())
+    arrived = {number for number, placement in found.placements.items() if placement.verdict != "missing"}
+    # What lies in the recipient's mailbox has not come back, whoever says so.
+    kinds = Counter(kind for number, kind in found.reports.items() if kind != "bounce" or number not in arrived)
     landed = {
         name: Landed(counts[name, "inbox"], counts[name, "junk"], counts[name, "missing"])
         for name in sorted({name for name, _ in counts})
     }
-    return DayTally(day=day, sent=sent, bounces=kinds["bounce"], complaints=kinds["complaint"], landed=landed)
+    complaints = kinds["complaint"] + kinds["redacted"]
+    complainers = tuple(sorted(set(found.complainers.values()))[:KEPT_COMPLAINERS])
+    return DayTally(
+        day=day, sent=sent, bounces=kinds["bounce"], complaints=complaints, complainers=complainers, landed=landed
+    )
+
+
+def at_once(members: int, mailboxes: int) -> int:
+    """How many mailboxes of a shard may always be quarantined in one night: its part of AT_ONCE_LEAST, at least one."""
+    return max(1, ceil(AT_ONCE_LEAST * members / max(1, mailboxes)))
 
 
 def after_shard(
-    boxes: Mapping[str, Mailbox], tallies: Mapping[str, DayTally], settings: WarmupSettings
+    boxes: Mapping[str, Mailbox],
+    tallies: Mapping[str, DayTally],
+    settings: WarmupSettings,
+    *,
+    late: Mapping[str, DayTally],
+    least: int,
 ) -> tuple[dict[str, MailboxHealth], int]:
-    """The records after the day, of those that have any; how many are slowed instead of quarantined."""
-    found = {name: _after(box, tallies.get(name), settings) for name, box in boxes.items()}
+    """The records after the day, of those that have any; how many are slowed instead of quarantined.
+
+    least: so many are quarantined whatever the others do.
+    """
+    found = {name: _after(box, tallies.get(name), settings, late.get(name)) for name, box in boxes.items()}
     healths = {name: health for name, health in found.items() if health is not None}
-    condemned = [name for name, health in healths.items() if _is_new_quarantine(health)]
+    condemned = [name for name, tally in tallies.items() if name in healths and _is_condemned(healths[name], tally.day)]
     measured = sum(1 for health in healths.values() if health.week().total.seen >= settings.placement_min_mails)
-    if len(condemned) <= max(AT_ONCE_LEAST, AT_ONCE_SHARE * measured):
+    if len(condemned) <= max(least, AT_ONCE_SHARE * measured):
         return healths, 0
-    spared = {name: _after(boxes[name], tallies.get(name), settings, may_quarantine=False) for name in condemned}
+    spared = {
+        name: _after(boxes[name], tallies[name], settings, late.get(name), may_quarantine=False) for name in condemned
+    }
     healths |= {name: health for name, health in spared.items() if health is not None}
     return healths, sum(1 for name in condemned if healths[name].state != "quarantined")
 
 
-def _is_new_quarantine(health: MailboxHealth) -> bool:
-    return health.state == "quarantined" and health.since == health.through + ONE_DAY
+def _is_condemned(health: MailboxHealth, day: date) -> bool:
+    """Also of those whose record an earlier try has kept, spared or not: each try counts the same ones."""
+    is_new = health.state == "quarantined" and health.since == day + ONE_DAY
+    return health.through == day and (is_new or is_withheld(health))
 
 
 def _after(
-    box: Mailbox, tally: DayTally | None, settings: WarmupSettings, may_quarantine: bool = True
+    box: Mailbox,
+    tally: DayTally | None,
+    settings: WarmupSettings,
+    late: DayTally | None,
+    *,
+    may_quarantine: bool = True,
 ) -> MailboxHealth | None:
     """None while there is nothing to remember of it."""
     old = MailboxHealth.from_text(box.health)
-    if tally is None or (old is None and tally.is_silent):
+    says_nothing = tally is None or (tally.is_silent and (late is None or late.is_silent))
+    if tally is None or (old is None and says_nothing):
         return old
-    return after_day(old, tally, box, settings, may_quarantine=may_quarantine)
+    return after_day(old, tally, box, settings, late=late, may_quarantine=may_quarantine)
 
 
 def _is_read(box: Mailbox | None) -> bool:

@@ -41,15 +41,17 @@ def after_day(
     box: MailboxProfile,
     settings: WarmupSettings,
     *,
+    late: DayTally | None = None,
     may_quarantine: bool = True,
 ) -> MailboxHealth:
     """The record after one more day; the old one when it holds the day already.
 
-    may_quarantine=False: whoever would be quarantined is slowed instead.
+    late: the day before once more, with what was found and reported since it was folded. may_quarantine=False: whoever would
+    be quarantined is slowed instead, and what speaks against it today counts no more (`is_withheld`).
     """
     if old is not None and old.through >= tally.day:
         return old
-    known = _with_day(old or MailboxHealth(through=tally.day), tally)
+    known = _with_day(old or MailboxHealth(through=tally.day), tally, late)
     if known.state == "quarantined" and box.status != "active":
         return known
     judged = _judged(known)
@@ -64,6 +66,11 @@ def after_day(
                 "graduated_on": None,
             }
         )
+    if found.to_quarantine and not may_quarantine:
+        # A bad day of all must not quarantine some of them later, when the others have recovered.
+        return _slowed(known, found.to_quarantine, tally.day + ROSTER_LAG).model_copy(
+            update={"judged_from": tally.day + ONE_DAY}
+        )
     against = found.to_quarantine or found.to_slow
     if against:
         return _slowed(known, against, tally.day + ROSTER_LAG)
@@ -74,10 +81,18 @@ def after_day(
     return _graduated(known, box, settings)
 
 
+def is_withheld(health: MailboxHealth) -> bool:
+    """Whether its last day would have quarantined it, had not too many others shared that."""
+    is_spared = health.state == "slowed" and health.reason != RESUMED
+    return is_spared and health.judged_from == health.through + ONE_DAY
+
+
 def evidence(week: DayTally, settings: WarmupSettings) -> Evidence:
     """What seven days say against a mailbox."""
     far_too_bad = surely_below(week.total, settings.quarantine_inbox_share, settings)
-    quarantine = _complaints(week, settings.quarantine_complaints) or _bounces(week, settings) or far_too_bad
+    # Anybody can write a report that names nobody, and one user can write many: alone they slow at most.
+    is_told_by_many = len(week.complainers) >= settings.quarantine_complaints
+    quarantine = (_complaints(week, 1) if is_told_by_many else "") or _bounces(week, settings) or far_too_bad
     slow = (
         _complaints(week, max(1, settings.quarantine_complaints - 1))
         or surely_below(week.total, settings.slow_inbox_share, settings)
@@ -120,11 +135,14 @@ def why_quarantined(health: MailboxHealth) -> str:
     return f"{health.reason} (seven days to {health.through})"
 
 
-def _with_day(old: MailboxHealth, tally: DayTally) -> MailboxHealth:
+def _with_day(old: MailboxHealth, tally: DayTally, late: DayTally | None) -> MailboxHealth:
     oldest = tally.day - timedelta(days=WINDOW_DAYS)
-    days = [day for day in old.days if day.day > oldest]
+    by_day = {day.day: day for day in old.days}
+    if late is not None and not late.is_silent:
+        by_day[late.day] = late
     if tally.sent or not tally.is_silent:
-        days.append(tally)
+        by_day[tally.day] = tally
+    days = [by_day[day] for day in sorted(by_day) if day > oldest]
     total = add_days(days, tally.day).total
     history = [*old.history, ScorePoint(tally.day, total.inbox, total.seen)] if total.seen else list(old.history)
     return old.model_copy(update={"through": tally.day, "days": tuple(days), "history": tuple(history[-HISTORY_DAYS:])})

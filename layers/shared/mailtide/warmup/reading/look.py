@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from mailtide.warmup.contracts import LedgerKey, Mailbox
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.reading.contracts import FolderCursor, Placement, ReportKind, VisitState
+from mailtide.warmup.reading.contracts import FolderCursor, Placement, VisitState
 from mailtide.warmup.reading.ports import Folder, Header, MailboxView, Placements, VisitFailedError
 from mailtide.warmup.reading.recognise import Look, ReportType, read_fields
 from mailtide.warmup.reading.reports import MAX_REPORT_BYTES, read_report
@@ -188,7 +188,5 @@ class FolderLook:
         report = read_report(kind, view.peek(uid, MAX_REPORT_BYTES))
         told = self._verifier.report(report) if report else None
         if told is not None:
-            key, number, what = told
-            reports: dict[int, ReportKind] = {number: what}
-            self._services.placements.report(key, reports)
+            self._services.placements.report(told.key, {told.round: told.kind}, complainer=told.recipient_user)
             self.findings.reports += 1

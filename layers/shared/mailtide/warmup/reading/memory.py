@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from typing import get_args
 
 from mailtide.warmup.contracts import LedgerKey
 from mailtide.warmup.reading.contracts import Placement, PlacementDay, ReadMessage, ReportKind, VisitState
 from mailtide.warmup.reading.ports import VISIT_TTL_MS
+
+WEIGHTS: tuple[ReportKind, ...] = get_args(ReportKind.__value__)
 
 
 class MemoryVisits:
@@ -57,13 +60,16 @@ class MemoryPlacements:
                 after[number] = placement
         self._days[key] = replace(day, placements=after)
 
-    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind]) -> None:
+    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind], *, complainer: str = "") -> None:
         """See mailtide.warmup.reading.ports.Placements."""
         day = self._days.get(key, PlacementDay())
         if not reports:
             return
-        complaints = {number: kind for number, kind in day.reports.items() if kind == "complaint"}
-        self._days[key] = replace(day, reports={**day.reports, **reports, **complaints})
+        after = dict(day.reports)
+        for number, kind in reports.items():
+            after[number] = max(kind, after.get(number, kind), key=WEIGHTS.index)
+        blamed = {number: complainer for number, kind in reports.items() if kind == "complaint"}
+        self._days[key] = replace(day, reports=after, complainers=blamed | dict(day.complainers))
 
     def read_many(self, keys: Iterable[LedgerKey]) -> dict[LedgerKey, PlacementDay]:
         """See mailtide.warmup.reading.ports.Placements."""

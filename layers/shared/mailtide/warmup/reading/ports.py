@@ -33,8 +33,8 @@ class Placements(Protocol):
     def record(self, key: LedgerKey, found: Mapping[int, Placement]) -> None:
         """By round. `missing` never replaces what was found; `inbox` and `junk` replace only `missing`."""
 
-    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind]) -> None:
-        """By round; a complaint replaces a bounce."""
+    def report(self, key: LedgerKey, reports: Mapping[int, ReportKind], *, complainer: str = "") -> None:
+        """By round; what weighs more stays. complainer: the user whose mailbox the mails were for."""
 
     def read_many(self, keys: Iterable[LedgerKey]) -> dict[LedgerKey, PlacementDay]:
         """Those that have an item."""

@@ -14,6 +14,7 @@ from mailtide.contracts import Contract
 
 WINDOW_DAYS = 7
 HISTORY_DAYS = 30
+KEPT_COMPLAINERS = 20
 
 type Pacing = Literal["full", "slowed", "quarantined"]
 
@@ -42,6 +43,8 @@ class DayTally(Contract):
     sent: int = 0
     bounces: int = 0
     complaints: int = 0
+    complainers: tuple[str, ...] = ()
+    """The users whose mailboxes got what was complained of, as far as the reports name them; KEPT_COMPLAINERS at most."""
     landed: dict[str, Landed] = Field(default_factory=dict)
     """By the recipient's provider, "" where it is not known."""
 
@@ -126,5 +129,6 @@ def add_days(days: Iterable[DayTally], last: date) -> DayTally:
         sent=sum(day.sent for day in found),
         bounces=sum(day.bounces for day in found),
         complaints=sum(day.complaints for day in found),
+        complainers=tuple(sorted({user for day in found for user in day.complainers})),
         landed=merge_landed(day.landed for day in found),
     )

@@ -26,13 +26,15 @@ class Report:
     send_id: SendId
     message_id: str
     recipients: frozenset[str]
-    """Every address that it names as the mail's recipient, lower case."""
+    """Every address that it names as the mail's recipient, lower case; a few spellings of one, never a list to guess from."""
 
-    def names(self, addresses: set[str]) -> bool:
-        """Whether one of these is the recipient. Complaints come with half of the address blacked out (RFC 6590)."""
-        if self.kind == "bounce":
-            return bool(self.recipients & addresses)
-        return bool({_domain(one) for one in self.recipients} & {_domain(one) for one in addresses})
+    def about(self, address: str) -> ReportKind | None:
+        """What it says, when this is the recipient; None when it is not. Complaints may come with half of the address blacked out
+        (RFC 6590): those of the recipient's domain are `redacted`."""
+        if address in self.recipients:
+            return self.kind
+        is_near = _domain(address) in {_domain(one) for one in self.recipients}
+        return "redacted" if self.kind == "complaint" and is_near else None
 
 
 def read_report(kind: ReportType, content: bytes) -> Report | None:
@@ -56,18 +58,22 @@ def _read(kind: ReportType, mail: Message) -> Report | None:
     send_id = parse_message_id(message_id)
     if send_id is None:
         return None
-    recipients = said | {address.lower() for _, address in getaddresses([str(original.get("To", ""))])}
+    to = {address.lower() for _, address in getaddresses([str(original.get("To", ""))])}
+    if len(to) > 1:
+        return None
+    recipients = said | to
     return Report("bounce" if kind == "delivery-status" else "complaint", send_id, message_id, frozenset(recipients))
 
 
 def _delivery(parts: list[Message]) -> set[str] | None:
-    """The recipients whom the mail did not reach; None when there is none: a delay is no failure."""
+    """The recipient whom the mail did not reach, as first and as last named; None when there is none, since a delay is no
+    failure, and when there are several: our mails have one each, and whoever does not know which names many."""
     blocks = [
         block for part in parts if part.get_content_type() == "message/delivery-status" for block in _blocks(part)
     ]
     failed = [block for block in blocks if _word(block, "Action") == "failed"]
     names = ("Original-Recipient", "Final-Recipient")
-    return {_typed(block, name) for block in failed for name in names} - {""} if failed else None
+    return {_typed(block, name) for block in failed for name in names} - {""} if len(failed) == 1 else None
 
 
 def _complaint(parts: list[Message]) -> set[str] | None:
@@ -76,7 +82,7 @@ def _complaint(parts: list[Message]) -> set[str] | None:
             for block in _blocks(part):
                 if _word(block, "Feedback-Type") in _COMPLAINTS:
                     found = block.get_all("Original-Rcpt-To", [])
-                    return {str(value).strip().strip("<>").lower() for value in found}
+                    return {str(value).strip().strip("<>").lower() for value in found} if len(found) <= 1 else None
     return None
 
 

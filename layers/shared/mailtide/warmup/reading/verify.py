@@ -8,7 +8,7 @@ planned to answer. Whoever forges all that has to know the pairing, and gains th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from mailtide.warmup.contracts import LedgerKey, LedgerView, Mailbox, RoundState
 from mailtide.warmup.ids import SendId, message_id
@@ -21,6 +21,16 @@ from mailtide.warmup.reading.reports import Report
 
 _OPEN = {RoundState.UNKNOWN, RoundState.DATA}
 _WENT_OUT = {RoundState.SENT, RoundState.SENT_REPLY, *_OPEN}
+
+
+class Told(NamedTuple):
+    """What a report says of one of the mailbox's own mails."""
+
+    key: LedgerKey
+    round: int
+    kind: ReportKind
+    recipient_user: str
+    """Whose mailbox the mail was for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ class Verifier:
         judged = ((claim, self._judge(claim, day, asked)) for claim, day, asked in possible)
         return {claim: ours for claim, ours in judged if ours is not None}
 
-    def report(self, report: Report) -> tuple[LedgerKey, int, ReportKind] | None:
+    def report(self, report: Report) -> Told | None:
         """Which of this mailbox's own mails a report is about, and what it says of it; None when it is about none."""
         send_id = report.send_id
         if send_id.mailbox_id != self._mailbox.mailbox_id:
@@ -96,8 +106,9 @@ class Verifier:
         ]
         names = [name for name in possible if name is not None]
         self._fetch(names)
-        addresses = {self._mailboxes[name].address.lower() for name in names if name in self._mailboxes}
-        return (key, send_id.round, report.kind) if report.names(addresses) else None
+        boxes = [self._mailboxes[name] for name in names if name in self._mailboxes]
+        told = ((report.about(box.address.lower()), box.user_id) for box in boxes)
+        return next((Told(key, send_id.round, kind, user) for kind, user in told if kind is not None), None)
 
     def _judge(self, claim: Claim, day: ReadingDay, asked: Addressees) -> Ours | None:
         sender = self._mailboxes.get(claim.send_id.mailbox_id)
