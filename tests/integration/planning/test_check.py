@@ -121,7 +121,10 @@ def test_a_mailbox_that_is_well(bench: Bench) -> None:
         "provider's rules": "warning",
         "mail server": "ok",
         "login": "ok",
+        "reading": "warning",
+        "placement": "ok",
     }
+    assert "names no IMAP server" in said["reading"][1]
     assert "Google (Workspace). 2,000 mails a day" in said["provider"][1]
     assert "Source: " in said["provider's rules"][1]
     assert (bench.smtp.record.logins, len(bench.smtp.record.mails)) == (logins + 1, mails), (
@@ -180,7 +183,7 @@ def test_a_key_that_may_not_be_used(bench: Bench) -> None:
         said = bench.check("keyless@good.example", code=1, AWS_ENDPOINT_URL_KMS=url)
         kms.shutdown()
     assert said["login"][0] == "broken"
-    assert "could not be opened just now (KMS: " in said["login"][1]
+    assert "could not be opened just now (KMS refuses the key of the mailboxes' secrets " in said["login"][1]
     assert said["mail server"][0] == "ok"
 
 
