@@ -116,6 +116,18 @@ def test_a_failing_token_server_is_transient(
     assert world.status(sender) == "active"
 
 
+def test_so_many_are_kept_and_no_more(tokens: TokenServer) -> None:
+    async def work(client: httpx.AsyncClient) -> list[str]:
+        kept: dict[str, KeptToken] = {}
+        access = AccessTokens(client, kept, most_kept=2)
+        for mailbox_id in ("box-1", "box-2", "box-1", "box-3"):
+            await access.get(mailbox_id, tokens.url, CREDENTIALS)
+        return list(kept)
+
+    assert fetch(work) == ["box-2", "box-3"]
+    assert len(tokens.forms) == 3
+
+
 def test_kept_until_shortly_before_it_expires(tokens: TokenServer) -> None:
     now = [1_000.0]
 

@@ -16,6 +16,8 @@ from mailtide.warmup.mail_ports import Credentials
 EXPIRY_MARGIN_S = 60.0
 DEFAULT_LIFE_S = 300.0
 """For answers that do not say how long their token lives."""
+MOST_KEPT = 10_000
+"""Tokens in a process, the last ones: a long one has 2 KB, and one process may come to read every mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,12 @@ class AccessTokens:
         client: httpx.AsyncClient,
         kept: dict[str, KeptToken] | None = None,
         *,
+        most_kept: int = MOST_KEPT,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """kept: where the tokens of this process are, by mailbox; it outlives the loop."""
         self._client = client
+        self._most_kept = most_kept
         self._now_s = now_s
         self._kept = {} if kept is None else kept
         self._locks: dict[str, asyncio.Lock] = {}
@@ -53,7 +57,11 @@ class AccessTokens:
             kept = self._kept.get(mailbox_id)
             if kept is not None and self._now_s() < kept.until_s:
                 return kept.token, True
-            kept = self._kept[mailbox_id] = await self._refresh(token_url, credentials)
+            kept = await self._refresh(token_url, credentials)
+            self._kept.pop(mailbox_id, None)
+            self._kept[mailbox_id] = kept
+            while len(self._kept) > self._most_kept:
+                del self._kept[next(iter(self._kept))]
             return kept.token, False
 
     def drop(self, mailbox_id: str) -> None:
