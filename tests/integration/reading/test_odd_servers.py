@@ -166,6 +166,15 @@ def test_the_folder_for_junk(pool_at: Serve, folders: dict[str, str], expected: 
     assert opened == [name for name in (expected, "INBOX") if name]
 
 
+def test_an_odd_name_hides_no_other_folder(pool_at: Serve) -> None:
+    odd = OddImap()
+    pool = pool_at(odd)
+    lines = ['* LIST () "/" [old', "* LIST () NIL", '* LIST () "/" {3}\r\nodd', '* LIST (\\Junk) "/" Junk']
+    odd.answers["LIST"] = saying("".join(f"{line}\r\n" for line in lines) + "{tag} OK done\r\n")
+    assert only(pool.read(0)).end == "visited"
+    assert [line for line in odd.said if line.startswith("EXAMINE")] == ['EXAMINE "Junk"', 'EXAMINE "INBOX"']
+
+
 def test_a_folder_for_junk_that_cannot_be_opened_is_as_good_as_none(pool_at: Serve) -> None:
     odd = OddImap()
     pool = pool_at(odd)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from imapclient import IMAPClient
+from imapclient.exceptions import ProtocolError
 
 from mailtide.warmup.contracts import MailServer
 
@@ -199,6 +200,15 @@ class BoundedClient(IMAPClient):
 
     def _set_read_timeout(self) -> None:
         """Each command sets its own."""
+
+    def _proc_folder_list(self, folder_data: list[Any]) -> list[Any]:
+        """Each line by itself: the library knows no name with a lone bracket, which IMAP allows, and would know none at all."""
+        found: list[Any] = []
+        parse: Any = super()._proc_folder_list
+        for line in folder_data:
+            with suppress(ProtocolError, ValueError):
+                found += parse([line])
+        return found
 
     @property
     def is_cut(self) -> bool:
