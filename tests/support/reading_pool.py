@@ -26,6 +26,7 @@ from mailtide.warmup.reading.days import ReadingDay, ReadingDays
 from mailtide.warmup.reading.memory import MemoryPlacements, MemoryVisits
 from mailtide.warmup.reading.ports import MailServers
 from mailtide.warmup.reading.read import ReadServices, VisitReport, read
+from mailtide.warmup.user_files import BucketControl
 from tests.support.warmup_pools import DAY, roster_of
 
 NOON = day_start_ms(DAY) + DAY_MS // 2
@@ -224,6 +225,7 @@ class ReadingPool:
                     mailboxes=self.book,
                     days=self.days,
                     servers=servers_of(servers),
+                    control=BucketControl(self.objects, self.clock),
                     clock=self.clock,
                     run_blocking=asyncio.to_thread,
                 )

@@ -31,7 +31,9 @@ def full(mailbox_id: str) -> VisitState:
         cursors={"INBOX": FolderCursor(4_294_967_295, 4_294_967_294), "Entwürfe/Spam": FolderCursor(1, 2)},
         awaited={"2026-11-22/box-9/4": NOON},
         unsent=frozenset({"2026-11-22/box-8/5", "2026-11-22/box-7/6"}),
+        unsettled={"2026-11-22/box-6/1": "sent_reply"},
         looked_until_ms=NOON,
+        access="a1",
         failures=3,
         failure="login",
         not_before_ms=NOON + 1,
@@ -55,14 +57,21 @@ def test_what_a_visit_left_is_there_for_the_next(visits: Visits, mailbox_id: str
     visits.begin(mailbox_id, "t1", now_ms=NOON)
     assert visits.end(full(mailbox_id), "t1")
     assert visits.read_many([mailbox_id, "another"]) == {mailbox_id: full(mailbox_id)}
-    assert visits.begin(mailbox_id, "t2", now_ms=NOON + 1) == full(mailbox_id)
+    assert visits.begin(mailbox_id, "t2", now_ms=NOON + 1, access="a1") == full(mailbox_id)
 
 
 def test_nobody_visits_before_a_back_off_is_over(visits: Visits, mailbox_id: str) -> None:
     visits.begin(mailbox_id, "t1", now_ms=NOON)
     visits.end(full(mailbox_id), "t1")
-    assert visits.begin(mailbox_id, "t2", now_ms=NOON) is None
-    assert visits.begin(mailbox_id, "t2", now_ms=NOON + 1)
+    assert visits.begin(mailbox_id, "t2", now_ms=NOON, access="a1") is None
+    assert visits.begin(mailbox_id, "t2", now_ms=NOON + 1, access="a1")
+
+
+def test_a_back_off_is_of_the_credentials_that_failed(visits: Visits, mailbox_id: str) -> None:
+    visits.begin(mailbox_id, "t1", now_ms=NOON)
+    visits.end(full(mailbox_id), "t1")
+    assert visits.begin(mailbox_id, "t2", now_ms=NOON, access="a2") == full(mailbox_id)
+    assert visits.begin(mailbox_id, "t3", now_ms=NOON, access="a3") is None, "one at a time all the same"
 
 
 def test_an_expired_visit_is_taken_over_and_leaves_nothing(visits: Visits, mailbox_id: str) -> None:

@@ -152,7 +152,7 @@ RIGHTS: dict[str, dict[str, tuple[str, ...]]] = {
         "kms:Decrypt": ("SecretsKey",),
     },
     "ReadMailboxes": {
-        "s3:GetObject": (DAYS,),
+        "s3:GetObject": (CONTROL, DAYS),
         "dynamodb:BatchGetItem": ("MailboxesTable", "ReadsTable"),
         "dynamodb:GetItem": ("LedgerTable",),
         "dynamodb:UpdateItem": ("LedgerTable", "ReadsTable"),

@@ -28,6 +28,7 @@ from mailtide.warmup.reading.days import ReadingDays
 from mailtide.warmup.reading.ports import MailboxView, MailServers
 from mailtide.warmup.reading.read import ReadServices, VisitReport, read
 from mailtide.warmup.settings import WarmupSettings, load_warmup_resources, load_warmup_settings
+from mailtide.warmup.user_files import BucketControl
 
 MARGIN_S = 15.0
 """Before the call's own end all visits have ended, and what they found is written down."""
@@ -46,6 +47,7 @@ class Process:
     ledger: DynamoLedger
     mailboxes: DynamoMailboxes
     days: ReadingDays
+    control: BucketControl
     secrets: KmsSecrets
     access_tokens: dict[str, KeptToken] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ def process() -> Process:
     most = settings.read_concurrent + 16
     client = make_dynamodb_client(connections=most)
     kept_days = settings.metrics_retention_days
+    bucket = S3Bucket(resources.bucket, make_client(connections=most))
     reads = Table(resources.required("reads_table"), client, clock)
     return Process(
         settings=settings,
@@ -68,7 +71,8 @@ def process() -> Process:
         placements=DynamoPlacements(reads, retention_days=kept_days),
         ledger=DynamoLedger(Table(resources.ledger_table, client, clock), retention_days=kept_days),
         mailboxes=DynamoMailboxes(Table(resources.mailboxes_table, client, clock)),
-        days=ReadingDays(RosterStore(S3Bucket(resources.bucket, make_client()))),
+        days=ReadingDays(RosterStore(bucket)),
+        control=BucketControl(bucket, clock),
         secrets=KmsSecrets(make_kms_client(connections=most), resources.secrets_kms_key_id),
     )
 
@@ -130,6 +134,7 @@ async def _visit(own: Process, messages: Sequence[ReadMessage], time_left_s: flo
             mailboxes=own.mailboxes,
             days=own.days,
             servers=_Doors(servers),
+            control=own.control,
             clock=own.clock,
             run_blocking=run_blocking,
         )

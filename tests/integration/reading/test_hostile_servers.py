@@ -126,10 +126,20 @@ def test_a_line_break_in_a_secret_is_no_command(pool_at: Serve) -> None:
     assert odd.commands() == ["CAPABILITY", "LOGOUT"]
 
 
-@pytest.mark.parametrize(("code", "failure"), [("UNAVAILABLE", "unreachable"), ("AUTHENTICATIONFAILED", "login")])
-def test_a_login_that_is_refused_for_now_is_no_wrong_password(pool_at: Serve, code: str, failure: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "failure"),
+    [
+        ("[UNAVAILABLE] secret", "unreachable"),
+        ("[OVERQUOTA] Account exceeded command or bandwidth limits.", "unreachable"),
+        ("[ALERT] Too many simultaneous connections. (Failure)", "unreachable"),
+        ("[AUTHENTICATIONFAILED] secret", "login"),
+        ("[ALERT] Application-specific password required (Failure)", "login"),
+        ("[ALERT] Too many failed logins", "login"),
+    ],
+)
+def test_a_login_that_is_refused_for_now_is_no_wrong_password(pool_at: Serve, said: str, failure: str) -> None:
     odd = OddImap(capabilities="IMAP4rev1")
-    odd.answers["LOGIN"] = saying(f"{{tag}} NO [{code}] secret\r\n")
+    odd.answers["LOGIN"] = saying(f"{{tag}} NO {said}\r\n")
     assert only(pool_at(odd).read(0)).failure == failure
 
 

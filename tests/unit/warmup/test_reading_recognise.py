@@ -127,6 +127,10 @@ STATES_OF_OURS = [RoundState.SENT, RoundState.UNKNOWN, RoundState.DATA]
 ALL_STATES = [*STATES_OF_OURS, RoundState.SENDING, RoundState.FAILED, RoundState.SENT_REPLY]
 
 
+def is_open(state: RoundState) -> bool:
+    return state in {RoundState.UNKNOWN, RoundState.DATA}
+
+
 def judged(pool: ReadingPool, mail: bytes, number: int = 0, today: date = DAY) -> Ours | None:
     claim = claim_in(headers_of(mail))
     assert claim is not None
@@ -144,7 +148,7 @@ def test_a_mail_is_ours_when_its_senders_ledger_says_so(pool: ReadingPool, state
     mail = pool.mail(send_id, 0)
     assert judged(pool, mail) is None, "nothing was sent yet"
     pool.leave(send_id, state)
-    expected = Ours(send_id, pool.day().key(send_id.mailbox_id), "sent", state == RoundState.UNKNOWN)
+    expected = Ours(send_id, pool.day().key(send_id.mailbox_id), "sent", is_open(state))
     assert judged(pool, mail) == (expected if state in STATES_OF_OURS else None)
 
 
@@ -154,7 +158,7 @@ def test_a_reply_is_ours_when_it_was_planned_and_sent_as_one(pool: ReadingPool, 
     mail = pool.reply(reply, original)
     assert judged(pool, mail, number) is None
     pool.leave(reply, state)
-    expected = Ours(reply, pool.day().key(reply.mailbox_id), "sent_reply", state == RoundState.UNKNOWN)
+    expected = Ours(reply, pool.day().key(reply.mailbox_id), "sent_reply", is_open(state))
     is_ours = state in {RoundState.SENT_REPLY, RoundState.UNKNOWN, RoundState.DATA}
     assert judged(pool, mail, number) == (expected if is_ours else None)
 
@@ -167,7 +171,7 @@ def test_of_an_unknown_round_each_of_its_two_mails_is_told_apart(pool: ReadingPo
     recipient = int(asked.recipient.removeprefix("box-"))
     pool.leave(reply, RoundState.UNKNOWN)
     assert judged(pool, pool.mail(reply, recipient), recipient) == Ours(
-        reply, pool.day().key(reply.mailbox_id), "sent", is_unknown=True
+        reply, pool.day().key(reply.mailbox_id), "sent", is_open=True
     )
     assert judged(pool, pool.mail(reply, number), number) is None, "an ordinary mail of that round is for another"
     assert judged(pool, pool.reply(reply, original), number) is not None

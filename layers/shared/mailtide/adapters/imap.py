@@ -21,8 +21,10 @@ from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
 from mailtide.warmup.reading.contracts import Failure
 from mailtide.warmup.reading.ports import VisitFailedError
 
-_LATER = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"}
+_LATER = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG", "OVERQUOTA"}
 """Response codes (RFC 5530) with which a login is refused for reasons that pass."""
+_TOO_MANY = re.compile(r"too many (\w+ )?connections", re.IGNORECASE)
+"""Google says so without a code of its own."""
 _CODE = re.compile(r"\[([A-Z-]+)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -79,12 +81,13 @@ class ImapServers:
         """See mailtide.warmup.reading.ports.MailServers."""
         bounds = Bounds(ends_in_s=time_left_s, timeout_s=self._timeout_s)
         try:
-            credentials = await self._run_blocking(
-                lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
-            )
-            if mailbox.auth.kind == "password":
-                return await self._logged_in(mailbox, credentials.password, bounds)
+            # KMS and the resolver of names have time-outs of their own, which may be longer.
             async with asyncio.timeout(time_left_s):
+                credentials = await self._run_blocking(
+                    lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
+                )
+                if mailbox.auth.kind == "password":
+                    return await self._logged_in(mailbox, credentials.password, bounds)
                 return await self._logged_in_by_token(mailbox, credentials, bounds)
         except SecretError:
             raise VisitFailedError("login") from None
@@ -163,8 +166,10 @@ def _quoted(text: str) -> str:
 
 
 def _why(error: imaplib.IMAP4.error) -> Failure:
-    code = _CODE.search(str(error))
-    return "unreachable" if code and code[1] in _LATER else "login"
+    said = str(error)
+    code = _CODE.search(said)
+    passes = (code and code[1] in _LATER) or _TOO_MANY.search(said)
+    return "unreachable" if passes else "login"
 
 
 def _server(mailbox: Mailbox) -> MailServer:

@@ -1,6 +1,7 @@
 """A mailbox seen through IMAP (RFC 9051 and 3501): looked at read-only, changed by uid alone, one named mail at a time."""
 
 import imaplib
+import re
 import ssl
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ JUNK_NAMES = (
     "ongewenste e-mail",
 )
 """Names that a folder for junk usually has, the most usual first, where the server marks none."""
+_NOT_NOW = re.compile(r"\[(UNAVAILABLE|INUSE)\b|throttled", re.IGNORECASE)
+"""A refusal that passes (RFC 5530, and what Exchange says when it is asked too much)."""
 _CLOSED = {b"\\NOSELECT", b"\\NONEXISTENT"}
 _PEEK_FIELDS = f"BODY.PEEK[HEADER.FIELDS ({' '.join(name.upper() for name in FIELDS)})]<0.{MAX_FIELDS_BYTES}>"
 
@@ -180,7 +183,7 @@ class ImapView:
             except imaplib.IMAP4.error as error:
                 if isinstance(error, imaplib.IMAP4.abort) and not isinstance(error, imaplib.IMAP4.readonly):
                     raise
-                raise VisitFailedError("folder") from None
+                raise VisitFailedError("unreachable" if _NOT_NOW.search(str(error)) else "folder") from None
             uidvalidity, exists = int(answer[b"UIDVALIDITY"]), int(answer[b"EXISTS"])
             next_uid = int(answer[b"UIDNEXT"]) if b"UIDNEXT" in answer else self._next_uid(exists)
             return Folder(name, uidvalidity, next_uid)
@@ -202,7 +205,7 @@ class ImapView:
 
     @contextmanager
     def _permitted(self) -> Iterator[list[Any]]:
-        """What is appended is the result: nothing when the server says no to the command, which is no failure of the visit."""
+        """What is appended is the result: nothing when the server says no for good, which is no failure of the visit."""
         done: list[Any] = []
         with self._asking():
             try:
@@ -210,8 +213,10 @@ class ImapView:
             except imaplib.IMAP4.abort as error:
                 if not isinstance(error, imaplib.IMAP4.readonly):
                     raise
-            except imaplib.IMAP4.error:
-                pass
+            except imaplib.IMAP4.error as error:
+                if _NOT_NOW.search(str(error)):
+                    # The next visit does it: what is passed over now is never looked at again.
+                    raise VisitFailedError("unreachable") from None
             except VisitFailedError as failed:
                 if failed.failure != "folder":
                     raise

@@ -57,7 +57,7 @@ def reading_check(mailbox: Mailbox, readers: MailReaders) -> Finding:
     except MailtideError as error:
         return broken(READING, name, f"It could not be read just now: {error}", "mend that, then check again")
     if junk is None:
-        todo = "look at the provider how its folder for junk is called; what lands there counts as missing"
+        todo = "look at the provider how its folder for junk is called; what it files there counts as inbox"
         return warning(READING, name, f"{server} let it in and shows its inbox, but no folder for junk is found.", todo)
     return ok(READING, f"{server} let it in; inbox and junk open read-only.")
 

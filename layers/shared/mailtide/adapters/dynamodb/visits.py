@@ -1,7 +1,8 @@
 """Visits on DynamoDB: one item a mailbox in the table of the reader, two writes a visit.
 
 `t` and `e`: the lease's token and its end (ms). `d`: the token of the visit that ended last, by which a repeated end is known.
-`j`: cursors, awaited and unsent as JSON. `l`: looked until. `f`, `w`: failures and why. `b`: not before. `x`: forgotten by then.
+`j`: cursors, awaited, unsent and unsettled as JSON. `l`: looked until. `a`: access. `f`, `w`: failures and why. `b`: not before.
+`x`: forgotten by then.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any, get_args
 from mailtide.adapters.dynamodb.table import ConditionFailedError, Item, Table, as_int
 from mailtide.warmup.contracts import DAY_MS
 from mailtide.warmup.ids import hash64
-from mailtide.warmup.reading.contracts import Failure, FolderCursor, VisitState
+from mailtide.warmup.reading.contracts import Failure, FolderCursor, FoundAs, VisitState
 from mailtide.warmup.reading.ports import VISIT_TTL_MS
 
 PARTITIONS = 256
@@ -27,28 +28,32 @@ def encode_visit_key(mailbox_id: str) -> Item:
 def encode_visit(state: VisitState) -> str:
     """The parts that have no attribute of their own."""
     cursors = {name: [cursor.uidvalidity, cursor.next_uid] for name, cursor in state.cursors.items()}
-    return json.dumps([cursors, dict(state.awaited), sorted(state.unsent)], separators=(",", ":"), ensure_ascii=False)
+    parts = [cursors, dict(state.awaited), sorted(state.unsent), dict(state.unsettled)]
+    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False)
 
 
 def decode_visit(item: Item) -> VisitState:
     """What a visit left."""
-    cursors, awaited, unsent = _decode(str(item.get("j", "")))
+    cursors, awaited, unsent, unsettled = _decode(str(item.get("j", "")))
     return VisitState(
         mailbox_id=str(item["m"]),
         cursors=cursors,
         awaited=awaited,
         unsent=unsent,
+        unsettled=unsettled,
         looked_until_ms=as_int(item, "l"),
+        access=str(item.get("a", "")),
         failures=as_int(item, "f"),
         failure=_FAILURES.get(item.get("w")),
         not_before_ms=as_int(item, "b"),
     )
 
 
-def _decode(text: str) -> tuple[dict[str, FolderCursor], dict[str, int], frozenset[str]]:
+def _decode(text: str) -> tuple[dict[str, FolderCursor], dict[str, int], frozenset[str], dict[str, FoundAs]]:
     packed: Any = json.loads(text) if text else [{}, {}, []]
     cursors = {name: FolderCursor(*numbers) for name, numbers in packed[0].items()}
-    return cursors, packed[1], frozenset(packed[2])
+    # Items that were written before there was a fourth part have three.
+    return cursors, packed[1], frozenset(packed[2]), packed[3] if len(packed) > 3 else {}
 
 
 class DynamoVisits:
@@ -59,14 +64,21 @@ class DynamoVisits:
         self._table = table
         self._retention_days = retention_days
 
-    def begin(self, mailbox_id: str, token: str, *, now_ms: int) -> VisitState | None:
+    def begin(self, mailbox_id: str, token: str, *, now_ms: int, access: str = "") -> VisitState | None:
         """See mailtide.warmup.reading.ports.Visits."""
         try:
             item = self._table.update(
                 encode_visit_key(mailbox_id),
                 "SET t = :token, e = :ends, x = :ttl",
-                "(attribute_not_exists(e) OR e <= :now OR t = :token) AND (attribute_not_exists(b) OR b <= :now)",
-                {":token": token, ":ends": now_ms + VISIT_TTL_MS, ":ttl": self._ttl_s(now_ms), ":now": now_ms},
+                "(attribute_not_exists(e) OR e <= :now OR t = :token) "
+                "AND (attribute_not_exists(b) OR b <= :now OR a <> :access)",
+                {
+                    ":token": token,
+                    ":ends": now_ms + VISIT_TTL_MS,
+                    ":ttl": self._ttl_s(now_ms),
+                    ":now": now_ms,
+                    ":access": access,
+                },
             )
         except ConditionFailedError:
             return None
@@ -78,6 +90,7 @@ class DynamoVisits:
             ":token": token,
             ":json": encode_visit(state),
             ":looked": state.looked_until_ms,
+            ":access": state.access,
             ":failures": state.failures,
             ":failure": state.failure or "",
             ":before": state.not_before_ms,
@@ -85,7 +98,8 @@ class DynamoVisits:
         try:
             self._table.update(
                 encode_visit_key(state.mailbox_id),
-                "SET d = :token, j = :json, l = :looked, f = :failures, w = :failure, b = :before REMOVE t, e",
+                "SET d = :token, j = :json, l = :looked, a = :access, f = :failures, w = :failure, b = :before "
+                "REMOVE t, e",
                 "t = :token",
                 values,
             )

@@ -21,6 +21,8 @@ understands; `too_much`: it said more than a visit takes in; `folder`: the inbox
 type ReportKind = Literal["bounce", "redacted", "complaint"]
 """What a report in the sender's own mailbox says of a mail: it came back (RFC 3464), or somebody called it spam (RFC 5965);
 `redacted`: without the recipient's address, so that anybody may have made it up. What stands later weighs more."""
+type FoundAs = Literal["sent", "sent_reply"]
+"""Which of the two mails that a round may become was found: the ordinary one, or the reply."""
 
 MAX_VISITS_A_MESSAGE = 10
 
@@ -59,8 +61,12 @@ class VisitState:
     """Send ids of mails that were sent and not found yet: when a visit first looked for them (ms)."""
     unsent: frozenset[str] = frozenset()
     """Send ids of mails that were due, but not sent when a visit last looked."""
+    unsettled: Mapping[str, FoundAs] = field(default_factory=dict)
+    """Send ids of mails that were found before their sender's ledger says that they went out."""
     looked_until_ms: int = 0
     """Mails that were due before it are found, awaited, unsent or settled; 0 before the first visit."""
+    access: str = ""
+    """Of the last visit: changes with the mailbox's server, name and secret, and tells nothing of them."""
     failures: int = 0
     """Visits in a row that failed."""
     failure: Failure | None = None

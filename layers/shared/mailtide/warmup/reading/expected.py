@@ -75,7 +75,8 @@ class Expectations:
         return Waiting(
             {name: at_ms for at_ms, name in left[:MAX_WAITING]},
             frozenset(sorted(unsent)[-MAX_WAITING:]),
-            now_ms,
+            # While the new day has no roster, nobody knows what is due on it.
+            now_ms if self._services.days.get(today) else min(now_ms, day_start_ms(today)),
             sum(verdict == "missing" for verdict in judged.values()),
             sum(verdict == "inbox" for verdict in judged.values()),
         )

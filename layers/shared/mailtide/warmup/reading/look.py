@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 
 from mailtide.warmup.contracts import LedgerKey, Mailbox
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.reading.contracts import FolderCursor, Placement, VisitState
+from mailtide.warmup.reading.contracts import FolderCursor, FoundAs, Placement, VisitState
 from mailtide.warmup.reading.ports import Folder, Header, MailboxView, Placements, VisitFailedError
 from mailtide.warmup.reading.recognise import Look, ReportType, read_fields
 from mailtide.warmup.reading.reports import MAX_REPORT_BYTES, read_report
+from mailtide.warmup.reading.settling import settle
 from mailtide.warmup.reading.verify import Lookups, Ours, Verifier
 
 INBOX = "INBOX"
@@ -44,6 +45,8 @@ class Findings:
     """What a look has done so far; all of it is kept even if the rest fails."""
 
     cursors: dict[str, FolderCursor]
+    unsettled: dict[str, FoundAs]
+    """See VisitState."""
     found: set[SendId] = field(default_factory=set)
     looked_at: int = 0
     """Mails whose header fields were read."""
@@ -77,7 +80,7 @@ class FolderLook:
         time_left_s: Callable[[], float],
     ) -> None:
         """today: when the visit begins."""
-        self.findings = Findings(dict(state.cursors))
+        self.findings = Findings(dict(state.cursors), dict(state.unsettled))
         self._services = services
         self._mailbox = mailbox
         self.since = today - timedelta(days=2)
@@ -87,8 +90,9 @@ class FolderLook:
 
     def run(self, view: MailboxView) -> None:
         """Look into junk first: what is moved from there is then met again in the inbox. VisitFailedError, TransientError."""
+        self._settle()
         junk = view.junk_folder()
-        places: list[tuple[str, Place]] = [(junk, "junk")] if junk and junk != INBOX else []
+        places: list[tuple[str, Place]] = [(junk, "junk")] if junk and junk.upper() != INBOX else []
         places.append((INBOX, "inbox"))
         self.findings.cursors = {name: at for name, at in self.findings.cursors.items() if (name in dict(places))}
         finished = [self._folder(view, name, place) for name, place in places]
@@ -103,6 +107,7 @@ class FolderLook:
             if place == "inbox" or failed.failure != "folder":
                 raise
             return True
+        self._verifier.forget_ledgers()
         cursor = self.findings.cursors.get(name)
         is_known = cursor is not None and cursor.uidvalidity == folder.uidvalidity
         first = cursor.next_uid if cursor and is_known else 1
@@ -158,9 +163,17 @@ class FolderLook:
         left_behind = [one for one in found if place == "junk" and one.recorded and one.recorded.verdict == "junk"]
         self.findings.marked += self._mark(view, folder, new)
         self._record(place, new)
+        # Those that an earlier visit has recorded, too: it may have ended just then.
+        unsettled: dict[str, FoundAs] = {str(one.ours.send_id): one.ours.outcome for one in found if one.ours.is_open}
+        if unsettled:
+            self.findings.unsettled |= unsettled
+            self._settle()
         if place == "junk" and self._mailbox.engagement.rescue:
             self.findings.rescued += view.move(folder, [one.header.uid for one in new], INBOX)
             self.findings.rescued += view.move(folder, [one.header.uid for one in left_behind], INBOX, again=True)
+
+    def _settle(self) -> None:
+        self.findings.settled += settle(self._services, self.findings.unsettled, self.since)
 
     def _mark(self, view: MailboxView, folder: Folder, found: list[_Found]) -> int:
         engagement = self._mailbox.engagement
@@ -175,10 +188,6 @@ class FolderLook:
             by_key[one.ours.key][one.ours.send_id.round] = Placement(place, self._mailbox.provider)
         for key, placements in by_key.items():
             self._services.placements.record(key, placements)
-        for one in found:
-            if one.ours.is_unknown:
-                settled = self._services.ledger.settle(one.ours.key, one.ours.send_id.round, one.ours.outcome)
-                self.findings.settled += settled
         if place == "inbox":
             self.findings.inbox += len(found)
         else:

@@ -20,11 +20,12 @@ class MemoryVisits:
         self._leases: dict[str, tuple[str, int]] = {}
         self._ended: dict[str, str] = {}
 
-    def begin(self, mailbox_id: str, token: str, *, now_ms: int) -> VisitState | None:
+    def begin(self, mailbox_id: str, token: str, *, now_ms: int, access: str = "") -> VisitState | None:
         """See mailtide.warmup.reading.ports.Visits."""
         state = self._states.get(mailbox_id, VisitState(mailbox_id=mailbox_id))
         holder, ends_ms = self._leases.get(mailbox_id, ("", 0))
-        if (ends_ms > now_ms and holder != token) or state.not_before_ms > now_ms:
+        is_held = state.not_before_ms > now_ms and state.access == access
+        if (ends_ms > now_ms and holder != token) or is_held:
             return None
         self._leases[mailbox_id] = (token, now_ms + VISIT_TTL_MS)
         return state

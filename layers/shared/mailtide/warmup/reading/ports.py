@@ -17,8 +17,11 @@ VISIT_TTL_MS = 300_000
 class Visits(Protocol):
     """One item a mailbox: what the last visit left, and a lease."""
 
-    def begin(self, mailbox_id: str, token: str, *, now_ms: int) -> VisitState | None:
-        """Take the mailbox for VISIT_TTL_MS. None while another visit has it, or before its not_before_ms."""
+    def begin(self, mailbox_id: str, token: str, *, now_ms: int, access: str = "") -> VisitState | None:
+        """Take the mailbox for VISIT_TTL_MS. None while another visit has it, or before its not_before_ms.
+
+        access: as VisitState has it, but of now. Where it is another one, not_before_ms does not hold any more.
+        """
 
     def end(self, state: VisitState, token: str) -> bool:
         """Keep the state and let the mailbox go. False, and nothing kept, when the lease was lost."""

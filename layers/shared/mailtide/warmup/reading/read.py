@@ -5,13 +5,15 @@ A visit that fails leaves what it has done so far, and a back-off; it fails no o
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any, Literal
 
 from mailtide.contracts import new_token
 from mailtide.errors import NotFoundError, TransientError
 from mailtide.warmup.contracts import Mailbox, MailboxStatus, day_of
 from mailtide.warmup.desk import RunBlocking
+from mailtide.warmup.mail_ports import Control
 from mailtide.warmup.ports import Ledger, WarmupClock
 from mailtide.warmup.reading.contracts import Failure, ReadMessage, VisitState
 from mailtide.warmup.reading.days import ReadingDays
@@ -31,8 +33,8 @@ NOT_READ: frozenset[MailboxStatus] = frozenset({"paused", "disconnected"})
 
 type End = Literal["visited", "unfinished", "failed", "busy", "no_room", "not_read", "stale", "lost"]
 """`unfinished`: the next visit goes on from there. `busy`: another visit has the mailbox, or it backs off.
-`no_room`: its host had no connection free in time, or the tables were away. `not_read`: it has no
-IMAP server, is paused or gone. `stale`: the next round of visits has begun. `lost`: another visit took over; nothing is kept."""
+`no_room`: its host had no connection free in time, or the tables were away. `not_read`: it has no IMAP server, was stopped by
+somebody or is gone. `stale`: the next round of visits has begun. `lost`: another visit took over; nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class ReadServices:
     mailboxes: Directory
     days: ReadingDays
     servers: MailServers
+    control: Control
     clock: WarmupClock
     run_blocking: RunBlocking
 
@@ -93,6 +96,9 @@ async def visit(
     left_s = (deadline_monotonic_ms - services.clock.monotonic_ms()) / 1000
     try:
         async with services.servers.room(mailbox, time_left_s=left_s - LEAST_LEFT_S):
+            flags = await services.run_blocking(services.control.flags)
+            if flags.stops(mailbox.user_id):
+                return VisitReport(mailbox.mailbox_id, "not_read")
             return await _Visit(services, mailbox, message, deadline_monotonic_ms).carry_out()
     except TransientError:
         return VisitReport(mailbox.mailbox_id, "no_room")
@@ -115,9 +121,14 @@ class _Visit:
         now_ms = self._services.clock.now_ms()
         if now_ms >= self._message.until_ms or self._time_left_s() < LEAST_LEFT_S:
             return VisitReport(mailbox_id, "stale")
-        state = await self._blocking(lambda: visits.begin(mailbox_id, token, now_ms=now_ms))
+        access = access_of(self._mailbox)
+        state: VisitState | None = await self._blocking(
+            lambda: visits.begin(mailbox_id, token, now_ms=now_ms, access=access)
+        )
         if state is None:
             return VisitReport(mailbox_id, "busy")
+        if state.access != access:
+            state = replace(state, access=access, failures=0)
         look = FolderLook(self._services, self._mailbox, state, day_of(now_ms), self._time_left_s)
         waiting, failure, detail = await self._outcome(look, state)
         left = self._left(state, look.findings, waiting, failure)
@@ -150,8 +161,18 @@ class _Visit:
             return None
         since = look.since
 
+        may_search = True
+
         def is_elsewhere(message_id: str) -> bool | None:
-            return view.is_elsewhere(message_id, since) if self._time_left_s() >= LEAST_LEFT_S else None
+            nonlocal may_search
+            if not may_search or self._time_left_s() < LEAST_LEFT_S:
+                return None
+            try:
+                return view.is_elsewhere(message_id, since)
+            except VisitFailedError:
+                # Inbox and junk were read: a slow search through all the rest is no reason to leave the mailbox in peace.
+                may_search = False
+                return None
 
         expectations = Expectations(self._services, self._mailbox)
         # What comes while the look goes on is seen by the next one: the moment is that of the end.
@@ -168,7 +189,9 @@ class _Visit:
             cursors=findings.cursors,
             awaited=waiting.awaited if waiting else {n: at for n, at in state.awaited.items() if n not in found},
             unsent=waiting.unsent if waiting else state.unsent - found,
+            unsettled=findings.unsettled,
             looked_until_ms=waiting.until_ms if waiting else state.looked_until_ms,
+            access=state.access,
             failures=failures,
             failure=failure,
             not_before_ms=self._services.clock.now_ms() + back_off_ms(failure, failures) if failure else 0,
@@ -179,6 +202,12 @@ class _Visit:
 
     async def _blocking(self, call: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the call returns
         return await self._services.run_blocking(call)
+
+
+def access_of(mailbox: Mailbox) -> str:
+    """See VisitState: a mended password is tried at once, whatever the pause after the old one was."""
+    server = mailbox.imap.model_dump_json() if mailbox.imap else ""
+    return blake2b((server + mailbox.auth.model_dump_json()).encode(), digest_size=8).hexdigest()
 
 
 def back_off_ms(failure: Failure, failures: int) -> int:

@@ -8,12 +8,12 @@ planned to answer. Whoever forges all that has to know the pairing, and gains th
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from mailtide.warmup.contracts import LedgerKey, LedgerView, Mailbox, RoundState
 from mailtide.warmup.ids import SendId, message_id
 from mailtide.warmup.ports import Ledger
-from mailtide.warmup.reading.contracts import ReportKind
+from mailtide.warmup.reading.contracts import FoundAs, ReportKind
 from mailtide.warmup.reading.days import Addressees, ReadingDay, ReadingDays
 from mailtide.warmup.reading.ports import Directory
 from mailtide.warmup.reading.recognise import Claim
@@ -40,8 +40,8 @@ class Ours:
     send_id: SendId
     key: LedgerKey
     """Of its sender's ledger."""
-    outcome: Literal["sent", "sent_reply"]
-    is_unknown: bool
+    outcome: FoundAs
+    is_open: bool
     """The ledger does not know yet that it was sent."""
 
 
@@ -72,6 +72,10 @@ class Verifier:
         self._days: dict[date, ReadingDay | None] = {}
         self._mailboxes: dict[str, Mailbox] = {mailbox.mailbox_id: mailbox}
         self._views: dict[LedgerKey, LedgerView | None] = {}
+
+    def forget_ledgers(self) -> None:
+        """Another folder is open: what lies in it may have been written after they were read."""
+        self._views.clear()
 
     def ours(self, claims: Sequence[Claim]) -> dict[Claim, Ours]:
         """Those of the claims that are true. NotFoundError, TransientError."""
@@ -119,9 +123,9 @@ class Verifier:
         key = day.key(claim.send_id.mailbox_id)
         state = self._state(key, claim.send_id.round)
         outcome = self._outcome(claim, asked, state)
-        return Ours(claim.send_id, key, outcome, state == RoundState.UNKNOWN) if outcome else None
+        return Ours(claim.send_id, key, outcome, state in _OPEN) if outcome else None
 
-    def _outcome(self, claim: Claim, asked: Addressees, state: RoundState) -> Literal["sent", "sent_reply"] | None:
+    def _outcome(self, claim: Claim, asked: Addressees, state: RoundState) -> FoundAs | None:
         """Which of the two mails a round may have become this is, if it can be either."""
         own_id = self._mailbox.mailbox_id
         if claim.in_reply_to is None:
