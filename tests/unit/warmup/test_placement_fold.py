@@ -7,7 +7,6 @@ from typing import get_args
 
 import pytest
 
-from mailtide.ports import StoredObject
 from mailtide.warmup.contracts import (
     DAY_MS,
     LedgerKey,
@@ -16,9 +15,8 @@ from mailtide.warmup.contracts import (
     ShardTick,
     day_start_ms,
 )
-from mailtide.warmup.memory import MemoryObjects
 from mailtide.warmup.reading.contracts import Failure, Placement, PlacementDay, ReportKind
-from mailtide.warmup.reading.fold import FAILURES, FOLD_AFTER_MS, WAVE_MS, at_once, fold_days, tally_of
+from mailtide.warmup.reading.fold import FAILURES, FOLD_AFTER_MS, fold_days, tally_of
 from mailtide.warmup.reading.fold_ports import KeptHealth
 from mailtide.warmup.reading.memory import MemoryPlacements, MemoryReadQueue
 from mailtide.warmup.reading.record import Landed, MailboxHealth, ScorePoint
@@ -230,91 +228,6 @@ def test_whoever_is_held_back_stays_in_the_list_until_it_goes_on() -> None:
     assert [(row.mailbox_id, row.status, row.why) for row in sheet.held] == [("box-1", "active", why)]
 
 
-def test_a_fault_that_many_share_quarantines_nobody() -> None:
-    made = pool(30)
-    for number in range(9):
-        made.find(DAY, number, AWFUL)
-    for number in range(9, 25):
-        made.find(DAY, number, GOOD)
-    made.fold()
-    sheet = made.sheet()
-    assert sheet is not None
-    assert (sheet.quarantined, sheet.slowed, sheet.withheld) == (0, 9, 9)
-    assert {box.status for box in made.health.boxes.values()} == {"active"}
-
-
-def a_bad_night() -> Pool:
-    made = pool(30)
-    for number in range(30):
-        made.find(DAY, number, AWFUL if number < 9 else GOOD)
-    return made
-
-
-def test_a_crash_while_many_are_spared_quarantines_none_of_the_rest() -> None:
-    made = a_bad_night()
-    made.health.left = 20
-    with pytest.raises(CrashError):
-        made.fold()
-    made.health.left = None
-    made.fold()
-    sheet = made.sheet()
-    assert sheet is not None
-    assert (sheet.quarantined, sheet.slowed, sheet.withheld) == (0, 9, 9)
-    assert {box.status for box in made.health.boxes.values()} == {"active"}
-
-
-def test_a_bad_night_of_many_quarantines_none_of_them_when_most_have_recovered() -> None:
-    made = a_bad_night()
-    made.fold()
-    made.plan(DAY + ONE)
-    for number in range(7):
-        made.find(DAY + ONE, number, {"google": (90, 0, 0)})
-    made.fold(DAY + ONE)
-    sheet = made.sheet(DAY + ONE)
-    assert sheet is not None
-    assert (sheet.quarantined, sheet.withheld) == (0, 0)
-    made.plan(DAY + 2 * ONE)
-    made.find(DAY + 2 * ONE, 8, AWFUL)
-    made.fold(DAY + 2 * ONE)
-    assert [box.mailbox_id for box in made.health.boxes.values() if box.status == "quarantined"] == ["box-8"]
-
-
-@pytest.mark.parametrize(
-    ("members", "mailboxes", "least"), [(10, 10, 5), (3, 300, 1), (100, 300, 2), (0, 0, 1), (1_000, 100_000, 1)]
-)
-def test_of_a_small_shard_few_are_quarantined_whatever_the_others_do(members: int, mailboxes: int, least: int) -> None:
-    """300 mailboxes in 100 shards: five of each three would be all of them."""
-    assert at_once(members, mailboxes) == least
-
-
-def test_the_shards_of_a_pool_are_folded_in_waves() -> None:
-    made = pool(40, shards=7)
-    start_ms = day_start_ms(DAY) + DAY_MS + FOLD_AFTER_MS
-
-    def folded(shard: int, now_ms: int) -> bool:
-        tick = ShardTick(day=DAY + ONE, start_ms=now_ms, end_ms=now_ms + 1, shard=shard)
-        return bool(fold_days(made.services, tick, now_ms))
-
-    assert [folded(shard, start_ms) for shard in range(7)] == [True, *[False] * 5, True]
-    assert [folded(shard, start_ms + 5 * WAVE_MS) for shard in range(7)] == [False, *[True] * 5, False]
-
-
-def test_a_shard_that_yesterday_did_not_have_costs_nothing() -> None:
-    made = a_day_of_everything()
-    asked: list[str] = []
-
-    class Asked(MemoryObjects):
-        def get(self, key: str) -> StoredObject | None:
-            asked.append(key)
-            return super().get(key)
-
-    fields = {name: getattr(made.services, name) for name in PlanningServices.__slots__}
-    now_ms = day_start_ms(DAY) + DAY_MS + 2 * FOLD_AFTER_MS
-    tick = ShardTick(day=DAY + ONE, start_ms=now_ms, end_ms=now_ms + 1, shard=1)
-    assert fold_days(PlanningServices(**(fields | {"bucket": Asked()})), tick, now_ms) == []
-    assert asked == []
-
-
 def test_what_was_found_has_not_come_back() -> None:
     reports: dict[int, ReportKind] = {0: "bounce", 1: "bounce", 2: "bounce", 3: "bounce"}
     placements = {0: Placement("inbox"), 1: Placement("junk"), 2: Placement("missing")}
@@ -342,16 +255,6 @@ def test_what_is_told_after_the_fold_counts_a_night_later() -> None:
     assert made.health.boxes["box-0"].pace == 0.5
     assert made.health.boxes["box-1"].status == "quarantined", "nothing was known of it before"
     assert (made.health.boxes["box-2"].status, made.health.boxes["box-2"].pace) == ("active", 0.5), "one user's word"
-
-
-def test_a_few_of_a_small_pool_are_quarantined() -> None:
-    made = pool(8)
-    for number in range(5):
-        made.find(DAY, number, AWFUL)
-    made.fold()
-    sheet = made.sheet()
-    assert sheet is not None
-    assert (sheet.quarantined, sheet.withheld) == (5, 0)
 
 
 def test_a_demand_folds_nothing_nor_does_a_pool_that_nothing_follows_for() -> None:

@@ -23,6 +23,7 @@ from mailtide.warmup.reading.ports import Placements, Visits
 from mailtide.warmup.reading.record import KEPT_COMPLAINERS, DayTally, Landed, MailboxHealth
 from mailtide.warmup.reading.sheet import PlacementSheet
 from mailtide.warmup.reading.sheet_of import Folded, make_sheet
+from mailtide.warmup.roster import shard_of
 from mailtide.warmup.services import PlanningServices
 from mailtide.warmup.settings import WarmupSettings
 from mailtide.warmup.store import put, read
@@ -135,7 +136,8 @@ class _Fold:
         day, settings = self.shard.day.header.day, self.services.settings
         tallies, late = self._tallies(day), self._tallies(day - ONE_DAY)
         lasting = [row.mailbox_id for row in self.before.held] if self.before else []
-        boxes = self.store.get_many([*(member.mailbox_id for member in self.shard.members), *lasting])
+        boxes = self.store.get_many([*tallies, *lasting])
+        boxes = {name: box for name, box in boxes.items() if name in tallies or not self._is_elsewhere(box)}
         most = at_once(len(self.shard.members), self.shard.day.header.mailboxes)
         healths, withheld = after_shard(boxes, tallies, settings, late=late, least=most)
         unread = self._unread(boxes)
@@ -161,6 +163,11 @@ class _Fold:
         )
         put(self.services.bucket, keys.placements(day, self.shard.number), sheet, expected_etag=None)
         return sheet
+
+    def _is_elsewhere(self, box: Mailbox) -> bool:
+        """Whether another shard folds it, since the number of shards has changed."""
+        shards = self.shard.day.header.shards
+        return box.status == "active" and shard_of(box.mailbox_id, shards) != self.shard.number
 
     def _unread(self, boxes: Mapping[str, Mailbox]) -> dict[str, str]:
         """Why those members that have an IMAP server are not read, of whom visits fail again and again."""
