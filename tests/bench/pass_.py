@@ -92,16 +92,21 @@ def make_files(work: Path, contacts: int, *, with_floor: bool = True) -> Files:
     return files
 
 
+def settle() -> None:
+    """Have everything on disk, so that what earlier runs left to be written back does not count in the next."""
+    os.sync()
+
+
 def floor(files: Files) -> Result:
+    settle()
     return child("floor", files.contacts, files.prepared, "--threads", MAIN_THREADS)
 
 
 def measured_pass(files: Files, start: Path, as_of: str, threads: int, profile: str = "highperf") -> Result:
-    """One run over a fresh copy of `start`, already on disk so that its writing back does not count."""
+    """One run over a fresh copy of `start`."""
     database = files.work / "run.db"
     shutil.copyfile(start, database)
-    with database.open("rb+") as copy:
-        os.fsync(copy.fileno())
+    settle()
     before = database.stat()
     result = child("pass", database, "--as-of", as_of, "--threads", threads, "--profile", profile)
     after = database.stat()

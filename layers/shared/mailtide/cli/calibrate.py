@@ -55,8 +55,11 @@ def calibrate(
     32 MB that is deleted again. --store needs both. Finished runs add their own figures, so that is only for a first guess.
     """
     from mailtide.machine.calibrate import calibrate as measure
+    from mailtide.machine.memory import keep_freed_memory
     from mailtide.settings import load_estimate_settings, load_settings
 
+    # As on the machines.
+    keep_freed_memory()
     try:
         settings, with_bucket = load_settings(), True
     except SettingsError as error:

@@ -9,6 +9,7 @@ import httpx
 import stamina
 
 from mailtide.errors import MailtideError, SettingsError
+from mailtide.machine.memory import keep_freed_memory
 from mailtide.machine.work import Ended, work
 
 
@@ -36,6 +37,7 @@ def machine(task_url: str, machine_id: str | None, cache_dir: Path | None, as_js
     stamina.instrumentation.set_on_retry_hooks(
         [lambda retry: say(f"again in {retry.wait_for:.1f} s: {retry.caused_by}")]
     )
+    keep_freed_memory()
     try:
         ended = work(task_url, machine_id=machine_id, say=say, cache_dir=cache_dir)
     except MailtideError as error:

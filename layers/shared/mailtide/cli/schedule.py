@@ -63,7 +63,9 @@ def schedule(
         _dry_run(database, day, effective, run_id, started_at, threads, as_json=as_json)
         return
     with quick_imports():
+        from mailtide.machine.memory import keep_freed_memory
         from mailtide.machine.schedule_pass import run_pass
+    keep_freed_memory()
     with naming(database):
         report = run_pass(database, day, effective, run_id, started_at, threads, profile)
     if as_json:

@@ -1,5 +1,6 @@
-"""How much memory this process may still take."""
+"""How much memory this process may still take, and what it keeps of what it gives back."""
 
+import ctypes
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,20 @@ if TYPE_CHECKING:
 
 _CGROUP = Path("/sys/fs/cgroup")
 _UNLIMITED = resource.RLIM_INFINITY
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT_BYTES, _KEPT_PIECE_BYTES = 128 << 20, 16 << 20
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep up to 128 MB of what is freed, in pieces of up to 16 MB, for as long as this process lives.
+
+    The columns of a pass come and go by the thousand, and the kernel clears each page that it gives out anew: that was a
+    twelfth of a next day's CPU time. For processes that are our own; elsewhere than on glibc nothing happens.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+        set_option(_M_MMAP_THRESHOLD, _KEPT_PIECE_BYTES)
 
 
 def available_memory_bytes(proc: Path = Path("/proc"), cgroup: Path = _CGROUP) -> int | None:
