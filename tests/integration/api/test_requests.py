@@ -156,6 +156,8 @@ def test_domains_for_operators_and_users(planned: Api) -> None:
     assert broken["broken"] == [spoiled._asdict()]
     whole = planned.get("/api/warmup/domains", "one", sound="true")
     assert [one["domain"] for one in whole["domains"]] == ["spoiled.internal", "sound.internal"]
+    assert [one["mailboxes"] for one in whole["domains"]] == [0, 3], "how many others have is nobody's business"
+    assert broken["mailboxes"] == 9
     assert planned.get("/api/warmup/domains", user="user-2")["known"] == 2
     planned.get("/api/warmup/domains", "one", 403, user="user-2")
 

@@ -30,7 +30,9 @@ class DomainState(BaseModel):
     """One domain at its last check."""
 
     domain: str
-    mailboxes: int = Field(description="Of the whole pool, as of the last roster; 0 before.")
+    mailboxes: int = Field(
+        description="As of the last roster; 0 before, and for a user where others have mailboxes, too."
+    )
     provider: str = Field(description='Whose mail servers it names; "" for none that is known.')
     checked_ms: int = Field(description="Unix time in ms; 0: not yet.")
     is_answered: bool = Field(description="Whether DNS said who takes its mail.")
@@ -81,15 +83,15 @@ def domains(
             known=len(rows),
             broken=sum(bool(row.broken) for row in rows),
             unchecked=sum(not row.checked_ms for row in rows),
-            domains=tuple(_state(row) for row in wanted[:limit]),
+            domains=tuple(_state(row, counts=caller.is_operator or len(row.users) == 1) for row in wanted[:limit]),
         )
     )
 
 
-def _state(row: DomainRow) -> DomainState:
+def _state(row: DomainRow, *, counts: bool) -> DomainState:
     return DomainState(
         domain=row.domain,
-        mailboxes=row.mailboxes,
+        mailboxes=row.mailboxes if counts else 0,
         provider=row.provider,
         checked_ms=row.checked_ms,
         is_answered=row.is_answered,
