@@ -1,9 +1,11 @@
 """A small pool on its day, whose mails lie in real mailboxes: for tests of visits."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -32,6 +34,12 @@ from tests.support.warmup_pools import DAY, roster_of
 NOON = day_start_ms(DAY) + DAY_MS // 2
 BEFORE = DAY - timedelta(days=1)
 LOOPBACK = "127.0.0.1"
+
+
+@cache
+def usual_trust() -> ssl.SSLContext:
+    """Made once: it reads every authority that there is."""
+    return make_tls_context()
 
 
 class OpenSecrets:
@@ -209,14 +217,14 @@ class ReadingPool:
         """One message's visits."""
 
         async def run() -> list[VisitReport]:
-            async with httpx.AsyncClient(verify=make_tls_context()) as http:
+            async with httpx.AsyncClient(verify=usual_trust()) as http:
                 servers = ImapServers(
                     OpenSecrets(),
                     AccessTokens(http, self.kept_tokens),
                     timeout_s=timeout_s,
                     max_connections=max_connections,
                     host_concurrency=host_concurrency,
-                    tls_context=tls_context,
+                    tls_context=tls_context or usual_trust(),
                 )
                 services = ReadServices(
                     visits=self.visits,

@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -12,16 +14,17 @@ import pytest
 from mailtide.adapters.imap import ImapServers
 from mailtide.adapters.oauth2 import AccessTokens
 from mailtide.adapters.smtp import make_tls_context
+from mailtide.errors import TransientError
 from mailtide.warmup.contracts import DAY_MS, LedgerKey, RoundState, day_start_ms
 from mailtide.warmup.control import set_paused
 from mailtide.warmup.ids import SendId
 from mailtide.warmup.mail_ports import Credentials
 from mailtide.warmup.ports import CLAIM_TTL_MS
-from mailtide.warmup.reading.contracts import Placement
+from mailtide.warmup.reading.contracts import Placement, Verdict
 from mailtide.warmup.reading.expected import MISSING_AFTER_MS
-from mailtide.warmup.reading.ports import VisitFailedError
+from mailtide.warmup.reading.ports import VISIT_TTL_MS, VisitFailedError
 from mailtide.warmup.reading.read import BACK_OFF_MS
-from tests.integration.reading.conftest import Serve, only, saying
+from tests.integration.reading.conftest import STRANGER, Serve, only, saying
 from tests.support.odd_imap import Line, OddFolder, OddImap
 from tests.support.reading_pool import OpenSecrets, ReadingPool
 from tests.support.warmup_pools import DAY
@@ -193,6 +196,70 @@ def two_of_one_sender(pool: ReadingPool) -> tuple[SendId, tuple[SendId, SendId],
                 if one.mailbox_id == sender and one.round != reply.round:
                     return one, (reply, asked.original), number
     raise AssertionError("no pair repeats")
+
+
+class Tables:
+    """At a call, counted from 1, they go away for good; or they carry it out, and their answer is lost."""
+
+    def __init__(self, away_at: int, *, is_answer_lost: bool) -> None:
+        self._left, self._is_answer_lost = away_at, is_answer_lost
+
+    def of(self, table: Any) -> Any:  # noqa: ANN401 - one of the pool's
+        return _Table(self, table)
+
+    def call(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the call returns
+        self._left -= 1
+        if self._left <= 0 and not self._is_answer_lost:
+            raise TransientError("away")
+        done = work()
+        if self._left == 0:
+            raise TransientError("away")
+        return done
+
+
+class _Table:
+    def __init__(self, tables: Tables, table: Any) -> None:  # noqa: ANN401 - the same
+        self._tables, self._table = tables, table
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *args, **kwargs: self._tables.call(lambda: getattr(self._table, name)(*args, **kwargs))
+
+
+@pytest.mark.parametrize("is_answer_lost", [False, True])
+def test_wherever_the_tables_go_away_the_next_visit_makes_it_good(pool_at: Serve, *, is_answer_lost: bool) -> None:
+    """For good is as if the process had been killed between any two of its effects: not even the visit's end is kept."""
+    end, away_at = "", 0
+    while end != "visited":
+        away_at += 1
+        odd = OddImap()
+        pool = pool_at(odd)
+        reply, original, to = pool.planned_reply()
+        in_junk, in_inbox = [one for one in pool.to(to) if one != reply][:2]
+        for one in (in_junk, in_inbox, reply):
+            pool.leave(one, RoundState.UNKNOWN)
+        odd.folders["Junk"].put(STRANGER, pool.mail(in_junk, to), pool.reply(reply, original))
+        odd.folders["INBOX"].put(pool.mail(in_inbox, to), STRANGER)
+        real = pool.visits, pool.placements, pool.ledger, pool.book
+        tables = Tables(away_at, is_answer_lost=is_answer_lost)
+        pool.visits, pool.placements, pool.ledger, pool.book = map(tables.of, real)
+        with suppress(TransientError):
+            # Before there is a visit, it is the whole message that fails.
+            end = only(pool.read(to)).end
+        pool.visits, pool.placements, pool.ledger, pool.book = real
+        pool.clock.at_ms += VISIT_TTL_MS
+        assert only(pool.read(to)).end == "visited"
+
+        assert [pool.state(one) for one in (in_junk, in_inbox)] == [RoundState.SENT] * 2
+        assert pool.state(reply) == RoundState.SENT_REPLY
+        places: list[Verdict] = ["junk", "junk", "inbox"]
+        assert [pool.placed(one) for one in (in_junk, reply, in_inbox)] == [
+            Placement(place, "google") for place in places
+        ]
+        assert [mail.flags for mail in odd.folders["Junk"].mails] == [set()]
+        treated = {"\\Seen", "\\Flagged"}
+        assert [mail.flags for mail in odd.folders["INBOX"].mails] == [treated, set(), treated, treated]
+        assert pool.left(to).unsettled == {}
+    assert away_at > 10
 
 
 class HangingSecrets(OpenSecrets):
