@@ -249,8 +249,8 @@ def fetched(mail: OddMail, items: str) -> bytes:
         names = tuple(f"{one}:".lower().encode() for one in wanted[1].split(" "))
         lines = [one for one in head.split(b"\r\n") if one.lower().startswith(names)]
         name, text = f"BODY[{wanted[0]}]<0>".encode(), (b"\r\n".join([*lines, b"", b""]))[:4_096]
-    flags = " ".join(sorted(mail.flags)).encode()
-    return b"* %d FETCH (UID %d FLAGS (%s) %s {%d}\r\n%s)\r\n" % (mail.uid, mail.uid, flags, name, len(text), text)
+    flags = f"FLAGS ({' '.join(sorted(mail.flags))}) ".encode() if "FLAGS" in items else b""
+    return b"* %d FETCH (UID %d %s%s {%d}\r\n%s)\r\n" % (mail.uid, mail.uid, flags, name, len(text), text)
 
 
 @contextmanager

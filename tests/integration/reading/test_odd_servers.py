@@ -166,6 +166,18 @@ def test_the_folder_for_junk(pool_at: Serve, folders: dict[str, str], expected: 
     assert opened == [name for name in (expected, "INBOX") if name]
 
 
+def test_an_odd_label_hides_no_mail(pool_at: Serve) -> None:
+    odd = OddImap()
+    pool = pool_at(odd)
+    ours = pool.to(0)[0]
+    pool.leave(ours, RoundState.SENT)
+    odd.folders["INBOX"].put(STRANGER, flags=("[old", "\\Answered"))
+    odd.folders["INBOX"].put(pool.mail(ours, 0), flags=("\\Seen",))
+    report = only(pool.read(0))
+    assert (report.end, report.looked_at, report.inbox) == ("visited", 2, 1)
+    assert [mail.flags for mail in odd.folders["INBOX"].mails] == [{"[old", "\\Answered"}, {"\\Seen", "\\Flagged"}]
+
+
 def test_an_odd_name_hides_no_other_folder(pool_at: Serve) -> None:
     odd = OddImap()
     pool = pool_at(odd)

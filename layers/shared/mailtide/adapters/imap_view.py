@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Any
 
+from imapclient.exceptions import ProtocolError
+
 from mailtide.adapters.imap_connection import BoundedClient, Bounds, TooMuchError
 from mailtide.warmup.reading.ports import Folder, Header, VisitFailedError
 from mailtide.warmup.reading.recognise import FIELDS, MAX_FIELDS_BYTES
@@ -93,9 +95,14 @@ class ImapView:
     def headers(self, uids: Sequence[int]) -> list[Header]:
         """See mailtide.warmup.reading.ports.MailboxView."""
         with self._asking():
-            answers = self._client.fetch(list(uids), ["FLAGS", _PEEK_FIELDS])
+            try:
+                answers = self._client.fetch(list(uids), ["FLAGS", _PEEK_FIELDS])
+            except ProtocolError:
+                # The library knows no label with a lone bracket, which IMAP allows: without flags, ours are set once more.
+                self._bounds.begin()
+                answers = self._client.fetch(list(uids), [_PEEK_FIELDS])
             found = [_header(uid, answer) for uid, answer in answers.items()]
-        return sorted((header for header in found if header is not None), key=lambda header: header.uid)
+        return sorted(found, key=lambda header: header.uid)
 
     def peek(self, uid: int, size_bytes: int) -> bytes:
         """See mailtide.warmup.reading.ports.MailboxView."""
@@ -232,10 +239,9 @@ def _folder(listed: tuple[Any, ...]) -> tuple[str, set[bytes], str]:
     return name, attributes, name.rpartition(separator)[2].casefold()
 
 
-def _header(uid: int, answer: Mapping[bytes, Any]) -> Header | None:
-    flags = answer.get(b"FLAGS")
-    if not isinstance(flags, tuple):
-        return None
+def _header(uid: int, answer: Mapping[bytes, Any]) -> Header:
+    said = answer.get(b"FLAGS")
+    flags = said if isinstance(said, tuple) else ()
     names = frozenset(flag.decode("ascii", "replace") for flag in flags if isinstance(flag, bytes))
     return Header(uid, names, _section(answer, b"BODY[HEADER.FIELDS"))
 
