@@ -26,6 +26,16 @@ def test_status_and_control(ask: Ask) -> None:
     assert missing.status_code == 404
 
 
+def test_the_settings_of_other_functions_are_shown_too(ask: Ask) -> None:
+    found = {one["name"]: one for one in ask("GET", "/v1/settings").json()["settings"]}
+    for name in ("WARMUP_STAGGER_MIN_MS", "WARMUP_SLOW_PACE", "WARMUP_READ_CONCURRENT", "MAILTIDE_FLY_REGIONS"):
+        assert found[name]["value"] not in ("", None), name
+    assert found["WARMUP_STAGGER_MIN_MS"]["changed"] == (
+        found["WARMUP_STAGGER_MIN_MS"]["value"] != found["WARMUP_STAGGER_MIN_MS"]["default"]
+    )
+    assert not {"MAILTIDE_FLY_TOKEN", "MAILTIDE_API_TOKENS"} & found.keys()
+
+
 def test_a_trigger_once_by_its_key(ask: Ask) -> None:
     """The deployed role may do all that this takes: the table of what was carried out, and the queue."""
     headers = {"Idempotency-Key": "e2e-1"}

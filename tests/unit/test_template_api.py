@@ -5,8 +5,9 @@ from typing import Any
 
 from mailtide.access import TokenBook
 from mailtide.adapters.dynamodb.mailboxes import USER_INDEX
+from mailtide.adapters.sibling_functions import OTHERS
 from mailtide.api.settings import ApiSettings
-from mailtide.api.settings_in_force import NOT_SHOWN
+from mailtide.api.settings_in_force import NEVER_SHOWN, NOT_HANDED
 from mailtide.settings import Settings
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
 from tests.support.template import attribute_of, load_template, resources
@@ -23,6 +24,7 @@ RIGHTS = {
     "xray:PutTraceSegments": ["*"],
     "xray:PutTelemetryRecords": ["*"],
     "secretsmanager:GetSecretValue": [SECRET],
+    "lambda:GetFunctionConfiguration": list(OTHERS),
     "sqs:GetQueueAttributes": [
         "WarmupSendQueue",
         "WarmupPlanDeadLetters",
@@ -70,6 +72,10 @@ def _name(value: Any) -> str:  # noqa: ANN401 - a resource of a statement
     if "Fn::Sub" in value and "secretsmanager" in value["Fn::Sub"]:
         assert value["Fn::Sub"].endswith(":secret:${AWS::StackName}/api-tokens-??????")
         return SECRET
+    if "Fn::Sub" in value and ":function:" in value["Fn::Sub"]:
+        name = value["Fn::Sub"].partition(":function:${AWS::StackName}")[2]
+        assert f"${{AWS::StackName}}{name}" in [one["FunctionName"]["Fn::Sub"] for one in FUNCTIONS.values()]
+        return str(name)
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"]).removeprefix("${Bucket.Arn}/").replace("${MailboxesTable.Arn}", "MailboxesTable")
     return attribute_of(value)
@@ -107,18 +113,24 @@ def test_the_page_shows_every_setting_that_the_template_has() -> None:
     handed = {value["Ref"] for name, value in VARIABLES.items() if name.startswith("WARMUP_")}
     settings = {
         f"Warmup{''.join(word.capitalize() for word in name.split('_'))}"
-        for name in WarmupSettings.model_fields.keys() - NOT_SHOWN
+        for name in WarmupSettings.model_fields.keys() - NOT_HANDED
     }
     assert handed == parameters & settings
 
 
-def test_the_page_leaves_out_the_settings_that_it_is_not_handed() -> None:
+def test_the_settings_that_it_is_not_handed_are_those_of_functions_that_it_asks() -> None:
     run_functions = FUNCTIONS["LaunchMachine"]["Environment"]["Variables"]
     own = run_functions.keys() - VARIABLES.keys()
     elsewhere = {name.removeprefix("MAILTIDE_").lower() for name in own}
-    of_runs = {name for name in elsewhere if not name.endswith("_queue_url")} | {"fly_token"}
-    assert of_runs | (WarmupSettings.model_fields.keys() & NOT_SHOWN) == NOT_SHOWN
-    assert not {f"WARMUP_{name.upper()}" for name in NOT_SHOWN} & VARIABLES.keys()
+    of_runs = {name for name in elsewhere if not name.endswith("_queue_url")}
+    assert of_runs | (WarmupSettings.model_fields.keys() & NOT_HANDED) == NOT_HANDED
+    assert not {f"WARMUP_{name.upper()}" for name in NOT_HANDED} & VARIABLES.keys()
+    shown: set[str] = set()
+    for function in FUNCTIONS.values():
+        if function["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}") in OTHERS:
+            shown |= function["Environment"]["Variables"].keys()
+    assert {name.partition("_")[2].lower() for name in shown} >= NOT_HANDED
+    assert sorted(NEVER_SHOWN) == ["fly_token"]
 
 
 def test_it_knows_the_queues_that_it_may_use() -> None:

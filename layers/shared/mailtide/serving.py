@@ -8,6 +8,7 @@ from functools import cache
 from mailtide.adapters.dynamodb import hours
 from mailtide.adapters.dynamodb.clock import ServerClock
 from mailtide.adapters.dynamodb.table import Table, make_dynamodb_client
+from mailtide.adapters.sibling_functions import SiblingFunctions
 from mailtide.adapters.token_secret import KeptTokens, TokenSecret, make_secrets_client
 from mailtide.api.kept import KeptObjects
 from mailtide.api.run_facts import RunReader
@@ -22,6 +23,12 @@ from mailtide.warmup.steering import Steering
 def token_secret() -> TokenSecret:
     """The secret of the API's tokens. SettingsError."""
     return TokenSecret(make_secrets_client(), load_api_settings().tokens_secret)
+
+
+@cache
+def other_functions() -> SiblingFunctions:
+    """What the stack's other functions were handed."""
+    return SiblingFunctions()
 
 
 @cache

@@ -259,6 +259,7 @@ def test_settings_show_no_secret(api: Api) -> None:
     assert found["MAILTIDE_BUCKET"]["default"] is None
     assert json.loads(found["MAILTIDE_MERGE_SIZE"]["value"])["memory_mb"] == 8_192
     assert all(one["description"] for one in found.values())
+    assert "WARMUP_STAGGER_MIN_MS" not in found, "there are no other functions here to ask"
 
 
 def test_the_last_24_hours(api: Api) -> None:

@@ -1,6 +1,7 @@
 """GET /v1/settings: what this deployment goes by, for operators."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -11,25 +12,27 @@ from pydantic_settings import BaseSettings
 from mailtide import __version__
 from mailtide.api.problems import answer
 from mailtide.api.resolver import ApiRouter, documented
-from mailtide.api.settings import ApiSettings, load_api_settings
-from mailtide.settings import Settings, load_settings
-from mailtide.warmup.settings import WarmupSettings, load_warmup_settings
+from mailtide.api.settings import load_api_settings
+from mailtide.serving import other_functions
+from mailtide.settings import load_settings
+from mailtide.warmup.settings import load_warmup_settings
 
 router = ApiRouter()
 
-NOT_SHOWN = frozenset(
+NOT_HANDED = frozenset(
     {
-        "event_bus_name", "fly_api_url", "fly_token", "fly_token_secret", "fly_regions", "machine_image",
+        "event_bus_name", "fly_api_url", "fly_token_secret", "fly_regions", "machine_image",
         "machine_s3_endpoint_url", "size_table", "max_mails_per_contact", "pool_size", "pool_machine_size", "pool_volume_gb",
         "pool_idle_s",
         "placement_min_mails", "slow_inbox_share", "slow_pace", "slow_days", "quarantine_inbox_share",
         "quarantine_bounce_share", "quarantine_complaints", "graduate_inbox_share", "graduate_days", "graduated_quota",
-        "stagger_min_ms", "stagger_max_ms", "batch_size", "smtp_timeout_ms", "rate_limit_backoff_ms",
+        "pair_across_providers", "dns_check_days", "stagger_min_ms", "stagger_max_ms", "smtp_timeout_ms", "rate_limit_backoff_ms",
         "read_concurrent", "imap_timeout_ms",
     }
 )  # fmt: skip
 """What only the functions of runs, of planning, the sender and the reader are handed: a function's variables have 4,096 bytes at
-most, and these would be too many here."""
+most, and these would be too many here. They are read off those functions, and left out where there are none."""
+NEVER_SHOWN = frozenset({"fly_token"})
 
 type Part = Literal["runs", "warm-up", "api"]
 
@@ -60,25 +63,43 @@ class SettingsInForce(BaseModel):
     responses=documented(SettingsInForce, description="Every setting.", refusals={403: "For operators alone."}),
 )
 def settings_in_force() -> Response[str]:
-    """As this function was given them: template.yaml hands the same to the others, NOT_SHOWN to some of them alone."""
+    """As this function was given them: template.yaml hands the same to the others, NOT_HANDED to some of them alone."""
     router.require_operator("This")
+    elsewhere = other_functions().variables()
     sources: list[tuple[Part, BaseSettings]] = [
         ("runs", load_settings()),
         ("warm-up", load_warmup_settings()),
         ("api", load_api_settings()),
     ]
-    found = [one for part, source in sources for one in settings_of(part, source)]
+    found = [one for part, source in sources for one in settings_of(part, source, elsewhere)]
     return answer(SettingsInForce(version=__version__, settings=tuple(found)))
 
 
-def settings_of(part: Part, source: Settings | WarmupSettings | ApiSettings | BaseSettings) -> list[Setting]:
-    """Each field, with its variable, its value and its default."""
+def settings_of(part: Part, source: BaseSettings, elsewhere: Mapping[str, str]) -> list[Setting]:
+    """Each field, with its variable, its value and its default. elsewhere: variables of other functions, for NOT_HANDED."""
     prefix = source.model_config.get("env_prefix", "")
-    return [
-        _setting(part, f"{prefix}{name.upper()}", field, getattr(source, name))
-        for name, field in type(source).model_fields.items()
-        if name not in NOT_SHOWN
-    ]
+    found = []
+    for name, field in type(source).model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if name in NEVER_SHOWN or (name in NOT_HANDED and variable not in elsewhere):
+            continue
+        shown = _setting(part, variable, field, getattr(source, name))
+        found.append(_handed(shown, elsewhere[variable]) if name in NOT_HANDED else shown)
+    return found
+
+
+def _handed(setting: Setting, text: str) -> Setting:
+    """The same setting with what another function was handed; an empty variable leaves the default."""
+    default = setting.default if setting.default is not None else "not set"
+    value = text if text.strip() else default
+    return setting.model_copy(update={"value": value, "changed": not _are_equal(value, default)})
+
+
+def _are_equal(one: str, other: str) -> bool:
+    try:
+        return json.loads(one) == json.loads(other)
+    except ValueError:
+        return one == other
 
 
 def _setting(part: Part, name: str, field: FieldInfo, value: object) -> Setting:
