@@ -12,7 +12,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-SERVICES = frozenset({"dynamodb", "events", "kms", "s3", "secretsmanager", "sqs", "ssm", "sts", "xray"})
+SERVICES = frozenset({"dynamodb", "events", "kms", "lambda", "s3", "secretsmanager", "sqs", "ssm", "sts", "xray"})
 COMMAND_LINE_ONLY = ("rich", "pygments", "markdown_it", "mdurl", "click", "bin")
 
 
