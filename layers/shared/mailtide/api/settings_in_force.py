@@ -97,7 +97,7 @@ def _handed(setting: Setting, text: str) -> Setting:
 
 def _are_equal(one: str, other: str) -> bool:
     try:
-        return json.loads(one) == json.loads(other)
+        return bool(json.loads(one) == json.loads(other))
     except ValueError:
         return one == other
 
