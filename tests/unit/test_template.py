@@ -403,14 +403,6 @@ def test_the_functions_of_runs_are_told_of_machines(function: str) -> None:
     _assert_defaults_agree(own)
 
 
-@pytest.mark.parametrize("name", TEMPLATE["Parameters"])
-def test_parameters_say_what_they_are_and_what_they_may_be(name: str) -> None:
-    parameter = TEMPLATE["Parameters"][name]
-    assert parameter["Description"].endswith(".")
-    assert "Default" in parameter
-    assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MinValue", "MinLength"}
-
-
 @pytest.mark.parametrize("function", QUEUE_OF)
 def test_logs_are_kept_for_a_time_and_stay_with_their_function(function: str) -> None:
     logs = resources(TEMPLATE, "AWS::Logs::LogGroup")[f"{function}Logs"]

@@ -35,6 +35,20 @@ class ApiRouter(LambdaFunctionUrlRouter):
         if not self.caller.is_operator:
             raise ProblemError(HTTPStatus.FORBIDDEN, f"{what} needs an operator's token.")
 
+    def visible_user(self, user: str | None) -> str | None:
+        """Whose mailboxes an answer is about: the user asked for, or the caller's own; None is everybody's, for operators alone.
+
+        ProblemError 403 for another user's.
+        """
+        caller = self.caller
+        if not caller.is_operator:
+            user = user or caller.user_id
+        if user is None:
+            self.require_operator("This")
+        elif not caller.may_see(user):
+            raise ProblemError(HTTPStatus.FORBIDDEN, "This token is for another user's mailboxes.")
+        return user
+
 
 def no_org(org: str) -> ProblemError:
     """What is said of an organisation that does not exist, and of another's."""

@@ -1,13 +1,12 @@
 """GET /api/warmup/domains: what the last checks of the mailboxes' domains found."""
 
-from http import HTTPStatus
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from pydantic import BaseModel, Field
 
-from mailtide.api.problems import ProblemError, answer
+from mailtide.api.problems import answer
 from mailtide.api.resolver import ApiRouter, documented
 from mailtide.planning import planning
 from mailtide.warmup.domains import DomainRow, read_index
@@ -68,13 +67,7 @@ def domains(
     limit: Annotated[int, Query(ge=1, le=MOST_DOMAINS, description="Domains at most.")] = 100,
 ) -> Response[str]:
     """Domains are checked when they are new, and again every WarmupDnsCheckDays; nothing is asked of DNS here."""
-    caller = router.caller
-    if not caller.is_operator:
-        user = user or caller.user_id
-    if user is None:
-        router.require_operator("This")
-    elif not caller.may_see(user):
-        raise ProblemError(HTTPStatus.FORBIDDEN, "This token is for another user's mailboxes.")
+    user = router.visible_user(user)
     rows = [row for row in read_index(planning().bucket).values() if user is None or user in row.users]
     rows.sort(key=lambda row: (-row.mailboxes, row.domain))
     wanted = [row for row in rows if sound or row.broken]
@@ -83,7 +76,9 @@ def domains(
             known=len(rows),
             broken=sum(bool(row.broken) for row in rows),
             unchecked=sum(not row.checked_ms for row in rows),
-            domains=tuple(_state(row, counts=caller.is_operator or len(row.users) == 1) for row in wanted[:limit]),
+            domains=tuple(
+                _state(row, counts=router.caller.is_operator or len(row.users) == 1) for row in wanted[:limit]
+            ),
         )
     )
 

@@ -42,13 +42,7 @@ def quota(
     ] = None,
 ) -> Response[str]:
     """As of each shard's last tick."""
-    caller = router.caller
-    if not caller.is_operator:
-        user = user or caller.user_id
-    if user is None:
-        router.require_operator("This")
-    elif not caller.may_see(user):
-        raise ProblemError(HTTPStatus.FORBIDDEN, "This token is for another user's mailboxes.")
+    user = router.visible_user(user)
     try:
         start = parse_cursor(cursor) if cursor else (0, 0)
     except ValueError:
