@@ -342,3 +342,9 @@ def test_the_log_names_the_token_and_nobody_else(planned: Api) -> None:
     assert '"api_token_refused"' in planned.log
     for trace in (*AUDIT, "example.com", *planned.tokens.values()):
         assert trace not in planned.log
+
+
+@pytest.mark.parametrize("path", ["/api/warmup/quota", "/api/warmup/domains"])
+def test_a_user_asks_for_nobody_elses_mailboxes(api: Api, path: str) -> None:
+    refused = api.ask("GET", f"{path}?user=two", "one")
+    assert (refused.status_code, refused.json()) == (403, {"error": "This token is for another user's mailboxes."})
