@@ -80,8 +80,8 @@ fuzz-files: setup  ## damaged and hostile databases against everything that open
 fuzz-api: setup  ## requests that the OpenAPI document allows, and such that it does not; EXAMPLES=50 an operation
 	@MAILTIDE_API_EXAMPLES=$(or $(EXAMPLES),50) .venv/bin/pytest -q -rP tests/integration/api/test_schema.py
 
-chaos: setup  ## seeded scenarios of several organisations under faults on the deployed template; SEEDS=1-200, or a list
-	@.venv/bin/python -m tests.chaos --seeds $(or $(SEEDS),1-10)
+chaos: setup  ## seeded scenarios of several organisations under faults on the deployed template; SEEDS=1-200, or a list; JOBS=2
+	@.venv/bin/python -m tests.chaos --seeds $(or $(SEEDS),1-10) $(if $(JOBS),--jobs $(JOBS))
 
 bench: setup  ## how long the pass takes beside SQLite alone, at a million contacts; CONTACTS=100000 RUNS=5 for less
 	@.venv/bin/python -m tests.bench.pass_ $(if $(CONTACTS),--contacts $(CONTACTS)) $(if $(RUNS),--runs $(RUNS)) $(if $(LARGER),--larger)

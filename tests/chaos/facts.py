@@ -1,5 +1,6 @@
 """What stands in the bucket, at Fly and in the queues after a scenario: all that a verdict needs."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,3 +85,9 @@ class Facts:
     dead_letters: tuple[DeadLetter, ...] = ()
     problems: tuple[str, ...] = field(default=())
     """What kept the scenario from coming to rest."""
+
+
+def endings(facts: Facts) -> Counter[str]:
+    """How many runs ended in which way."""
+    ended: list[Done] = [run.done for org in facts.organisations for run in org.runs if run.done]
+    return Counter(done.status for done in ended)

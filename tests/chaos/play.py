@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from localstack.fly.faults import FaultClient
-from mailtide.contracts import Done, Latest
+from mailtide.contracts import Latest
 from mailtide.runs import keys
 from tests.chaos.deeds import Deeds
 from tests.chaos.draw import EVENTS, Scenario, Script
@@ -19,7 +19,7 @@ from tests.chaos.stage import AS_DEPLOYED, RETRY_AFTER_S, SHORT, Stage
 REST_WITHIN_S = 300.0
 """Far more than any scenario needs on a machine that is not shared."""
 WAKE_EVERY_S = 1.8
-LOOK_EVERY_S = 0.4
+LOOK_EVERY_S = 0.8
 STORMS, STORM_EVERY_S = 3, 3.0
 _LOST: dict[str, tuple[str, ...]] = {
     "TryEnded": ("/manifest.json", "/error.json"),
@@ -239,9 +239,3 @@ class Play:
         """Runs that functions with wrong clocks worked on."""
         runs = sum(run.done is not None for org in found for run in org.runs)
         return Counter({"clock almost 5 minutes wrong": runs * len(self.scenario.clocks_s)})
-
-
-def endings(facts: Facts) -> Counter[str]:
-    """How many runs ended in which way."""
-    ended: list[Done] = [run.done for org in facts.organisations for run in org.runs if run.done]
-    return Counter(done.status for done in ended)
