@@ -12,7 +12,8 @@ from mailtide.warmup.contracts import (
     day_start_ms,
 )
 from mailtide.warmup.memory import MemoryObjects
-from mailtide.warmup.reading.fold import FOLD_AFTER_MS, WAVE_MS, at_once, fold_days
+from mailtide.warmup.reading.at_once import at_once
+from mailtide.warmup.reading.fold import FOLD_AFTER_MS, WAVE_MS, fold_days
 from mailtide.warmup.reading.sheet import PlacementSheet
 from mailtide.warmup.reading.shown import of_pool
 from mailtide.warmup.services import PlanningServices

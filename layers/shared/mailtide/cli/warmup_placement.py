@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from mailtide.warmup.reading.shown import HistoryDay, Placed, PlacementReport
+from mailtide.warmup.reading.shown import HistoryDay, Placed, PlacementReport, guard_warnings
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -27,11 +27,7 @@ def show_placement(found: PlacementReport) -> None:
         table.add_row("all", *_cells(found.total))
     console.print(table)
     console.print()
-    console.print(f"Reports: {found.bounces:,} mails came back, {found.complaints:,} complaints.")
-    console.print(
-        f"Mailboxes: {found.mailboxes:,}; {found.slowed:,} slowed, {found.quarantined:,} quarantined, "
-        f"{found.graduated:,} graduated."
-    )
+    _print_counts(console, found)
     if len(found.history) > 1:
         first, last = found.history[0], found.history[-1]
         console.print(
@@ -41,6 +37,16 @@ def show_placement(found: PlacementReport) -> None:
         _show_held(console, found)
     if found.unread:
         _show_unread(console, found)
+
+
+def _print_counts(console: Console, found: PlacementReport) -> None:
+    console.print(f"Reports: {found.bounces:,} mails came back, {found.complaints:,} complaints.")
+    console.print(
+        f"Mailboxes: {found.mailboxes:,}; {found.slowed:,} slowed, {found.quarantined:,} quarantined, "
+        f"{found.graduated:,} graduated."
+    )
+    for warning in guard_warnings(found.withheld, found.spared):
+        console.print(warning)
 
 
 def placement_lines(found: PlacementReport) -> Iterator[tuple[str, str]]:

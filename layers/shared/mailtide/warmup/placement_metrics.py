@@ -1,4 +1,4 @@
-"""Where mails landed, in Prometheus' text format. The labels are provider, verdict and state: never an address or an id."""
+"""Where mails landed, in Prometheus' text format. No label holds an address or an id."""
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -14,6 +14,10 @@ PLACEMENT_GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "placement_bounces": ("Mails of seven days that came back", ()),
     "placement_complaints": ("Mails of seven days that somebody called spam", ()),
     "placement_mailboxes": ("Mailboxes that are slowed, quarantined or have graduated", ("state",)),
+    "placement_spared_mailboxes": (
+        "Mailboxes that the last fold spared, since so many at once share another cause: not quarantined, or not slowed",
+        ("measure",),
+    ),
     "placement_folded_until_seconds": ("End of the last day that was folded (Unix time)", ()),
 }
 """Name without its prefix -> help, labels."""
@@ -40,5 +44,7 @@ def placement_text(report: PlacementReport) -> bytes:
     gauges["placement_complaints"].set(report.complaints)
     for state in ("slowed", "quarantined", "graduated"):
         gauges["placement_mailboxes"].labels(state).set(getattr(report, state))
+    gauges["placement_spared_mailboxes"].labels("quarantine").set(report.withheld)
+    gauges["placement_spared_mailboxes"].labels("slowing").set(report.spared)
     gauges["placement_folded_until_seconds"].set((day_start_ms(report.day) + DAY_MS) / 1000)
     return generate_latest(registry)

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from math import ceil
 
 from mailtide.errors import TransientError
 from mailtide.runs.services import StepReport
@@ -16,16 +15,16 @@ from mailtide.warmup import keys
 from mailtide.warmup.contracts import Mailbox, ShardTick, day_start_ms
 from mailtide.warmup.days import ShardDay
 from mailtide.warmup.objects import QuotaSheet
+from mailtide.warmup.reading.at_once import after_night, after_shard, at_once
 from mailtide.warmup.reading.contracts import Failure, PlacementDay
 from mailtide.warmup.reading.fold_ports import HealthStore, KeptHealth
-from mailtide.warmup.reading.health import ONE_DAY, after_day, held_back, is_withheld, pace_of, why_quarantined
+from mailtide.warmup.reading.health import ONE_DAY, held_back, pace_of, why_quarantined
 from mailtide.warmup.reading.ports import Placements, Visits
 from mailtide.warmup.reading.record import KEPT_COMPLAINERS, DayTally, Landed, MailboxHealth
 from mailtide.warmup.reading.sheet import PlacementSheet
 from mailtide.warmup.reading.sheet_of import Folded, make_sheet
 from mailtide.warmup.roster import shard_of
 from mailtide.warmup.services import PlanningServices
-from mailtide.warmup.settings import WarmupSettings
 from mailtide.warmup.store import put, read
 
 FOLD_AFTER_MS = 3 * 3_600_000
@@ -35,11 +34,6 @@ WAVE_MS = 600_000
 """So many groups of shards are folded at so much distance: 100,000 updates within a minute are more than a table takes."""
 CATCH_UP_DAYS = 7
 """As many as count for the score."""
-AT_ONCE_SHARE = 0.25
-AT_ONCE_LEAST = 5
-"""When more mailboxes of a shard than these would be quarantined in one night, they have something else in common: a provider
-that had a bad day, or a fault of ours. Then they are slowed, and people are told. AT_ONCE_LEAST: of the whole pool; of a
-shard its part of them, at least one."""
 _TRIES = 3
 UNREAD_AFTER = 3
 """Visits that fail in a row before anybody is told: pauses grow from minutes, and the first failures may pass by themselves."""
@@ -105,6 +99,11 @@ def _report(sheet: PlacementSheet) -> StepReport:
         warnings.append(
             f"{sheet.withheld} mailboxes of shard {sheet.shard} would have been quarantined at once; they are slowed instead."
         )
+    if sheet.spared:
+        warnings.append(
+            f"{sheet.spared} mailboxes of shard {sheet.shard} would be slowed for missing mails, too many for a fault of "
+            "theirs; they are not."
+        )
     return StepReport(
         "placements_folded",
         details={
@@ -139,9 +138,9 @@ class _Fold:
         boxes = self.store.get_many([*tallies, *lasting])
         boxes = {name: box for name, box in boxes.items() if name in tallies or not self._is_elsewhere(box)}
         most = at_once(len(self.shard.members), self.shard.day.header.mailboxes)
-        healths, withheld = after_shard(boxes, tallies, settings, late=late, least=most)
+        night = after_shard(boxes, tallies, settings, late=late, least=most)
         unread = self._unread(boxes)
-        healths = _with_visits(healths, boxes, unread, day)
+        healths = _with_visits(night.healths, boxes, unread, day)
         stale = self._keep(boxes, healths)
         for _ in range(_TRIES):
             if not stale:
@@ -149,7 +148,7 @@ class _Fold:
             again = self.store.get_many(stale)
             boxes = {name: box for name, box in boxes.items() if name not in stale} | again
             changed = {
-                name: _after(box, tallies.get(name), settings, late.get(name), may_quarantine=not withheld)
+                name: after_night(box, tallies.get(name), settings, late.get(name), night.allowed)
                 for name, box in again.items()
             }
             fresh = {name: health for name, health in changed.items() if health is not None}
@@ -159,7 +158,7 @@ class _Fold:
             raise TransientError(f"fold {day}: the mailboxes of shard {self.shard.number} change too often")
         folded = [Folded(box, healths.get(name), tallies.get(name)) for name, box in boxes.items()]
         sheet = make_sheet(
-            self.shard, folded, before=self.before, settings=settings, withheld=withheld, now_ms=self.now_ms
+            self.shard, folded, before=self.before, settings=settings, withheld=night.withheld, now_ms=self.now_ms
         )
         put(self.services.bucket, keys.placements(day, self.shard.number), sheet, expected_etag=None)
         return sheet
@@ -232,58 +231,6 @@ def tally_of(day: date, found: PlacementDay | None, sent: int) -> DayTally:
     return DayTally(
         day=day, sent=sent, bounces=kinds["bounce"], complaints=complaints, complainers=complainers, landed=landed
     )
-
-
-def at_once(members: int, mailboxes: int) -> int:
-    """How many mailboxes of a shard may always be quarantined in one night: its part of AT_ONCE_LEAST, at least one."""
-    return max(1, ceil(AT_ONCE_LEAST * members / max(1, mailboxes)))
-
-
-def after_shard(
-    boxes: Mapping[str, Mailbox],
-    tallies: Mapping[str, DayTally],
-    settings: WarmupSettings,
-    *,
-    late: Mapping[str, DayTally],
-    least: int,
-) -> tuple[dict[str, MailboxHealth], int]:
-    """The records after the day, of those that have any; how many are slowed instead of quarantined.
-
-    least: so many are quarantined whatever the others do.
-    """
-    found = {name: _after(box, tallies.get(name), settings, late.get(name)) for name, box in boxes.items()}
-    healths = {name: health for name, health in found.items() if health is not None}
-    condemned = [name for name, tally in tallies.items() if name in healths and _is_condemned(healths[name], tally.day)]
-    measured = sum(1 for health in healths.values() if health.week().total.seen >= settings.placement_min_mails)
-    if len(condemned) <= max(least, AT_ONCE_SHARE * measured):
-        return healths, 0
-    spared = {
-        name: _after(boxes[name], tallies[name], settings, late.get(name), may_quarantine=False) for name in condemned
-    }
-    healths |= {name: health for name, health in spared.items() if health is not None}
-    return healths, sum(1 for name in condemned if healths[name].state != "quarantined")
-
-
-def _is_condemned(health: MailboxHealth, day: date) -> bool:
-    """Also of those whose record an earlier try has kept, spared or not: each try counts the same ones."""
-    is_new = health.state == "quarantined" and health.since == day + ONE_DAY
-    return health.through == day and (is_new or is_withheld(health))
-
-
-def _after(
-    box: Mailbox,
-    tally: DayTally | None,
-    settings: WarmupSettings,
-    late: DayTally | None,
-    *,
-    may_quarantine: bool = True,
-) -> MailboxHealth | None:
-    """None while there is nothing to remember of it."""
-    old = MailboxHealth.from_text(box.health)
-    says_nothing = tally is None or (tally.is_silent and (late is None or late.is_silent))
-    if tally is None or (old is None and says_nothing):
-        return old
-    return after_day(old, tally, box, settings, late=late, may_quarantine=may_quarantine)
 
 
 def _is_read(box: Mailbox | None) -> bool:

@@ -43,29 +43,24 @@ def after_day(
     *,
     late: DayTally | None = None,
     may_quarantine: bool = True,
+    missing_counts: bool = True,
 ) -> MailboxHealth:
     """The record after one more day; the old one when it holds the day already.
 
     late: the day before once more, with what was found and reported since it was folded. may_quarantine=False: whoever would
-    be quarantined is slowed instead, and what speaks against it today counts no more (`is_withheld`).
+    be quarantined is slowed instead, and what speaks against it today counts no more (`is_withheld`). missing_counts=False:
+    mails that are missing until today speak no more against it (`is_spared`).
     """
     if old is not None and old.through >= tally.day:
         return old
-    known = _with_day(old or MailboxHealth(through=tally.day), tally, late)
+    known = _with_day(old, tally, late)
+    known = known if missing_counts else _forgiven(known)
+    judged = _judged(known)
     if known.state == "quarantined" and box.status != "active":
         return known
-    judged = _judged(known)
     found = evidence(judged, settings)
     if found.to_quarantine and may_quarantine and box.status in {"active", "quarantined"}:
-        return known.model_copy(
-            update={
-                "state": "quarantined",
-                "since": tally.day + ONE_DAY,
-                "reason": found.to_quarantine,
-                "judged_from": tally.day + ROSTER_LAG,
-                "graduated_on": None,
-            }
-        )
+        return _quarantined(known, found.to_quarantine)
     if found.to_quarantine and not may_quarantine:
         # A bad day of all must not quarantine some of them later, when the others have recovered.
         return _slowed(known, found.to_quarantine, tally.day + ROSTER_LAG).model_copy(
@@ -85,6 +80,25 @@ def is_withheld(health: MailboxHealth) -> bool:
     """Whether its last day would have quarantined it, had not too many others shared that."""
     is_spared = health.state == "slowed" and health.reason != RESUMED
     return is_spared and health.judged_from == health.through + ONE_DAY
+
+
+def rests_on_missing(
+    old: MailboxHealth | None, tally: DayTally, settings: WarmupSettings, *, late: DayTally | None = None
+) -> bool:
+    """Whether after the day something speaks against a mailbox that would not if no mail were missing.
+
+    Junk is what a provider thinks of the sender. A mail that is nowhere may be lost or late, whoever wrote it.
+    """
+    known = old if old is not None and old.through >= tally.day else _with_day(old, tally, late)
+    return any(evidence(_judged(known), settings)) and not any(evidence(_judged(_forgiven(known)), settings))
+
+
+def is_spared(health: MailboxHealth, settings: WarmupSettings) -> bool:
+    """Whether it would be slowed or quarantined if the missing mails counted that count no more."""
+    if health.state != "full" or health.missing_from is None:
+        return False
+    all_counted = health.model_copy(update={"missing_from": None})
+    return any(evidence(_judged(all_counted), settings)) and not any(evidence(_judged(health), settings))
 
 
 def evidence(week: DayTally, settings: WarmupSettings) -> Evidence:
@@ -135,7 +149,8 @@ def why_quarantined(health: MailboxHealth) -> str:
     return f"{health.reason} (seven days to {health.through})"
 
 
-def _with_day(old: MailboxHealth, tally: DayTally, late: DayTally | None) -> MailboxHealth:
+def _with_day(old: MailboxHealth | None, tally: DayTally, late: DayTally | None) -> MailboxHealth:
+    old = old or MailboxHealth(through=tally.day)
     oldest = tally.day - timedelta(days=WINDOW_DAYS)
     by_day = {day.day: day for day in old.days}
     if late is not None and not late.is_silent:
@@ -149,8 +164,17 @@ def _with_day(old: MailboxHealth, tally: DayTally, late: DayTally | None) -> Mai
 
 
 def _judged(health: MailboxHealth) -> DayTally:
-    first = health.judged_from or date.min
-    return add_days((day for day in health.days if day.day >= first), health.through)
+    first, missing_from = health.judged_from or date.min, health.missing_from or date.min
+    days = (day for day in health.days if day.day >= first)
+    return add_days((day if day.day >= missing_from else _without_missing(day) for day in days), health.through)
+
+
+def _forgiven(health: MailboxHealth) -> MailboxHealth:
+    return health.model_copy(update={"missing_from": health.through + ONE_DAY})
+
+
+def _without_missing(day: DayTally) -> DayTally:
+    return day.model_copy(update={"landed": {name: landed._replace(missing=0) for name, landed in day.landed.items()}})
 
 
 def _complaints(week: DayTally, limit: int) -> str:
@@ -174,6 +198,18 @@ def _at_one_provider(week: DayTally, settings: WarmupSettings) -> str:
         if found:
             return f"{found} at {provider or 'providers that are not known'}"
     return ""
+
+
+def _quarantined(known: MailboxHealth, reason: str) -> MailboxHealth:
+    return known.model_copy(
+        update={
+            "state": "quarantined",
+            "since": known.through + ONE_DAY,
+            "reason": reason,
+            "judged_from": known.through + ROSTER_LAG,
+            "graduated_on": None,
+        }
+    )
 
 
 def _slowed(known: MailboxHealth, reason: str, since: date) -> MailboxHealth:

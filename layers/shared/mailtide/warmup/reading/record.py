@@ -78,6 +78,8 @@ class MailboxHealth(Contract):
     """One sentence: what the state rests on, as it was when it was last found so; "" when full."""
     judged_from: date | None = None
     """Only days from then on may quarantine it again: what it was quarantined for counts once."""
+    missing_from: date | None = None
+    """Only mails of days from then on speak against it by being missing: before, those of too many were."""
     graduated_on: date | None = None
     days: Annotated[tuple[DayTally, ...], Field(max_length=WINDOW_DAYS)] = ()
     """Ascending; those of the last seven that hold anything."""

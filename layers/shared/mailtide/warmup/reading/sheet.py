@@ -54,6 +54,8 @@ class PlacementSheet(Contract):
     """What has followed from this day: mailboxes whose state it has changed."""
     withheld: int
     """Mailboxes that were slowed instead of quarantined, since so many at once have something else in common."""
+    spared: int = 0
+    """Mailboxes that are not slowed although mails of the week are missing, since those of so many were at once."""
     slowed_now: int
     quarantined_now: int
     graduated_now: int

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mailtide.warmup.contracts import Mailbox, MailboxStatus
 from mailtide.warmup.days import ShardDay
-from mailtide.warmup.reading.health import ONE_DAY, ROSTER_LAG, held_back, why_quarantined
+from mailtide.warmup.reading.health import ONE_DAY, ROSTER_LAG, held_back, is_spared, why_quarantined
 from mailtide.warmup.reading.record import HISTORY_DAYS, DayTally, MailboxHealth, ScorePoint, add_days
 from mailtide.warmup.reading.sheet import HeldBack, PlacementSheet, Unread
 from mailtide.warmup.settings import WarmupSettings
@@ -58,6 +58,7 @@ def make_sheet(
         resumed=_count(health.state == "full" and health.since == day + ROSTER_LAG for health in healths),
         graduated=_count(health.graduated_on == day for health in healths),
         withheld=withheld,
+        spared=_count(is_spared(health, settings) for health in healths),
         slowed_now=_count(health.state == "slowed" for health in healths),
         quarantined_now=_count(each.status == "quarantined" for each in folded),
         graduated_now=_count(health.graduated_on is not None for health in healths),

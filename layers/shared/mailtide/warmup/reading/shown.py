@@ -90,6 +90,9 @@ class PlacementReport(Contract):
     withheld: int = Field(
         description="Mailboxes that the last fold slowed instead of quarantining, since so many at once share another cause."
     )
+    spared: int = Field(
+        description="Mailboxes that are not slowed although their mails are missing, since those of so many are at once."
+    )
     history: tuple[HistoryDay, ...] = Field(description="Oldest first.")
     held: tuple[HeldLine, ...] = Field(description="Who is held back, and why.")
     held_total: int = Field(description="How many there are, also beyond those that are listed.")
@@ -137,12 +140,13 @@ def of_pool(sheets: Sequence[PlacementSheet], *, limit: int) -> PlacementReport:
         quarantined=sum(sheet.quarantined_now for sheet in sheets),
         graduated=sum(sheet.graduated_now for sheet in sheets),
         withheld=(withheld := sum(sheet.withheld for sheet in sheets)),
+        spared=(spared := sum(sheet.spared for sheet in sheets)),
         history=_history(point for sheet in sheets for point in sheet.history),
         held=tuple(held[:limit]),
         held_total=len(held),
         unread=tuple(unread[:limit]),
         unread_total=len(unread),
-        warnings=(*_of_withheld(withheld), *engagement_warnings(landed)),
+        warnings=(*guard_warnings(withheld, spared), *engagement_warnings(landed)),
     )
 
 
@@ -168,6 +172,7 @@ def of_user(user_id: str, boxes: Sequence[Mailbox], *, limit: int) -> PlacementR
         quarantined=sum(1 for box in boxes if box.status == "quarantined"),
         graduated=sum(1 for box in boxes if box.graduated_on is not None),
         withheld=0,
+        spared=0,
         history=_history(point for health in healths for point in health.history),
         held=tuple(held[:limit]),
         held_total=len(held),
@@ -235,17 +240,23 @@ def engagement_warnings(provider_ids: Iterable[str]) -> Iterable[str]:
             yield f"{provider.name}: {fact.cited}"
 
 
+def guard_warnings(withheld: int, spared: int) -> Iterable[str]:
+    """That many mailboxes were spared, since what they share is no fault of theirs; none when nobody was."""
+    if withheld:
+        yield (
+            f"{withheld} mailboxes were slowed instead of quarantined: so many at once have something else in common, a "
+            "provider's bad day or a fault in reading. Look at placement by provider."
+        )
+    if spared:
+        yield (
+            f"{spared} mailboxes are not slowed although their mails are missing: so many at once have something else in "
+            "common, a provider that loses or delays mail or a fault in reading. Look at placement by provider."
+        )
+
+
 def _why_unread(box: Mailbox) -> str:
     health = MailboxHealth.from_text(box.health)
     return health.unread if health is not None and box.imap is not None else ""
-
-
-def _of_withheld(count: int) -> Iterable[str]:
-    if count:
-        yield (
-            f"{count} mailboxes were slowed instead of quarantined: so many at once have something else in common, a provider's "
-            "bad day or a fault in reading. Look at placement by provider."
-        )
 
 
 def _held(box: Mailbox) -> dict[str, object] | None:
