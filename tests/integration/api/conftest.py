@@ -21,6 +21,7 @@ from mailtide.adapters.token_secret import TokenSecret
 from mailtide.api.openapi import openapi_text
 from tests.integration.planning.test_handlers import CREDENTIALS, Deployed, mailbox
 from tests.support import dynamodb, forkserver
+from tests.support.plain_http import NO_AUTHORITIES
 
 MAILTIDE = Path(sys.executable).with_name("mailtide")
 MAILBOXES = 90
@@ -133,7 +134,9 @@ class Api:
         headers = dict(arguments.pop("headers", {}))
         if token is not None:
             headers["Authorization"] = f"Bearer {self.tokens.get(token, token)}"
-        answer = httpx.request(method, self.url + path, headers=headers, timeout=30, trust_env=False, **arguments)
+        answer = httpx.request(
+            method, self.url + path, headers=headers, timeout=30, trust_env=False, verify=NO_AUTHORITIES, **arguments
+        )
         validate_answer(answer)
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"

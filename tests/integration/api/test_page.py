@@ -15,6 +15,7 @@ from mailtide.api import sessions
 from mailtide.api.page import parts
 from mailtide.api.sessions import COOKIE, IDLE_S, LONGEST_S
 from tests.integration.api.conftest import Api
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.unit.api.test_gate import BOOK, TODAY
 
 WEB = Path(__file__).resolve().parents[3] / "layers/shared/mailtide/api/web"
@@ -25,7 +26,7 @@ FROM_PAGE = {"X-Mailtide": "page"}
 @pytest.fixture
 def browser(api: Api) -> Iterator[httpx.Client]:
     """Keeps cookies as a browser would; the cookie is Secure, so it is sent by hand over plain HTTP."""
-    with httpx.Client(base_url=api.url, trust_env=False, timeout=30) as client:
+    with httpx.Client(base_url=api.url, trust_env=False, timeout=30, verify=NO_AUTHORITIES) as client:
         yield client
 
 

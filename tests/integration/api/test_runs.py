@@ -12,6 +12,7 @@ import pytest
 from mailtide.contracts import Done, Plan
 from mailtide.runs import keys
 from tests.integration.api.conftest import Api
+from tests.support.plain_http import NO_AUTHORITIES
 from tests.support.run_objects import FAILURE, HELD, RunObjects, run_name
 
 NOW = datetime.now(UTC)
@@ -232,7 +233,7 @@ def test_approve_then_the_first_word_counts(world: World) -> None:
 def fetched(world: World, path: str) -> httpx.Response:
     answer = world.api.ask("GET", path)
     assert answer.status_code == 303
-    return httpx.get(answer.headers["location"], trust_env=False)
+    return httpx.get(answer.headers["location"], trust_env=False, verify=NO_AUTHORITIES)
 
 
 def test_downloads_lead_to_the_bucket(world: World) -> None:

@@ -23,6 +23,7 @@ from mailtide.errors import StaleWriteError
 from mailtide.ports import Bucket
 from tests.support.memory_bucket import MemoryBucket, RefusedUrlError
 from tests.support.memory_clock import MemoryClock
+from tests.support.plain_http import NO_AUTHORITIES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -102,14 +103,16 @@ class S3Others:
             self.client.abort_multipart_upload(Bucket=self.name, Key=upload["Key"], UploadId=upload["UploadId"])
 
     def fetch(self, url: str, *, if_match: str | None = None) -> bytes | None:
-        answer = httpx.get(url, headers={"If-Match": f'"{if_match}"'} if if_match else {})
+        headers = {"If-Match": f'"{if_match}"'} if if_match else {}
+        answer = httpx.get(url, headers=headers, verify=NO_AUTHORITIES)
         if answer.status_code == 404:
             return None
         _raise_for(answer)
         return answer.content
 
     def send(self, url: str, body: bytes, *, create_only: bool) -> None:
-        _raise_for(httpx.put(url, content=body, headers={"If-None-Match": "*"} if create_only else {}))
+        headers = {"If-None-Match": "*"} if create_only else {}
+        _raise_for(httpx.put(url, content=body, headers=headers, verify=NO_AUTHORITIES))
 
 
 def _raise_for(answer: httpx.Response) -> None:

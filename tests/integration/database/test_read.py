@@ -107,6 +107,7 @@ def test_contacts(rows: list[tuple[object, ...]], encoding: str, is_typed: bool,
         path = Path(folder) / "a.db"
         connection = apsw.Connection(str(path))
         connection.pragma("encoding", encoding)
+        connection.execute("BEGIN")
         kinds = ("TEXT", "TEXT", "INTEGER", "DATE", "DATE", "NUMERIC") if is_typed else ("",) * 6
         columns = ", ".join(f"{name} {kind}" for name, kind in zip(CONTACT_COLUMNS[1:], kinds, strict=True))
         connection.execute(f"CREATE TABLE contacts (id INTEGER PRIMARY KEY, {columns})")
@@ -115,6 +116,7 @@ def test_contacts(rows: list[tuple[object, ...]], encoding: str, is_typed: bool,
             insert(connection, "contacts", (number * 7 - 20, *row), encoding)
             if has_suppressions and number % 2:
                 insert(connection, "suppressions", (row[0],), encoding)
+        connection.execute("COMMIT")
         connection.close()
         found = read(path)
         raw = raw_rows(path, "contacts", CONTACT_COLUMNS, CODECS[encoding])
@@ -157,6 +159,7 @@ def test_history(rows: list[tuple[object, ...]], encoding: str) -> None:
         path = Path(folder) / "a.db"
         connection = apsw.Connection(str(path))
         connection.pragma("encoding", encoding)
+        connection.execute("BEGIN")
         connection.execute("CREATE TABLE contacts (id INTEGER PRIMARY KEY, email, state)")
         connection.execute("INSERT INTO contacts VALUES (1, 'a@b.c', 'TX'), (5, 'a@b.c', 'TX')")
         declared = ", ".join(columns)
@@ -168,6 +171,7 @@ def test_history(rows: list[tuple[object, ...]], encoding: str) -> None:
             year = (2026, None, row[7])[number % 3]
             values_of_row = (number, contact, *row[1:7], year, statuses[number % len(statuses)], 2, 28 + number % 2)
             insert(connection, "email_schedules", values_of_row, encoding)
+        connection.execute("COMMIT")
         connection.close()
         found = read(path).inputs
         raw = raw_rows(
@@ -211,6 +215,7 @@ def test_targets_and_clicks(rows: list[tuple[object, ...]], encoding: str, witho
         path = Path(folder) / "a.db"
         connection = apsw.Connection(str(path))
         connection.pragma("encoding", encoding)
+        connection.execute("BEGIN")
         connection.execute("CREATE TABLE contacts (id INTEGER PRIMARY KEY, email, state)")
         connection.execute("INSERT INTO contacts VALUES (1, 'a@b.c', 'TX'), (5, 'a@b.c', 'TX')")
         connection.execute("CREATE TABLE campaign_instances (id, campaign_type, instance_name)")
@@ -225,6 +230,7 @@ def test_targets_and_clicks(rows: list[tuple[object, ...]], encoding: str, witho
             pair = ((1, "7"), (5, 9), row[:2], (1, row[1]))[number % 4]
             insert(connection, "contact_campaigns", (number, *pair, row[2], status), encoding)
             insert(connection, "tracking_clicks", (number, *pair[:1], row[2]), encoding)
+        connection.execute("COMMIT")
         connection.close()
         found = read(path, threads=2).inputs
         raw = raw_rows(
@@ -259,7 +265,7 @@ def test_many_rows_by_any_number_of_threads(tmp_path: Path) -> None:
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) INSERT INTO contacts "
         "SELECT (i - 5000) * (1 + i % 3 * 1000003), 'p' || i || '@example.com', 'TX', "
-        "CASE WHEN i % 1000 THEN date(i % 40000) ELSE 'odd' END FROM n WHERE true ON CONFLICT DO NOTHING",
+        "CASE WHEN i % 1000 THEN date('1940-01-01', i % 30000 || ' days') ELSE 'odd' END FROM n WHERE true ON CONFLICT DO NOTHING",
         (count,),
     )
     connection.execute("INSERT INTO contacts VALUES (9223372036854775807, 'last@b.c', 'CA', NULL)")

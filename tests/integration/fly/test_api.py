@@ -15,6 +15,7 @@ from mailtide.adapters.fly import FlyClient, FlyMachineHost
 from tests.integration.fly.conftest import TOKEN, wanted
 from tests.integration.fly.judge import JudgingTransport
 from tests.integration.fly.processes import eventually
+from tests.support.plain_http import NO_AUTHORITIES
 
 CONFIG: dict[str, Any] = {"image": "sleeper", "metadata": {"run": "r1"}}
 
@@ -47,17 +48,19 @@ def exits_of(api: httpx.Client, machine_id: str) -> list[dict[str, Any]]:
 
 def test_no_token_no_answer(server: Running) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}):
-        answer = httpx.get(f"{server.base_url}/apps/a/machines", headers=headers)
+        answer = httpx.get(f"{server.base_url}/apps/a/machines", headers=headers, verify=NO_AUTHORITIES)
         assert (answer.status_code, set(answer.json())) == (401, {"error"})
 
 
 def test_what_breaks_the_specification_is_refused(server: Running) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
     url = f"{server.base_url}/apps/a/machines"
-    wrong = httpx.post(url, headers=headers, json={"config": CONFIG | {"auto_destory": True}})
+    config = CONFIG | {"auto_destory": True}
+    wrong = httpx.post(url, headers=headers, json={"config": config}, verify=NO_AUTHORITIES)
     assert wrong.status_code == 400
     assert "auto_destory" in wrong.json()["error"]
-    assert httpx.get(f"{server.base_url}/apps/a/secrets", headers=headers).status_code == 501
+    secrets_url = f"{server.base_url}/apps/a/secrets"
+    assert httpx.get(secrets_url, headers=headers, verify=NO_AUTHORITIES).status_code == 501
 
 
 def test_defaults_are_those_of_fly(api: httpx.Client) -> None:
@@ -201,11 +204,11 @@ def test_twenty_launchers_at_once_make_one_machine(
 
 
 def test_planted_faults_are_checked_listed_and_removed(server: Running, faults: FaultClient) -> None:
-    refused = httpx.post(f"{server.origin}/_faults", json={"kind": "kill", "after": 3})
+    refused = httpx.post(f"{server.origin}/_faults", json={"kind": "kill", "after": 3}, verify=NO_AUTHORITIES)
     assert refused.status_code == 422
     assert "after" in str(refused.json()["error"])
     fault_id = faults.plant(Kill(machine_name="nobody"))
     assert [(row["id"], row["left"]) for row in faults.planted()] == [(fault_id, 1)]
     faults.remove(fault_id)
     assert faults.planted() == []
-    assert httpx.delete(f"{server.origin}/_faults/{fault_id}").status_code == 404
+    assert httpx.delete(f"{server.origin}/_faults/{fault_id}", verify=NO_AUTHORITIES).status_code == 404

@@ -13,6 +13,7 @@ from mailtide.errors import SourceChangedError, StaleWriteError, TransientError
 from mailtide.machine import transfer
 from mailtide.machine.transfer import CorruptTransferError, RefusedError
 from tests.integration.machine.fault_bucket import FaultBucket, Kind, md5
+from tests.support.plain_http import NO_AUTHORITIES
 
 BODY = random.Random(2).randbytes(300_000)
 NAME = "contacts.db"
@@ -78,14 +79,14 @@ def test_a_line_that_never_gains_a_byte_gives_up(client: httpx.Client, bucket: F
 
 def test_a_silent_server_is_left_and_asked_for_the_rest(bucket: FaultBucket, tmp_path: Path) -> None:
     bucket.fail("GET", NAME, "stall", at=100_000)
-    with httpx.Client(timeout=2.0) as impatient:
+    with httpx.Client(timeout=2.0, verify=NO_AUTHORITIES) as impatient:
         assert fetch(impatient, bucket, tmp_path) == BODY
     assert [seen.range for seen in bucket.of("GET", NAME)] == ["bytes=0-", "bytes=100000-"]
 
 
 def test_a_slow_server_is_waited_for(bucket: FaultBucket, tmp_path: Path) -> None:
     bucket.fail("GET", NAME, "slow")
-    with httpx.Client(timeout=5.0) as client:
+    with httpx.Client(timeout=5.0, verify=NO_AUTHORITIES) as client:
         assert fetch(client, bucket, tmp_path) == BODY
     assert len(bucket.of("GET", NAME)) == 1
 
@@ -181,7 +182,7 @@ def test_an_object_replaced_between_two_ranges_is_never_mixed(bucket: FaultBucke
         bucket.put(NAME, BODY[::-1])
 
     bucket.fail("GET", NAME, "drop", at=100_000)
-    client = httpx.Client(event_hooks={"response": [replace]})
+    client = httpx.Client(event_hooks={"response": [replace]}, verify=NO_AUTHORITIES)
     with client, pytest.raises(SourceChangedError):
         fetch(client, bucket, tmp_path)
     assert [seen.status for seen in bucket.of("GET", NAME)] == [206, 412]

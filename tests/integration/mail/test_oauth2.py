@@ -15,6 +15,7 @@ from mailtide.warmup.classify import MailRefusedError, ReplyClass
 from mailtide.warmup.mail_ports import Credentials
 from tests.integration.mail.conftest import World
 from tests.support.mail_servers import LOOPBACK, LoopThread, RecordingServer
+from tests.support.plain_http import NO_AUTHORITIES
 
 CREDENTIALS = Credentials(
     refresh_token=SecretStr("refresh-me"), client_id="client", client_secret=SecretStr("client-secret")
@@ -62,7 +63,7 @@ def server(loop: LoopThread) -> Iterator[RecordingServer]:
 
 def fetch[Result](work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Result]]) -> Result:
     async def run() -> Result:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(verify=NO_AUTHORITIES) as client:
             return await work(client)
 
     return asyncio.run(run())
