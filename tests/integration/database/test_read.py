@@ -265,7 +265,8 @@ def test_many_rows_by_any_number_of_threads(tmp_path: Path) -> None:
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) INSERT INTO contacts "
         "SELECT (i - 5000) * (1 + i % 3 * 1000003), 'p' || i || '@example.com', 'TX', "
-        "CASE WHEN i % 1000 THEN date('1940-01-01', i % 30000 || ' days') ELSE 'odd' END FROM n WHERE true ON CONFLICT DO NOTHING",
+        "CASE WHEN i % 1000 THEN date('1940-01-01', i % 30000 || ' days') ELSE 'odd' END "
+        "FROM n WHERE true ON CONFLICT DO NOTHING",
         (count,),
     )
     connection.execute("INSERT INTO contacts VALUES (9223372036854775807, 'last@b.c', 'CA', NULL)")
