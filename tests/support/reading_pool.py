@@ -19,7 +19,7 @@ from mailtide.warmup.content import packaged_templates
 from mailtide.warmup.contracts import DAY_MS, Auth, Engagement, LedgerKey, Mailbox, MailServer, RoundState, day_start_ms
 from mailtide.warmup.days import RosterStore
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.mail_ports import Credentials, SecretError
+from mailtide.warmup.mail_ports import Credentials, SecretError, Secrets
 from mailtide.warmup.memory import MemoryLedger, MemoryObjects, VirtualClock
 from mailtide.warmup.message import build_mail, build_reply
 from mailtide.warmup.ports import Claim, Outcome
@@ -102,6 +102,7 @@ class ReadingPool:
         self.ledger = CountedLedger()
         self.visits = MemoryVisits()
         self.placements = MemoryPlacements()
+        self.secrets: Secrets = OpenSecrets()
         self.kept_tokens: dict[str, KeptToken] = {}
 
     def _mailbox(self, number: int, address: str) -> Mailbox:
@@ -219,7 +220,7 @@ class ReadingPool:
         async def run() -> list[VisitReport]:
             async with httpx.AsyncClient(verify=usual_trust()) as http:
                 servers = ImapServers(
-                    OpenSecrets(),
+                    self.secrets,
                     AccessTokens(http, self.kept_tokens),
                     timeout_s=timeout_s,
                     max_connections=max_connections,

@@ -16,10 +16,10 @@ from mailtide.warmup.capacity import Model
 from mailtide.warmup.metrics import GAUGES
 from mailtide.warmup.reading.contracts import MAX_VISITS_A_MESSAGE
 from mailtide.warmup.reading.ports import VISIT_TTL_MS
-from mailtide.warmup.reading.read import VISIT_MAX_MS
+from mailtide.warmup.reading.read import FAILED_EXCESS, VISIT_MAX_MS, End, failed_excess
 from mailtide.warmup.settings import WarmupResources, WarmupSettings
 from mailtide.working import BATCH_S, READ_BATCH
-from tests.support.template import ROOT, attribute_of, load_template, resources
+from tests.support.template import ROOT, WARMUP_QUEUES, attribute_of, load_template, resources
 
 TEMPLATE = load_template()
 PARAMETERS = TEMPLATE["Parameters"]
@@ -28,12 +28,6 @@ FUNCTIONS = resources(TEMPLATE, "AWS::Serverless::Function")
 TABLES = resources(TEMPLATE, "AWS::DynamoDB::Table")
 ALARMS = resources(TEMPLATE, "AWS::CloudWatch::Alarm")
 RULE = resources(TEMPLATE, "AWS::Events::Rule")["WarmupTick"]
-WARMUP_QUEUES = {
-    "PlanWarmup": "WarmupPlan",
-    "DispatchShard": "WarmupDispatch",
-    "SendMail": "WarmupSend",
-    "ReadMailboxes": "WarmupRead",
-}
 OF_IMPORT_ALONE = {"start_count", "increase_by", "max_daily"}
 """What a line of an import that says nothing else gets: no function reads it, the importer's shell does."""
 OF_THE_QUEUE = {"batch_size"}
@@ -293,14 +287,28 @@ def test_alarms_watch_gauges_that_exist(name: str) -> None:
 
 def test_a_key_that_is_refused_once_is_told() -> None:
     alarm = ALARMS["WarmupKeyAlarm"]
-    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("mail_key_refused", "Sum", 0)
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"]) == ("key_refused", "Sum", 0)
     assert alarm["TreatMissingData"] == "notBreaching"
     assert alarm["Dimensions"] == ALARMS["WarmupHealthAlarm"]["Dimensions"]
 
 
+@pytest.mark.parametrize(
+    ("failed", "visited", "rings"),
+    [(20, 0, False), (21, 0, True), (20, 900, False), (30, 20, True), (900, 9_000, False), (9_000, 30_000, True)],
+)
+def test_visits_that_fail_in_numbers_are_told_and_a_few_are_not(failed: int, visited: int, rings: bool) -> None:
+    alarm = ALARMS["WarmupVisitsAlarm"]
+    assert (alarm["MetricName"], alarm["Statistic"]) == (f"visit_{FAILED_EXCESS}", "Sum")
+    assert (alarm["Period"], alarm["EvaluationPeriods"]) == (1_800, 1)
+    assert (alarm["ComparisonOperator"], alarm["TreatMissingData"]) == ("GreaterThanThreshold", "notBreaching")
+    assert alarm["Dimensions"] == ALARMS["WarmupHealthAlarm"]["Dimensions"]
+    calls: list[dict[End, int]] = [{"failed": failed}, {"visited": visited, "busy": 900}]
+    assert (sum(map(failed_excess, calls)) > alarm["Threshold"]) is rings
+
+
 def test_every_alarm_of_the_warm_up_is_known() -> None:
     found = {name for name in ALARMS if name.startswith("Warmup")}
-    assert found == GAUGE_ALARMS.keys() | {"WarmupKeyAlarm"} | {
+    assert found == GAUGE_ALARMS.keys() | {"WarmupKeyAlarm", "WarmupVisitsAlarm"} | {
         f"{queue}DeadLettersAlarm" for queue in WARMUP_QUEUES.values()
     }
 

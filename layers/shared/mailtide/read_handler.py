@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mailtide import reading
 from mailtide.warmup.reading.contracts import ReadMessage
-from mailtide.warmup.reading.read import VisitReport
+from mailtide.warmup.reading.read import FAILED_EXCESS, VisitReport, failed_excess
 
 logger = Logger()
 metrics = Metrics()
@@ -35,19 +35,25 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
             failed.append(record["messageId"])
     if messages:
         left_s = context.get_remaining_time_in_millis() / 1000
-        _write_down(reading.visit_all(messages, time_left_s=left_s))
+        write_down(reading.visit_all(messages, time_left_s=left_s))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _write_down(reports: list[VisitReport]) -> None:
+def write_down(reports: list[VisitReport]) -> None:
     """Counts alone: neither the log nor the metrics name a mailbox."""
     ends = Counter(report.end for report in reports)
     failures = Counter(f"{report.failure} {report.detail}".strip() for report in reports if report.failure)
     found = {name: sum(getattr(report, name) for report in reports) for name in FOUND}
     say = logger.warning if failures else logger.info
     say("visits", extra={"ends": dict(ends), "failures": dict(failures), **found})
+    if refused := ends["key_refused"]:
+        logger.error(
+            "key_refused", extra={"visits": refused, "do": "mailtide doctor: the key of the mailboxes' secrets"}
+        )
+        metrics.add_metric(name="key_refused", unit=MetricUnit.Count, value=refused)
     for end, count in ends.items():
         metrics.add_metric(name=f"visit_{end}", unit=MetricUnit.Count, value=count)
+    metrics.add_metric(name=f"visit_{FAILED_EXCESS}", unit=MetricUnit.Count, value=failed_excess(ends))
     for name, count in found.items():
         if count:
             metrics.add_metric(name=f"read_{name}", unit=MetricUnit.Count, value=count)

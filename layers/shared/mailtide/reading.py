@@ -96,6 +96,10 @@ class _Doors:
                 raise TransientError("This process is about to end.")
             yield
 
+    async def prepare(self, mailbox: Mailbox, *, time_left_s: float) -> None:
+        """See mailtide.warmup.reading.ports.MailServers."""
+        await self.servers.prepare(mailbox, time_left_s=time_left_s)
+
     async def open(self, mailbox: Mailbox, *, time_left_s: float) -> MailboxView:
         """See mailtide.warmup.reading.ports.MailServers."""
         return await self.servers.open(mailbox, time_left_s=time_left_s)

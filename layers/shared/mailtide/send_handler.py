@@ -56,7 +56,7 @@ def _write_down(report: BatchReport, failed: list[str]) -> None:
         logger.error(
             "key_refused", extra={"mails": refused, "do": "mailtide doctor: the key of the mailboxes' secrets"}
         )
-        metrics.add_metric(name="mail_key_refused", unit=MetricUnit.Count, value=refused)
+        metrics.add_metric(name="key_refused", unit=MetricUnit.Count, value=refused)
     for end, count in counts.items():
         metrics.add_metric(name=f"mail_{end}", unit=MetricUnit.Count, value=count)
     metrics.add_metric(name="mail_tokens_forfeited", unit=MetricUnit.Count, value=report.forfeited)

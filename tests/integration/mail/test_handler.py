@@ -138,7 +138,7 @@ def test_a_key_that_is_refused_is_told(deployed: Deployed, world: World, server:
     assert (failed, server.record.mails) == ([], [])
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert [(line["level"], line["mails"]) for line in lines if line.get("message") == "key_refused"] == [("ERROR", 1)]
-    assert [line["mail_key_refused"] for line in lines if "mail_key_refused" in line] == [[1.0]]
+    assert [line["key_refused"] for line in lines if "key_refused" in line] == [[1.0]]
 
 
 def test_what_the_users_limit_refuses_is_put_back_or_left_to_a_later_tick(

@@ -18,7 +18,7 @@ from mailtide.errors import TransientError
 from mailtide.warmup.contracts import DAY_MS, LedgerKey, RoundState, day_start_ms
 from mailtide.warmup.control import set_paused
 from mailtide.warmup.ids import SendId
-from mailtide.warmup.mail_ports import Credentials
+from mailtide.warmup.mail_ports import Credentials, KeyRefusedError
 from mailtide.warmup.ports import CLAIM_TTL_MS
 from mailtide.warmup.reading.contracts import Placement, Verdict
 from mailtide.warmup.reading.expected import MISSING_AFTER_MS
@@ -149,6 +149,30 @@ def test_new_credentials_are_tried_at_once(pool_at: Serve) -> None:
     assert only(pool.read(0)).failure == "login"
     assert pool.left(0).failures == 1, "of these credentials"
     pool.change(0, auth=auth.model_dump())
+    assert only(pool.read(0)).end == "visited"
+
+
+class RefusedSecrets(OpenSecrets):
+    """As KMS has it while its key cannot be used, or KMS is away."""
+
+    def __init__(self, error: TransientError) -> None:
+        self.error = error
+
+    def open(self, _user_id: str, _mailbox_id: str, _sealed: str) -> Credentials:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "end"), [(KeyRefusedError("KMS refuses."), "key_refused"), (TransientError("KMS is away."), "no_room")]
+)
+def test_a_key_that_cannot_be_used_is_no_failure_of_a_mailbox(pool_at: Serve, error: TransientError, end: str) -> None:
+    odd = OddImap()
+    pool = pool_at(odd)
+    pool.secrets = RefusedSecrets(error)
+    assert [one.end for one in pool.read(0, 1)] == [end, end]
+    assert odd.commands() == []
+    assert pool.visits.read_many(["box-0", "box-1"]) == {}
+    pool.secrets = OpenSecrets()
     assert only(pool.read(0)).end == "visited"
 
 

@@ -240,6 +240,9 @@ class SlowServers:
         async with self._servers.room(mailbox, time_left_s=time_left_s):
             yield
 
+    async def prepare(self, mailbox: Mailbox, *, time_left_s: float) -> None:
+        await self._servers.prepare(mailbox, time_left_s=time_left_s)
+
     async def open(self, mailbox: Mailbox, *, time_left_s: float) -> Any:  # noqa: ANN401 - a view
         return SlowView(await self._servers.open(mailbox, time_left_s=time_left_s), self._pool, self._took_ms)
 

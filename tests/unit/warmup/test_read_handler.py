@@ -10,6 +10,7 @@ import pytest
 from mailtide.polling import BatchContext
 from mailtide.warmup.contracts import day_of
 from mailtide.warmup.reading.contracts import MAX_VISITS_A_MESSAGE, ReadMessage
+from mailtide.warmup.reading.read import VisitReport
 
 SAMPLE = Path(__file__).resolve().parents[3] / "events" / "read_mailboxes.visits.json"
 
@@ -40,3 +41,22 @@ def test_what_is_no_message_is_named_and_nothing_is_wired_for_it(
         answer = handler({"Records": records}, BatchContext("read_mailboxes", time.monotonic() + 60))
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["0", "1", "2"]
     assert "box-3" not in capsys.readouterr().out
+
+
+def test_a_call_is_told_by_counts_and_a_refused_key_as_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    from mailtide.read_handler import metrics, write_down
+
+    write_down([VisitReport("box-1", "visited", inbox=2), VisitReport("box-2", "key_refused")])
+    told = {name: metric["Value"] for name, metric in metrics.metric_set.items()}
+    metrics.clear_metrics()
+    assert told == {
+        "visit_visited": [1.0],
+        "visit_key_refused": [1.0],
+        "key_refused": [1.0],
+        "read_inbox": [2.0],
+        "visit_failed_excess": [-0.2],
+    }
+    [whole, refused] = [vars(record) for record in caplog.records]
+    assert (whole["levelname"], whole["ends"]) == ("INFO", {"visited": 1, "key_refused": 1})
+    assert (refused["levelname"], refused["message"], refused["visits"]) == ("ERROR", "key_refused", 1)
+    assert "box-" not in f"{whole}{refused}"

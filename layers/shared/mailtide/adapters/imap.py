@@ -77,15 +77,23 @@ class ImapServers:
             self._all.release()
             of_host.release()
 
+    async def prepare(self, mailbox: Mailbox, *, time_left_s: float) -> None:
+        """See mailtide.warmup.reading.ports.MailServers. A damaged secret is the mailbox's own matter, and open says so."""
+        try:
+            async with asyncio.timeout(time_left_s):
+                await self._credentials(mailbox)
+        except SecretError:
+            return
+        except TimeoutError:
+            raise TransientError("KMS does not answer in time.") from None
+
     async def open(self, mailbox: Mailbox, *, time_left_s: float) -> ImapView:
         """See mailtide.warmup.reading.ports.MailServers."""
         bounds = Bounds(ends_in_s=time_left_s, timeout_s=self._timeout_s)
         try:
             # KMS and the resolver of names have time-outs of their own, which may be longer.
             async with asyncio.timeout(time_left_s):
-                credentials = await self._run_blocking(
-                    lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
-                )
+                credentials = await self._credentials(mailbox)
                 if mailbox.auth.kind == "password":
                     return await self._logged_in(mailbox, credentials.password, bounds)
                 return await self._logged_in_by_token(mailbox, credentials, bounds)
@@ -97,6 +105,12 @@ class ImapServers:
             # Of the place where access tokens come from.
             is_refused = refused.reply_class == ReplyClass.AUTH_PERMANENT
             raise VisitFailedError("login" if is_refused else "unreachable") from None
+
+    async def _credentials(self, mailbox: Mailbox) -> Credentials:
+        opened: Credentials = await self._run_blocking(
+            lambda: self._secrets.open(mailbox.user_id, mailbox.mailbox_id, mailbox.auth.sealed)
+        )
+        return opened
 
     async def _logged_in_by_token(self, mailbox: Mailbox, credentials: Credentials, bounds: Bounds) -> ImapView:
         """A token that was kept may have been revoked: one fresh one is tried before the server's no counts."""

@@ -71,8 +71,8 @@ class Model(BaseModel):
     control_reads_a_day: int = 5_760
     """By each sender: kept for 15 s."""
     log_kb_a_call: float = 2.5
-    metrics: int = 37
-    alarms: int = 24
+    metrics: int = 38
+    alarms: int = 25
     container_vcpu: float = 0.25
     container_gb: float = 0.5
     """Of each process without Lambda; a sender used 0.09 to 0.16 of a core (docs/performance.md)."""

@@ -131,5 +131,8 @@ class MailServers(Protocol):
     def room(self, mailbox: Mailbox, *, time_left_s: float) -> AbstractAsyncContextManager[None]:
         """Room for one connection to the mailbox's host. TransientError when none is free in time."""
 
+    async def prepare(self, mailbox: Mailbox, *, time_left_s: float) -> None:
+        """See before the mailbox is taken whether its secret can be opened now. KeyRefusedError, TransientError."""
+
     async def open(self, mailbox: Mailbox, *, time_left_s: float) -> MailboxView:
         """Connect and log in; the view ends when the time is over. VisitFailedError."""

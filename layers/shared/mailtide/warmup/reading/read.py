@@ -4,7 +4,7 @@ A visit that fails leaves what it has done so far, and a back-off; it fails no o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from mailtide.contracts import new_token
 from mailtide.errors import NotFoundError, TransientError
 from mailtide.warmup.contracts import Mailbox, MailboxStatus, day_of
 from mailtide.warmup.desk import RunBlocking
-from mailtide.warmup.mail_ports import Control
+from mailtide.warmup.mail_ports import Control, KeyRefusedError
 from mailtide.warmup.ports import Ledger, WarmupClock
 from mailtide.warmup.reading.contracts import Failure, ReadMessage, VisitState
 from mailtide.warmup.reading.days import ReadingDays
@@ -28,12 +28,15 @@ LOGIN_BACK_OFF_MS = 3_600_000
 BACK_OFF_MS = 300_000
 """After any other failure, doubled each time."""
 LONGEST_BACK_OFF_MS = 86_400_000
+USUAL_FAILED_SHARE = 0.2
+FAILED_EXCESS = "failed_excess"
 NOT_READ: frozenset[MailboxStatus] = frozenset({"paused", "disconnected"})
 """A person has stopped it, or its login does not work anyway."""
 
-type End = Literal["visited", "unfinished", "failed", "busy", "no_room", "not_read", "stale", "lost"]
+type End = Literal["visited", "unfinished", "failed", "busy", "no_room", "key_refused", "not_read", "stale", "lost"]
 """`unfinished`: the next visit goes on from there. `busy`: another visit has the mailbox, or it backs off.
-`no_room`: its host had no connection free in time, or the tables were away. `not_read`: it has no IMAP server, was stopped by
+`no_room`: its host had no connection free in time, or the tables were away. `key_refused`: KMS refuses the key of all secrets;
+nothing is kept, since no mailbox is at fault. `not_read`: it has no IMAP server, was stopped by
 somebody or is gone. `stale`: the next round of visits has begun. `lost`: another visit took over; nothing is kept."""
 
 
@@ -100,6 +103,8 @@ async def visit(
             if flags.stops(mailbox.user_id):
                 return VisitReport(mailbox.mailbox_id, "not_read")
             return await _Visit(services, mailbox, message, deadline_monotonic_ms).carry_out()
+    except KeyRefusedError:
+        return VisitReport(mailbox.mailbox_id, "key_refused")
     except TransientError:
         return VisitReport(mailbox.mailbox_id, "no_room")
     except Exception as error:  # noqa: BLE001 - what a table says of one visit must not take the others with it
@@ -116,11 +121,12 @@ class _Visit:
         self._ends_ms = min(deadline_ms, services.clock.monotonic_ms() + VISIT_MAX_MS)
 
     async def carry_out(self) -> VisitReport:
-        """TransientError when the lease cannot be asked for."""
+        """KeyRefusedError, TransientError: it has not begun, since secret or lease cannot be asked for."""
         mailbox_id, token, visits = self._mailbox.mailbox_id, new_token(), self._services.visits
         now_ms = self._services.clock.now_ms()
         if now_ms >= self._message.until_ms or self._time_left_s() < LEAST_LEFT_S:
             return VisitReport(mailbox_id, "stale")
+        await self._services.servers.prepare(self._mailbox, time_left_s=self._time_left_s())
         access = access_of(self._mailbox)
         state: VisitState | None = await self._blocking(
             lambda: visits.begin(mailbox_id, token, now_ms=now_ms, access=access)
@@ -214,6 +220,15 @@ def back_off_ms(failure: Failure, failures: int) -> int:
     """How long a mailbox is left in peace after so many failures in a row."""
     first_ms = LOGIN_BACK_OFF_MS if failure == "login" else BACK_OFF_MS
     return int(min(first_ms * 2 ** min(max(failures - 1, 0), 20), LONGEST_BACK_OFF_MS))
+
+
+def failed_excess(ends: Mapping[End, int]) -> float:
+    """Failed visits beyond a fifth of those that ended, below 0 when fewer failed.
+
+    Its sum over half an hour says whether visits fail in numbers: few cannot reach a threshold, however few visits there are.
+    """
+    failed = ends.get("failed", 0)
+    return failed - USUAL_FAILED_SHARE * (failed + ends.get("visited", 0) + ends.get("unfinished", 0))
 
 
 def _end(findings: Findings, failure: Failure | None) -> End:
