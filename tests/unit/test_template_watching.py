@@ -10,8 +10,9 @@ import pytest
 
 from mailtide.contracts import RunFinished
 from mailtide.read_handler import FOUND
+from mailtide.runs import keys
 from mailtide.warmup.metrics import GAUGES
-from tests.support.template import ROOT, load_template, resources
+from tests.support.template import PLAIN_HTTP, ROOT, load_template, resources
 
 TEMPLATE = load_template()
 PARAMETERS, CONDITIONS = TEMPLATE["Parameters"], TEMPLATE["Conditions"]
@@ -187,6 +188,29 @@ def test_what_cannot_be_made_again_is_protected_against_hands() -> None:
     } == KEPT & tables.keys()
     assert tables["MailboxesTable"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert TEMPLATE["Resources"]["Bucket"]["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_the_bucket_keeps_to_what_publishing_needs_and_customers_expect() -> None:
+    bucket = TEMPLATE["Resources"]["Bucket"]
+    properties = bucket["Properties"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    (encryption,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert encryption == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}, "KMS changes the ETags of parts"
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["NotificationConfiguration"] == {"EventBridgeConfiguration": {"EventBridgeEnabled": True}}
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert rules["abandoned-uploads"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    kept = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
+    assert kept == {keys.RUNS: 30, keys.CHANGES: 30, keys.EXPORTS: 30}
+    assert all("ExpirationInDays" not in rule for rule in rules.values() if rule.get("Prefix") == keys.ORGS)
+    replaced = {
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"]
+        for rule in rules.values()
+        if rule.get("Prefix") == keys.ORGS
+    }
+    assert replaced == {7}, "older versions of a database can be restored for a week"
+    policy = TEMPLATE["Resources"]["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert policy[0]["Condition"] == PLAIN_HTTP
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
