@@ -9,9 +9,7 @@ Everything is started clean, and everything is gone when the block is left, by w
 import os
 import secrets
 import shutil
-import signal
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -27,7 +25,15 @@ from botocore.config import Config
 
 from localstack import sam
 from localstack.left_out import apply_what_is_left_out
-from localstack.processes import LOOPBACK, Child, LocalCloudError, free_port, require_free, wait_until
+from localstack.processes import (
+    LOOPBACK,
+    Child,
+    LocalCloudError,
+    close_undisturbed,
+    free_port,
+    require_free,
+    wait_until,
+)
 from mailtide.warmup.settings import WarmupSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,14 +131,14 @@ class LocalCloud:
         try:
             self._start()
         except BaseException:
-            self._close()
+            close_undisturbed(self._held)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        close_undisturbed(self._held)
 
     @property
     def endpoint_url(self) -> str:
@@ -300,17 +306,6 @@ class LocalCloud:
         began = time.monotonic()
         yield
         self.phases[name] = time.monotonic() - began
-
-    def _close(self) -> None:
-        """Stop everything, undisturbed: a second Ctrl-C waits until nothing is left running."""
-        signals = {signal.SIGINT, signal.SIGTERM}
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if in_main_thread else None
-        try:
-            self._held.close()
-        finally:
-            if before is not None:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _camel(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from localstack.__main__ import stop_on_sigterm
+from localstack.at_terminal import for_a_person
 from localstack.cloud import ROOT, STATE, LocalCloud
 from localstack.compose import cloud_class
 from localstack.page import make_token, sign_in_lines
@@ -26,7 +26,6 @@ ORG = "acme"
 KEY = f"orgs/{ORG}/contacts.db"
 FOLDER = STATE / "demo"
 RUN_TIMEOUT_S = 180.0
-WIDTH_IN_A_FILE = 120
 PHASES = {
     "wait": "waiting until another local cloud of this checkout is deployed",
     "build": "building the functions and their layers (the first time takes longest)",
@@ -45,18 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--cloud", choices=["ministack", "localstack"], default="ministack", help="localstack needs Docker"
     )
     given = parser.parse_args(arguments)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_IN_A_FILE)
-    stop_on_sigterm()
-    try:
-        return _demonstrate(console, given.contacts, given.seed, cloud_class(given.cloud), given.port)
-    except LocalCloudError as error:
-        print(f"mailtide: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nmailtide: stopped; nothing is left running", file=sys.stderr)
-        return 130
+    return for_a_person(
+        lambda console: _demonstrate(console, given.contacts, given.seed, cloud_class(given.cloud), given.port)
+    )
 
 
 def _demonstrate(console: Console, contacts: int, seed: int, kind: type[LocalCloud], port: int) -> int:

@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 TETHER = Path(__file__).with_name("tether.py")
@@ -110,6 +112,18 @@ def require_free(port: int) -> None:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise LocalCloudError(f"port {port} of {LOOPBACK} is not free: {error.strerror}") from None
+
+
+def close_undisturbed(held: ExitStack) -> None:
+    """Stop everything that is held: a second Ctrl-C waits until nothing is left running."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if in_main_thread else None
+    try:
+        held.close()
+    finally:
+        if before is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def wait_until(condition: Callable[[], bool], *, child: Child, timeout_s: float, poll_s: float = 0.05) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from localstack.__main__ import stop_on_sigterm
+from localstack.at_terminal import for_a_person
 from localstack.cloud import ROOT, STATE, LocalCloud
-from localstack.demo import PHASES, WIDTH_IN_A_FILE
+from localstack.demo import PHASES
 from localstack.mail_sink import MailSink
 from localstack.processes import LOOPBACK, LocalCloudError
 from localstack.warmup_story import tell
@@ -60,18 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not (40 <= given.mailboxes <= 400 and 3 <= given.minutes <= 30):
         parser.error("--mailboxes takes 40 to 400, --minutes 3 to 30")
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_IN_A_FILE)
-    stop_on_sigterm()
-    try:
-        return _demonstrate(console, make_pool(given.mailboxes), given.minutes, given.port)
-    except LocalCloudError as error:
-        print(f"mailtide: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nmailtide: stopped; nothing is left running", file=sys.stderr)
-        return 130
+    return for_a_person(lambda console: _demonstrate(console, make_pool(given.mailboxes), given.minutes, given.port))
 
 
 def make_pool(mailboxes: int) -> list[Box]:

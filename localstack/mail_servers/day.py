@@ -18,9 +18,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from localstack.__main__ import stop_on_sigterm
+from localstack.at_terminal import for_a_person
 from localstack.cloud import QUEUES, ROOT, STATE, LocalCloud
-from localstack.demo import PHASES, WIDTH_IN_A_FILE
+from localstack.demo import PHASES
 from localstack.mail_servers.accounts import Evidence, Promise, judge
 from localstack.mail_servers.arrivals import LogArrivals
 from localstack.mail_servers.logs import Filed, read_dovecot, read_postfix
@@ -67,18 +67,10 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if not (40 <= given.mailboxes <= 400 and 4 <= given.minutes <= 30):
         parser.error("--mailboxes takes 40 to 400, --minutes 4 to 30")
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH_IN_A_FILE)
-    stop_on_sigterm()
-    try:
-        promises = _live(console, make_scenario(given.mailboxes, given.minutes))
-    except LocalCloudError as error:
-        print(f"mailtide: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nmailtide: stopped; nothing is left running", file=sys.stderr)
-        return 130
+    return for_a_person(lambda console: _judged(_live(console, make_scenario(given.mailboxes, given.minutes))))
+
+
+def _judged(promises: list[Promise]) -> int:
     broken = sum(not promise.is_kept for promise in promises)
     if broken:
         print(f"mailtide: {broken} of {len(promises)} promises were not kept; see {FOLDER}", file=sys.stderr)

@@ -6,9 +6,7 @@ with MailServers(home, passwords={"ann@one.example": "secret"}) as servers:
 
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, field
@@ -22,7 +20,7 @@ from localstack.mail_servers import packages
 from localstack.mail_servers.dovecot import Dovecot, DovecotPlan
 from localstack.mail_servers.ports import Ports
 from localstack.mail_servers.postfix import Postfix, PostfixPlan
-from localstack.processes import LOOPBACK, Child, LocalCloudError
+from localstack.processes import LOOPBACK, Child, LocalCloudError, close_undisturbed
 
 LONGEST_HOME = 60
 """A socket's path may have 107 letters, and the servers add theirs."""
@@ -69,7 +67,7 @@ class MailServers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        close_undisturbed(self._held)
 
     @property
     def dovecot_log(self) -> Path:
@@ -92,7 +90,7 @@ class MailServers:
         try:
             self._start()
         except BaseException:
-            self._close()
+            close_undisturbed(self._held)
             raise
         return self
 
@@ -140,14 +138,3 @@ class MailServers:
     def _keep(self, child: Child) -> Child:
         self._held.callback(child.stop)
         return child
-
-    def _close(self) -> None:
-        """Stop everything, undisturbed: a second Ctrl-C waits until nothing is left running."""
-        signals = {signal.SIGINT, signal.SIGTERM}
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals) if in_main_thread else None
-        try:
-            self._held.close()
-        finally:
-            if before is not None:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
