@@ -27,6 +27,7 @@ MACHINES_FAIL = {
         "foreign manifest",
         "foreign part",
         "spoiled part",
+        "garbage database",
     ),
     *(
         "delivery overwritten",

@@ -146,6 +146,8 @@ class Deeds:
                 return self._foreign_manifest(paths)
             case "delivery overwritten":
                 return self._overwrite(paths, body)
+            case "garbage database":
+                return self._with_database(paths, body)
             case _ if not paths.task.startswith("chunk"):
                 return None
             case "foreign part":
@@ -168,6 +170,26 @@ class Deeds:
         key = paths.delivered(manifest.delivered[0].name)
         self.look.s3.put_object(Bucket=self.look.bucket, Key=key, Body=b"something else " * 100)
         return body
+
+    def _with_database(self, paths: keys.TryKeys, body: bytes) -> bytes | None:
+        """Put something else in the place of the database that was delivered, and give it a manifest that fits."""
+        manifest = json.loads(body)
+        delivered = next((one for one in manifest["delivered"] if one["name"] == "contacts.db"), None)
+        if delivered is None:
+            return None
+        key = paths.delivered("contacts.db")
+        garbage = self._garbage(paths, self.look.body(key))
+        etag = self.look.s3.put_object(Bucket=self.look.bucket, Key=key, Body=garbage)["ETag"].strip('"')
+        delivered |= {"etag": etag, "size_bytes": len(garbage), "sha256": hashlib.sha256(garbage).hexdigest()}
+        return json.dumps(manifest).encode()
+
+    def _garbage(self, paths: keys.TryKeys, own: bytes) -> bytes:
+        """Noise, or a file without its end, or the source without a schedule, or the schedule of another run: by the run's id."""
+        random = Random(f"garbage {paths.run} {paths.task} {paths.attempt}")
+        source = self.look.body(keys.source(paths.org))
+        others = [entry["Key"] for entry in self.look.listed(keys.RUNS) if entry["Key"].endswith("/contacts.db")]
+        foreign = [self.look.body(key) for key in others if paths.run not in key]
+        return random.choice((random.randbytes(len(own)), own[: len(own) // 2], source, *foreign[:1]))
 
     def _foreign_part(self, paths: keys.TryKeys) -> bytes:
         """Candidates of another chunk or run; where there are none, its own with another run's name."""

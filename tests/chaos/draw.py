@@ -151,6 +151,7 @@ def _certain(
         case 1:
             # The watcher looks at a machine that takes its time.
             fly = [faults.SlowBoot(metadata=own, delay_s=5), faults.NotFound(action="get", count=2)]
+            rules = [Rule("garbage database", "machine", first.org, "schedule manifest")]
         case 2:
             # Nothing supersedes the run before its merge.
             first = replace(first, uploads=first.uploads[:1])

@@ -21,7 +21,16 @@ _REFUSALS: Mapping[Kind, tuple[int, str]] = {
     "503": (503, "SlowDown"),
     "409": (409, "ConditionalRequestConflict"),
 }
-_FORGED = {"garbage manifest", "foreign manifest", "foreign part", "spoiled part", "delivery overwritten"}
+_FORGED = {
+    *(
+        "garbage manifest",
+        "foreign manifest",
+        "foreign part",
+        "spoiled part",
+        "delivery overwritten",
+        "garbage database",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,15 +28,26 @@ type Kind = Literal[
     "foreign part",
     "spoiled part",
     "delivery overwritten",
+    "garbage database",
 ]
 """500, 503, 409 and the cuts: what S3 and networks do. kill: SIGKILL for the caller before the request has taken effect, or
 after. lost race: another writer is first, so that S3 itself answers 412. deed: a person or another part does something at this
-very moment. The last six are machines that deliver what they should not."""
+very moment. The last seven are machines that deliver what they should not."""
 
 type Which = Literal[
-    "any", "effect", "read", "conditional", "fenced", "source", "delivery", "manifest", "chunk manifest"
+    "any",
+    "effect",
+    "read",
+    "conditional",
+    "fenced",
+    "source",
+    "delivery",
+    "manifest",
+    "chunk manifest",
+    "schedule manifest",
 ]
-"""effect: not a read. conditional: If-Match or If-None-Match. fenced: lock.json or latest.json with If-Match."""
+"""effect: not a read. conditional: If-Match or If-None-Match. fenced: lock.json or latest.json with If-Match. manifest: of any
+task; of a chunk; of whoever writes the database."""
 
 DELIVERED = ("/contacts.db", "/candidates.bin")
 
@@ -70,9 +81,10 @@ class Seen:
                 return self.name.startswith("orgs/") and self.name.endswith("/contacts.db") and not effect
             case "delivery":
                 return self.method == "PUT" and self.name.endswith(DELIVERED)
-            case "manifest" | "chunk manifest":
-                task = "" if which == "manifest" else "/tasks/chunk-"
-                return self.method == "PUT" and self.name.endswith("/manifest.json") and task in self.name
+            case "manifest" | "chunk manifest" | "schedule manifest":
+                is_chunk = "/tasks/chunk-" in self.name
+                meant = which == "manifest" or is_chunk == (which == "chunk manifest")
+                return self.method == "PUT" and self.name.endswith("/manifest.json") and meant
             case _:
                 return True
 

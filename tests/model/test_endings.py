@@ -6,12 +6,13 @@ from mailtide.contracts import Done, Failure, FinishMessage, Latest, PlanMessage
 from mailtide.runs import keys, store
 from mailtide.runs.naming import run_id
 from mailtide.runs.watch import PLANNING_PATIENCE
+from mailtide.settings import Settings
 from tests.model.simulation.databases import computed_from, database
 from tests.model.simulation.drive import ORG, Drive, upload
 from tests.model.simulation.intruders import to_rest
 from tests.model.simulation.invariants import Monitor, at_rest, check_end, check_quiet
 from tests.model.simulation.machine import Behaviour
-from tests.model.simulation.world import World
+from tests.model.simulation.world import IN_CHUNKS, SETTINGS, World
 from tests.support.memory_bucket import md5
 
 SOURCE = keys.source(ORG)
@@ -37,6 +38,32 @@ def test_garbage_costs_a_try_and_not_the_run(behaviour: Behaviour) -> None:
     upload(world, 1)
     rest(world)
     assert [(done.status, done.tries) for done in ended(world)] == [("published", 2)]
+
+
+WRONG = {
+    Behaviour.NOISE: "its database cannot be used: the file is not an SQLite database (or it is encrypted)",
+    Behaviour.NO_SCHEDULE: "its database lacks the tables or the indexes of a schedule",
+    Behaviour.ANOTHER_DAY: "its database holds no record of the run",
+}
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, IN_CHUNKS])
+@pytest.mark.parametrize("behaviour", WRONG)
+def test_a_database_whose_manifest_fits_and_that_is_no_result_costs_a_try(
+    behaviour: Behaviour, settings: Settings
+) -> None:
+    once = World(
+        settings, behaviour=lambda machine: behaviour if machine.request.metadata["try"] == "1" else Behaviour.WORKS
+    )
+    upload(once, 1)
+    rest(once)
+    assert [(done.status, done.tries) for done in ended(once)] == [("published", 2)]
+    always = World(settings, behaviour=lambda _: behaviour)
+    upload(always, 1)
+    rest(always)
+    reason = f"The machine delivered something unusable: {WRONG[behaviour]}. (3 tries)"
+    assert [(done.status, done.reason) for done in ended(always)] == [("failed", reason)]
+    assert always.bucket.objects[SOURCE].body == database(1)
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.EMPTY_DATABASE, Behaviour.WRONG_ETAG])

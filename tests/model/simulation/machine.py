@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from hashlib import sha256
 
@@ -39,7 +40,19 @@ class Behaviour(Enum):
     BAD_PART = "candidates that nobody can read"
     FOREIGN_PART = "candidates of another run"
     ODD_PART = "candidates of which only the merge can tell that they cannot be used"
-    """The last three of a chunk; other machines work."""
+    """These three of a chunk; other machines work."""
+    NOISE = "a file of noise"
+    NO_SCHEDULE = "the source with a byte of its own"
+    ANOTHER_DAY = "the schedule of another day and run"
+    """The last three with manifests that fit, and not of a chunk."""
+
+
+_OTHER_DATABASES: dict[Behaviour, Callable[[TaskDocument, bytes], bytes]] = {
+    Behaviour.UNCHANGED: lambda _, source: source,
+    Behaviour.NOISE: lambda document, source: sha256(document.run.encode()).digest() * (len(source) // 32),
+    Behaviour.NO_SCHEDULE: lambda _, source: source[:-1] + bytes([source[-1] ^ 1]),
+    Behaviour.ANOTHER_DAY: lambda _, source: schedule(source, date(2020, 2, 29), "f" * 20, {}),
+}
 
 
 class Died(Exception):  # noqa: N818 - an event of the simulation
@@ -107,7 +120,8 @@ class Program:
             self._deliver(document, claim, source, candidates(document, source, self.behaviour))
         else:
             unusable = self._unusable_part(document, source)
-            self._deliver(document, claim, source, schedule(source, document.as_of), unusable)
+            output = schedule(source, document.as_of, document.run, self.report(source))
+            self._deliver(document, claim, source, output, unusable)
 
     def _claims(self, document: TaskDocument, claim: Claim) -> bool:
         if self._put_once("claim.json", document.urls.claim_put, claim.to_bytes()):
@@ -167,8 +181,8 @@ class Program:
         name = DELIVERIES[document.task.kind][0]
         if self.behaviour is Behaviour.EMPTY_DATABASE:
             output = b""
-        if self.behaviour is Behaviour.UNCHANGED and name == "contacts.db":
-            output = source
+        if name == "contacts.db" and self.behaviour in _OTHER_DATABASES:
+            output = _OTHER_DATABASES[self.behaviour](document, source)
         changed = output != source
         delivered: tuple[Delivered, ...] = ()
         if changed:

@@ -32,6 +32,29 @@ class TaskPlan(Contract):
     threads: int
 
 
+class PageDigest(Contract):
+    """One page of a database file."""
+
+    page: int
+    """From 1."""
+    sha256: str
+
+
+class Likeness(Contract):
+    """What a run leaves as it is in the database that it is given: by this its result is told from any other file."""
+
+    page_size_bytes: int
+    encoding: str
+    """Python's name."""
+    is_wal: bool
+    surplus_bytes: int
+    """Behind the last page that the header counts."""
+    tables_sha256: str
+    """Of the names and definitions of the tables that no run writes to."""
+    contact_pages: tuple[PageDigest, ...]
+    """A few leaves of contacts; none where SQLite may move them to other pages."""
+
+
 class Inspection(Contract):
     """What planning read of the database, and what that took."""
 
@@ -40,6 +63,8 @@ class Inspection(Contract):
     requests: int
     bytes_read: int
     warnings: tuple[str, ...] = ()
+    likeness: Likeness | None = None
+    """None in plans of before it was taken."""
 
 
 class Failure(Contract):

@@ -4,7 +4,7 @@ The file format: https://www.sqlite.org/fileformat2.html, section 1.6.
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailtide.database.header import HEADER_BYTES, Header
 from mailtide.database.ranged import BLOCK_BYTES, BlockCache
@@ -18,6 +18,7 @@ _INTERIOR_TABLE, _LEAF_TABLE = b"\x05", b"\x0d"
 class Page:
     """One page of a table's b-tree: its cells, and the children of an interior one."""
 
+    number: int
     cells: int
     children: list[int]
     data: bytes
@@ -49,12 +50,16 @@ class TreeReader:
         pointers = start + (12 if kind == _INTERIOR_TABLE else 8)
         if pointers + 2 * cells > self._header.usable_size:
             raise DatabaseError(f"The database is damaged: page {number} of {self._name} counts {cells} cells.")
-        page = Page(cells, [], data, start)
-        return Page(cells, self._children(page, number), data, start) if kind == _INTERIOR_TABLE else page
+        page = Page(number, cells, [], data, start)
+        return replace(page, children=self._children(page, number)) if kind == _INTERIOR_TABLE else page
 
     def damaged(self, what: str) -> DatabaseError:
         """The error for a b-tree that is not one."""
         return DatabaseError(f"The database is damaged: the b-tree of {self._name} {what}.")
+
+    def is_here(self, number: int) -> bool:
+        """Whether a page was fetched with another one: reading it costs no request."""
+        return self._cache.holds((number - 1) * self._header.page_size)
 
     def block_mates(self, number: int) -> range:
         """The pages in the block of one that was just fetched, which cost no request."""

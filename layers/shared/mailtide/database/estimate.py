@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from mailtide.contracts import Likeness
 from mailtide.database.btree import MAX_DEPTH, Page, TreeReader
 from mailtide.database.header import HEADER_BYTES, MISSING_WAL_WARNING, Header, read_header
+from mailtide.database.likeness import likeness_of
 from mailtide.database.ranged import BlockCache, RangeReader, open_ranged
 from mailtide.database.schedules_schema import plan_preparation
 from mailtide.database.schema import Schema, read_schema
@@ -47,17 +49,25 @@ def inspect_database(reader: RangeReader) -> DatabaseFacts:
     Raises DatabaseError for a file that the pass would refuse by its header or schema, SourceChangedError, and
     BudgetExceededError.
     """
+    return inspect_and_compare(reader)[0]
+
+
+def inspect_and_compare(reader: RangeReader) -> tuple[DatabaseFacts, Likeness]:
+    """The same, and what the result of a run must have in common with the database, for no request more."""
     cache = BlockCache(reader)
     header = read_header(cache.read(0, HEADER_BYTES), cache.size_bytes)
+    tree = _Tree(cache, header)
     with open_ranged(cache) as connection:
         schema = read_schema(connection)
         plan_preparation(connection, schema)
         root = schema.contacts.root_page
         warnings = list(schema.warnings)
+        contacts = tree.estimate(root)
+        likeness = likeness_of(connection, header, cache.size_bytes, tree.leaves)
     if header.is_wal:
         warnings.insert(0, MISSING_WAL_WARNING)
-    return DatabaseFacts(
-        contacts_estimate=_Tree(cache, header).estimate(root),
+    facts = DatabaseFacts(
+        contacts_estimate=contacts,
         page_size=header.page_size,
         size_bytes=cache.size_bytes,
         encoding=header.codec,
@@ -70,6 +80,7 @@ def inspect_database(reader: RangeReader) -> DatabaseFacts:
         ids_are_rowids=schema.contacts.rowid_alias == "id",
         instances_estimate=_instances(cache, header, schema),
     )
+    return facts, likeness
 
 
 def _instances(cache: BlockCache, header: Header, schema: Schema) -> int:
@@ -86,6 +97,8 @@ class _Tree:
 
     def __init__(self, cache: BlockCache, header: Header) -> None:
         self._reader = TreeReader(cache, header)
+        self.leaves: list[Page] = []
+        """Those that were read."""
 
     def estimate(self, root: int) -> int:
         """Rows of the table whose b-tree starts at page `root`."""
@@ -93,6 +106,7 @@ class _Tree:
         for _ in range(MAX_DEPTH):
             leaves = [page for page in level if page.is_leaf]
             if len(leaves) == len(level):
+                self.leaves = leaves
                 return round(fmean(page.cells for page in level) * pages)
             if leaves:
                 raise self._reader.damaged("is not of even depth")

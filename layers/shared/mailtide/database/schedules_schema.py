@@ -116,6 +116,17 @@ def plan_preparation(connection: apsw.Connection, schema: Schema) -> Preparation
         return Preparation(before, after, name, runs.name if runs else "scheduler_runs")
 
 
+def is_prepared(connection: apsw.Connection, schema: Schema) -> bool:
+    """Whether the tables and indexes that the pass writes stand as it leaves them. Raises DatabaseError."""
+    with clear_errors():
+        schedules, runs = schema.get("email_schedules"), schema.get("scheduler_runs")
+        if schedules is None or runs is None:
+            return False
+        lacking = _mend(connection, schedules, SCHEDULE_COLUMNS) + _missing(runs, RUN_COLUMNS)
+        dropped, made = _indexes(connection, schedules.name, rebuilt=False)
+        return not (lacking or dropped or made)
+
+
 def _missing(table: Table, wanted: dict[str, str]) -> list[str]:
     for name in wanted:
         if name in table.columns and table.columns[name].is_generated:

@@ -6,9 +6,11 @@ from pydantic import ValidationError
 
 from mailtide.contracts import DELIVERIES, Delivered, Failure, Manifest, Plan, TaskPlan
 from mailtide.contracts.candidates import UnreadableError, read_candidates
+from mailtide.database.result_check import ExpectedResult, problem_of
 from mailtide.errors import SourceChangedError
 from mailtide.runs import keys, store
 from mailtide.runs.services import Services
+from mailtide.runs.share_out import BucketRanges
 
 _SMALLEST_DATABASE_BYTES = 512
 """One page of SQLite's smallest size."""
@@ -32,6 +34,7 @@ def read_delivery(services: Services, plan: Plan, task: TaskPlan, paths: keys.Tr
         _problem(services, task, paths, manifest)
         or _stranger(services, paths, manifest)
         or (_unreadable(services, plan, task, paths, manifest.delivered[0]) if task.kind == "chunk" else None)
+        or _no_result(services, plan, paths, manifest)
     )
     return _refuse(services, paths, problem) if problem else manifest
 
@@ -40,7 +43,8 @@ def _problem(services: Services, task: TaskPlan, paths: keys.TryKeys, manifest: 
     names = [delivered.name for delivered in manifest.delivered]
     if task.kind == "chunk" and names != ["candidates.bin"]:
         return "it holds no candidates, or more than them"
-    if task.kind != "chunk" and manifest.changed != ("contacts.db" in names):
+    unsaid = manifest.report.get("changed") is True and not manifest.changed
+    if task.kind != "chunk" and (unsaid or manifest.changed != ("contacts.db" in names)):
         return "its manifest contradicts itself"
     if not set(names) <= set(DELIVERIES[task.kind]):
         return "it holds what was not asked for"
@@ -90,6 +94,22 @@ def _unreadable(
     if (header.first_id, header.last_id) != (task.first_id, task.last_id):
         return "its candidates cannot be used: they are of other contacts"
     return None
+
+
+def _no_result(services: Services, plan: Plan, paths: keys.TryKeys, manifest: Manifest) -> str | None:
+    """A manifest fits whatever its machine has stored: so the database is looked at here, by a few ranged reads."""
+    delivered = manifest.find("contacts.db")
+    if delivered is None:
+        return None
+    ranges = BucketRanges(
+        services.bucket, paths.delivered(delivered.name), etag=delivered.etag, size_bytes=delivered.size_bytes
+    )
+    likeness = plan.inspection.likeness if plan.inspection else None
+    expected = ExpectedResult(run_id=plan.run, as_of=plan.as_of, report=manifest.report, likeness=likeness)
+    try:
+        return problem_of(ranges, expected)
+    except SourceChangedError:
+        return _not_as_told(delivered)
 
 
 def _not_as_told(delivered: Delivered) -> str:

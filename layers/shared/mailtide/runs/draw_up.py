@@ -2,8 +2,8 @@
 
 from datetime import date
 
-from mailtide.contracts import MAX_DELIVERED_BYTES, Failure, Inspection, OpenMarker, Plan, PublishedFile
-from mailtide.database.estimate import DatabaseFacts, inspect_database
+from mailtide.contracts import MAX_DELIVERED_BYTES, Failure, Inspection, Likeness, OpenMarker, Plan, PublishedFile
+from mailtide.database.estimate import DatabaseFacts, inspect_and_compare
 from mailtide.database.for_everybody import count_for_everybody
 from mailtide.errors import BudgetExceededError, DatabaseError, InputError, RulesError
 from mailtide.ports import Bucket
@@ -25,7 +25,7 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
     try:
         rules_yaml = _read_rules_yaml(services.bucket, marker.org)
         rules = load_rules(rules_yaml)
-        facts = _inspect(services.bucket, marker)
+        facts, likeness = _inspect(services.bucket, marker)
         check_size(facts.contacts_estimate, facts.size_bytes)
         _check_volume(services, marker, rules, facts)
     except InputError as error:
@@ -44,7 +44,7 @@ def draw_up(services: Services, marker: OpenMarker) -> Plan:
         "rules_yaml": rules_yaml,
         "source_part_bytes": part_bytes,
         "file": file,
-        "inspection": _inspection(facts),
+        "inspection": _inspection(facts, likeness),
         "feedback": feedback,
         "tasks": tasks,
         "expected_s": sizing.expected_s,
@@ -91,9 +91,9 @@ def _plan(services: Services, marker: OpenMarker, rules: Rules) -> Plan:
     )
 
 
-def _inspect(bucket: Bucket, marker: OpenMarker) -> DatabaseFacts:
+def _inspect(bucket: Bucket, marker: OpenMarker) -> tuple[DatabaseFacts, Likeness]:
     try:
-        return inspect_database(BucketRanges.of(bucket, marker))
+        return inspect_and_compare(BucketRanges.of(bucket, marker))
     except BudgetExceededError as error:
         raise DatabaseError("The database's schema is too large to be read at planning.") from error
 
@@ -124,13 +124,14 @@ def _check_volume(services: Services, marker: OpenMarker, rules: Rules, facts: D
     check_mails(contacts * (each + for_everybody), contacts, limits)
 
 
-def _inspection(facts: DatabaseFacts) -> Inspection:
+def _inspection(facts: DatabaseFacts, likeness: Likeness) -> Inspection:
     return Inspection(
         contacts_estimate=facts.contacts_estimate,
         page_size_bytes=facts.page_size,
         requests=facts.requests,
         bytes_read=facts.bytes_read,
         warnings=tuple(facts.warnings),
+        likeness=likeness,
     )
 
 
