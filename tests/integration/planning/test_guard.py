@@ -6,8 +6,7 @@ import time
 import pytest
 
 from mailtide.warmup import keys
-from mailtide.warmup.contracts import WarmupTick, day_of
-from tests.integration.planning.test_handlers import Deployed, mailbox
+from tests.integration.planning.test_handlers import Deployed, mailbox, roomy_tick
 from tests.support import dynamodb
 
 MAILBOXES = 60
@@ -19,7 +18,7 @@ class Ticks:
 
     def __init__(self, deployed: Deployed) -> None:
         self.deployed = deployed
-        self.today = day_of(int(time.time() * 1000))
+        self.today, self.tick = roomy_tick()
         self._table = deployed.environment["MAILTIDE_IDEMPOTENCY_TABLE"]
         self._client = dynamodb.client_of(deployed.url)
         self.plan()
@@ -30,7 +29,7 @@ class Ticks:
         assert self.offered > 0
 
     def plan(self) -> list[str]:
-        return self.deployed.invoke("plan_warmup", WarmupTick().model_dump_json())[0]
+        return self.deployed.invoke("plan_warmup", self.tick)[0]
 
     def dispatch(self) -> list[str]:
         """Without the summaries, whose tick would hold the use case back as well."""
@@ -57,9 +56,6 @@ class Ticks:
 
 @pytest.fixture(scope="module")
 def ticks(ministack: str) -> Ticks:
-    left_s = 600 - time.time() % 600
-    if left_s < 25:
-        time.sleep(left_s + 1)
     deployed = Deployed(ministack)
     deployed.mailboxes.put_many([mailbox(number) for number in range(MAILBOXES)])
     return Ticks(deployed)
