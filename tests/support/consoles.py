@@ -7,6 +7,7 @@ may print what it likes. A command must succeed unless the page shows a sentence
 import json
 import os
 import re
+import signal
 import socketserver
 import subprocess
 import sys
@@ -24,6 +25,8 @@ BLOCK = re.compile(r"^( *)```console\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 HEREDOC = re.compile(r"<<'(\w+)'")
 CLIENT = Path(__file__).with_name("command_client.py")
 MARK = "\x01"
+COMMAND_TIMEOUT_S = 300.0
+"""Only what hangs takes so long: no reader would wait longer for a command of a page."""
 LOOSE = {r"[0-9a-f]{12,}": "[0-9a-f]+", r"\d[\d.,:]*": r"\d[\d.,:]*", r"\s+": r"\s+", "─+": "─+", "…": ".*"}
 """What may differ where any figures will do, and what it must still look like."""
 
@@ -101,9 +104,14 @@ def shim(folder: Path) -> Iterator[Path]:
         def handle(self) -> None:
             order = json.loads(self.rfile.readline())
             done = forkserver.command(
-                *order["arguments"], env=order["env"], cwd=order["cwd"], text=order["input"], timeout_s=120
+                *order["arguments"],
+                env=order["env"],
+                cwd=order["cwd"],
+                text=order["input"],
+                timeout_s=COMMAND_TIMEOUT_S,
             )
-            answer = {"out": done.stdout, "err": done.stderr, "code": done.returncode}
+            killed = f"(ended by signal {-done.returncode})\n" if done.returncode < 0 else ""
+            answer = {"out": done.stdout, "err": done.stderr + killed, "code": done.returncode}
             self.wfile.write(json.dumps(answer).encode())
 
     path = folder / "shim"
@@ -119,25 +127,46 @@ def shim(folder: Path) -> Iterator[Path]:
 
 
 def play(
-    steps: Sequence[Step], folder: Path, env: Mapping[str, str], *, timeout_s: float = 240, any_figures: bool = False
+    steps: Sequence[Step],
+    folder: Path,
+    env: Mapping[str, str],
+    *,
+    timeout_s: float | None = None,
+    any_figures: bool = False,
 ) -> None:
-    """Type all commands into one shell in `folder`; AssertionError tells the first that did not do what its page says."""
+    """Type all commands into one shell in `folder`; AssertionError tells the first that did not do what its page says.
+
+    timeout_s: of all; the shell, and whatever it has started, is killed then. None: COMMAND_TIMEOUT_S a command.
+    """
+    longest_s = timeout_s or COMMAND_TIMEOUT_S * len(steps)
     script = "".join(f"{{ {step.command}\n}} </dev/null 2>&1\nprintf '{MARK}%d{MARK}' $?\n" for step in steps)
-    done = subprocess.run(
+    with subprocess.Popen(
         ["bash", "-c", script],
-        check=False,
         cwd=folder,
         env=dict(env),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=timeout_s,
-    )
-    pieces = done.stdout.split(MARK)
+        start_new_session=True,
+    ) as shell:
+        try:
+            printed, complaint = shell.communicate(timeout=longest_s)
+        except BaseException as error:
+            os.killpg(shell.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            printed, complaint = shell.communicate()
+            complaint += f"(killed after {longest_s:.0f} s)"
+    _compare(steps, printed, complaint, any_figures=any_figures)
+
+
+def _compare(steps: Sequence[Step], output: str, complaint: str, *, any_figures: bool) -> None:
+    pieces = output.split(MARK)
     for step, printed, code in zip(steps, pieces[::2], pieces[1::2], strict=False):
         told = f"{step.where}: {step.command}\nexit code {code}, printed:\n{printed}"
         assert (code != "0") == step.fails, told
         assert step.agrees(printed, any_figures=any_figures), f"{told}\nthe page shows:\n" + "\n".join(step.shown)
-    assert len(pieces) == 2 * len(steps) + 1, f"the shell ended early: {done.stdout[-500:]}{done.stderr[-500:]}"
+    assert len(pieces) == 2 * len(steps) + 1, f"the shell ended early: {output[-500:]}{complaint[-500:]}"
 
 
 def base_env(*paths: Path) -> dict[str, str]:

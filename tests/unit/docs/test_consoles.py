@@ -76,3 +76,8 @@ def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="the page shows"):
         play([Step("echo two", ("one",), "page.md:2")], tmp_path, base_env())
     play([Step("echo 'mailtide: no.'; false", ("mailtide: no.",), "page.md:2")], tmp_path, base_env())
+
+
+def test_a_page_that_hangs_is_ended_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"the shell ended early: (?s:.)*\(killed after 0 s\)"):
+        play([Step("exec tail -f /dev/null", (), "page.md:2")], tmp_path, base_env(), timeout_s=0.2)
