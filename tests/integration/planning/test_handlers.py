@@ -28,6 +28,7 @@ from mailtide.warmup.contracts import (
     day_start_ms,
 )
 from mailtide.warmup.objects import RosterHeader, ShardSummary
+from mailtide.warmup.reading.contracts import ReadMessage
 from mailtide.warmup.store import read
 from tests.support import dynamodb, forkserver
 from tests.support.warmup_pools import LONG_AGO
@@ -173,6 +174,22 @@ def test_domains_are_checked_behind_the_ticks(deployed: Deployed) -> None:
     assert [(line["checked"], line["left"], line["why"]) for line in lines] == [(0, 0, "stale"), (0, 0, "")]
     assert deployed.received("plan") == []
     assert deployed.invoke("dispatch_shard", present.model_dump_json())[0] == ["0"]
+
+
+def test_a_visit_as_the_reader_is_deployed(deployed: Deployed) -> None:
+    """A secret that cannot be opened is the mailbox's failure; one that has no IMAP server is not read."""
+    fresh = Deployed(deployed.url)
+    fresh.environment["MAILTIDE_READS_TABLE"] = dynamodb.create_reads_table(dynamodb.client_of(fresh.url))
+    imap = MailServer(host="127.0.0.1", port=9, security="none")
+    fresh.mailboxes.put_many([mailbox(0), mailbox(1).model_copy(update={"imap": imap})])
+    now_ms = int(time.time() * 1000)
+    message = ReadMessage(day=day_of(now_ms), shard=0, mailbox_ids=("box-0", "box-1"), until_ms=now_ms + 600_000)
+    failed, log = fresh.invoke("read_mailboxes", message.model_dump_json())
+    assert failed == []
+    [line] = [json.loads(line) for line in log.splitlines() if '"visits"' in line and '"level"' in line]
+    assert (line["ends"], line["failures"]) == ({"not_read": 1, "failed": 1}, {"login": 1})
+    assert '"visit_failed_excess":[0.8]' in log.replace(" ", "")
+    assert "box-" not in log
 
 
 def test_a_tick_from_the_schedule_to_the_send_queue(deployed: Deployed) -> None:
