@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,9 @@ def moto_url() -> Iterator[str]:
     server.stop()
 
 
+@cache
 def session() -> boto3.Session:
+    """One for all clients: each new one reads the services' models anew."""
     return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
 
 

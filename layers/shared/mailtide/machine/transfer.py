@@ -5,8 +5,10 @@ A presigned URL is a credential, so no error text here holds one.
 
 import base64
 import hashlib
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,9 +31,15 @@ class CorruptTransferError(TransientError):
     """The bytes that arrived are not the ones that were sent."""
 
 
+@cache
+def _usual_trust() -> ssl.SSLContext:
+    """One for the process: it is dear to make."""
+    return httpx.create_ssl_context()
+
+
 def make_client() -> httpx.Client:
     """A client with time-outs for large bodies on a slow line."""
-    return httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False)
+    return httpx.Client(timeout=httpx.Timeout(60.0, connect=10.0), follow_redirects=False, verify=_usual_trust())
 
 
 def attempts(on: type[TransientError] = TransientError, most: int = ATTEMPTS) -> Iterator[stamina.Attempt]:
