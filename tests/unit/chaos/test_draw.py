@@ -78,3 +78,17 @@ def test_fenced_are_the_two_objects_that_are_replaced() -> None:
     assert _seen("orgs/a/latest.json", if_match=True).fits("fenced")
     assert not _seen("orgs/a/latest.json").fits("fenced")
     assert not _seen("runs/a/b/plan.json", if_match=True).fits("fenced")
+
+
+def test_manifests_are_told_by_their_task() -> None:
+    chunk, merge, whole = (_seen(f"runs/a/b/tasks/{task}/1/manifest.json") for task in ("chunk-0001", "merge", "whole"))
+    assert [seen.fits("manifest") for seen in (chunk, merge, whole)] == [True, True, True]
+    assert [seen.fits("chunk manifest") for seen in (chunk, merge, whole)] == [True, False, False]
+    assert [seen.fits("schedule manifest") for seen in (chunk, merge, whole)] == [False, True, True]
+
+
+def test_garbage_with_a_fitting_manifest_is_certain_in_some_seeds() -> None:
+    """Of an organisation whose first upload is good, and on which nothing that is certain but this is brought to bear."""
+    struck = [scenario for scenario in map(draw, SEEDS) if any(r.kind == "garbage database" for r in scenario.rules)]
+    assert len(struck) >= 20
+    assert all(scenario.scripts[0].uploads[0].quality == "good" for scenario in struck)
