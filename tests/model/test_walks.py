@@ -12,31 +12,28 @@ FIRST_SEED = int(os.environ.get("MAILTIDE_TEST_SEED", "0"))
 BATCHES = 8
 
 
+USUAL = {"planned", "launched", "collected", "finished", "rejected", "next_try", "gave_up", "waits_for_lock"}
+RARER = {
+    "finished_tail",
+    "queued_plan",
+    "queued_finish",
+    "queued_collect",
+    "already_handled",
+    "changed_while_locking",
+}
+
+
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_walks(batch: int) -> None:
-    for seed in range(FIRST_SEED + batch, FIRST_SEED + WALKS, BATCHES):
+    """The walks are worth something as well: what may happen to a run does happen in each batch of fifty."""
+    seen = Counter[str]()
+    seeds = range(FIRST_SEED + batch, FIRST_SEED + WALKS, BATCHES)
+    for seed in seeds:
         walk = Walk(seed)
         try:
             walk.run()
         except AssertionError as error:
             story = "\n".join(walk.world.log[-200:])
             raise AssertionError(f"seed {seed}: {error}\n{story}") from error
-
-
-def test_walks_go_everywhere() -> None:
-    """The walks are worth something: what may happen to a run does happen in them."""
-    seen = Counter[str]()
-    for seed in range(60):
-        walk = Walk(seed)
-        walk.run()
         seen.update(walk.world.actions)
-    usual = {"planned", "launched", "collected", "finished", "rejected", "next_try", "gave_up", "waits_for_lock"}
-    rarer = {
-        "finished_tail",
-        "queued_plan",
-        "queued_finish",
-        "queued_collect",
-        "already_handled",
-        "changed_while_locking",
-    }
-    assert usual | rarer <= seen.keys()
+    assert len(seeds) < 50 or seen.keys() >= USUAL | RARER
