@@ -15,7 +15,7 @@ ON := $(if $(filter localstack,$(CLOUD)),--cloud localstack)
 TO := --env $(or $(ENV),dev) $(ON) $(if $(DRY),--dry)
 EXPORT := export --quiet --locked --no-dev --no-emit-project --no-annotate --no-header
 
-.PHONY: help setup demo demo-warmup up cloud mail-servers test checks bytecode e2e-web e2e-mail fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
+.PHONY: help setup demo demo-warmup up cloud mail-servers test suite checks style types bytecode e2e-web e2e-mail fuzz fuzz-files fuzz-api chaos bench bench-runs bench-warmup bench-threads bench-lines lint format deploy settings image local-invoke check-template audit site check-layers reference pins clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,15 @@ local-invoke: setup  ## a function in Lambda's own container: EVENT=events/plan_
 	@.venv/bin/python -m deploy.aws.invoke $(or $(EVENT),all) $(TO)
 
 # One of the four workers takes the end-to-end tests (tests/conftest.py); they wait much, so four keep two cores busy.
+# mypy keeps one core busy for a minute, so the tests begin beside it; ruff, which takes a second, may still stop all of it.
 test: setup check-layers  ## every check and every test
-	@$(MAKE) -j3 checks bytecode .tools/mail/.stamp
-	@.venv/bin/pytest -q -n 4
+	@$(MAKE) -j4 types suite
 
-# Written once while mypy keeps the other core busy; four workers that begin at once would each write it. What fails here is said by the tests.
+# Commands that the tests start are no part of this make.
+suite: style bytecode .tools/mail/.stamp
+	@env -u MAKEFLAGS -u MFLAGS .venv/bin/pytest -q -n 4
+
+# Written once; four workers that begin at once would each write it. What fails here is said by the tests.
 bytecode:
 	@.venv/bin/pytest -q --collect-only >/dev/null 2>&1 || true
 
@@ -104,11 +108,15 @@ site: setup .tools/mermaid/.stamp  ## the documentation as a site, in build/site
 lint: setup check-layers  ## ruff, mypy, shellcheck, the template
 	@$(MAKE) checks
 
-checks:
+checks: style types
+
+style:
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
 	@.venv/bin/shellcheck localstack/*.sh localstack/init/*.sh
+
+types:
+	@.venv/bin/mypy
 	@$(SAM) validate --lint
 
 format: setup  ## let ruff mend what it can
