@@ -170,7 +170,9 @@ def check_end(world: World, monitor: Monitor) -> None:
         _check_announcements(world, ended)
         _check_publications(world, org, monitor, ended)
         _check_standing(world, org, ended)
-        for run, (_, done) in ended.items():
+        for run, (plan, done) in ended.items():
+            if plan is not None and done.cost is None:
+                raise Violation(f"run {run} was planned, and says no cost")
             if done.cancelled is not None and (done.status != "failed" or done.published_etag is not None):
                 raise Violation(f"run {run} was cancelled and ended as {done.status}")
 

@@ -2,7 +2,7 @@
 they delivered, the next plan, and the open/ marker last. Each effect is idempotent, and as long as the marker stands the
 tail is run again."""
 
-from mailtide.contracts import DELIVERED_NAMES, Done, Latest, OpenMarker, PlanMessage
+from mailtide.contracts import DELIVERED_NAMES, Done, PlanMessage
 from mailtide.runs import keys, lock, store
 from mailtide.runs.pool.kept import ROLE, is_kept, is_startable
 from mailtide.runs.services import Services, StepReport
@@ -53,19 +53,3 @@ def close(services: Services, done: Done) -> StepReport:
     run_tail(services, standing)
     facts: dict[str, object] = {"status": standing.status, "changed": standing.changed, "reason": standing.reason}
     return StepReport("finished", done.org, done.run, facts)
-
-
-def supersede_unplanned(services: Services, marker: OpenMarker, before: store.Versioned[Latest]) -> StepReport:
-    """End an opened run whose source is no longer the present one: only while it has no plan, and latest.json is the
-    one read `before` the source was looked at."""
-    unplanned = services.bucket.head(keys.plan(marker.org, marker.run)) is None
-    if not unplanned or store.read_latest(services.bucket, marker.org).etag != before.etag:
-        return StepReport("changed_while_planning", marker.org, marker.run)
-    done = Done(
-        org=marker.org,
-        run=marker.run,
-        status="superseded",
-        reason="The database was replaced or handled before this run was planned.",
-        finished_at=services.clock.now(),
-    )
-    return close(services, done)

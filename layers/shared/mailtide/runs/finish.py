@@ -15,6 +15,7 @@ from mailtide.runs.record import fence, record_handled
 from mailtide.runs.services import Services, StepReport
 from mailtide.runs.share import kept_file, lengthened, remove_older, withdraw, writer
 from mailtide.runs.story import done_of
+from mailtide.runs.unplanned import end_unplanned, is_unplanned
 
 REPLACED = "The database was replaced while this run was at work"
 
@@ -38,6 +39,8 @@ def finish_run(services: Services, message: FinishMessage) -> StepReport:
     if lock.take(services, org, run) is None:
         return StepReport("waits_for_lock", org, run)
     try:
+        if is_unplanned(plan, result):
+            return end_unplanned(services, plan, result)
         if result.part is None or result.failure is not None:
             return _fail(services, plan, result)
         return _publish(services, plan, result, result.part)

@@ -18,11 +18,11 @@ from mailtide.contracts import (
 from mailtide.errors import SourceChangedError
 from mailtide.runs import keys, lock, store
 from mailtide.runs.cadence import local_date
-from mailtide.runs.conclude import supersede_unplanned
 from mailtide.runs.draw_up import draw_up, read_rules_or_packaged
 from mailtide.runs.naming import run_id
 from mailtide.runs.parts import queue_launches
 from mailtide.runs.services import Services, StepReport
+from mailtide.runs.unplanned import supersede_unplanned
 
 _MAX_REPEATS = 100
 
