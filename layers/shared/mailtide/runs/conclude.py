@@ -24,7 +24,8 @@ def run_tail(services: Services, done: Done) -> None:
 
 def _destroy_machines(services: Services, done: Done) -> None:
     """A run that went straight needs no look: its machines have delivered and remove themselves."""
-    if services.bucket.head(keys.plan(done.org, done.run)) is None:
+    plan = store.read_plan(services.bucket, done.org, done.run)
+    if plan is None or not plan.tasks:
         return
     for machine in services.machines.find({"role": ROLE, "run": done.run}):
         if not (is_kept(machine) and is_startable(machine)):
