@@ -1,8 +1,8 @@
 """`mailtide tokens`, and the secret beneath it."""
 
 import json
-import subprocess
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from mailtide.access import TokenBook
 from mailtide.adapters.token_secret import TokenSecret
 from mailtide.errors import SettingsError, StaleWriteError
-from tests.integration.api.conftest import MAILTIDE, SECRET, Api
+from tests.integration.api.conftest import SECRET, Api
+from tests.support import forkserver
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -32,19 +33,11 @@ def test_the_secret_holds_digests_and_the_list_shows_no_token(api: Api, secrets_
     assert "There is no token named 'ends'." in api.run("tokens", "revoke", "ends", code=2)
 
 
-def test_of_two_who_change_it_at_once_both_are_there(api: Api) -> None:
-    started = [
-        subprocess.Popen(
-            [str(MAILTIDE), "tokens", "add", f"racer-{number}", "--webhook"],
-            env=api.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(2)
-    ]
-    for process in started:
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+def test_of_two_who_change_it_at_once_both_are_there(api: Api, tmp_path: Path) -> None:
+    logs = [tmp_path / f"racer-{number}" for number in range(2)]
+    started = [forkserver.Started("tokens", "add", log.name, "--webhook", env=api.environment, log=log) for log in logs]
+    for process, log in zip(started, logs, strict=True):
+        assert process.wait(60) == 0, log.read_text()
     assert {"racer-0", "racer-1"} <= {row["name"] for row in json.loads(api.run("tokens", "list", "--json"))}
 
 
