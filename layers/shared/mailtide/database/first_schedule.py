@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mailtide.database.building.direct import past_the_cache
 from mailtide.database.building.encode import DAY
 from mailtide.database.building.schedule import (
     MAX_GROUPS,
@@ -38,11 +39,19 @@ type Load = Callable[[Path, int], None]
 
 
 def first_schedule(
-    locked: LockedFile, ids: Int64, desired: Desired, send_time: str, stamp: tuple[str, str], threads: int
+    locked: LockedFile,
+    ids: Int64,
+    desired: Desired,
+    send_time: str,
+    stamp: tuple[str, str],
+    threads: int,
+    *,
+    is_read: bool,
 ) -> Load | None:
     """How to write the rows into a file that has no schedule yet; None where SQLite must write them.
 
     The file then has the empty tables and indexes already. ids: contact ids, ascending; stamp: run id and time.
+    is_read: whether the file is read again at once, so that its pages are worth the kernel's memory.
     """
     header = locked.header
     head = os.pread(locked.content_descriptor, HEADER_BYTES, 0)
@@ -58,7 +67,9 @@ def first_schedule(
     )
     if not fits:
         return None
-    builder = _Builder(ids, desired, RowConstants(desired, send_time, stamp), header.page_size, threads)
+    builder = _Builder(
+        ids, desired, RowConstants(desired, send_time, stamp), header.page_size, threads, is_read=is_read
+    )
     try:
         builder.check()
     except CannotBuildError:
@@ -73,8 +84,10 @@ def _number(head: bytes, offset: int) -> int:
 class _Builder:
     """Makes the table and its two indexes, one after the other."""
 
-    def __init__(self, ids: Int64, desired: Desired, constants: RowConstants, page_size: int, threads: int) -> None:
-        self._desired, self._constants, self._threads = desired, constants, threads
+    def __init__(
+        self, ids: Int64, desired: Desired, constants: RowConstants, page_size: int, threads: int, *, is_read: bool
+    ) -> None:
+        self._desired, self._constants, self._threads, self._is_read = desired, constants, threads, is_read
         self._contact = narrow(ids)[desired.contact]
         self._groups = _key_groups(desired)
         self._max_table_bytes = page_size - 35
@@ -128,7 +141,8 @@ class _Builder:
         header = read_header(os.pread(descriptor, HEADER_BYTES, 0), os.fstat(descriptor).st_size)
         roots = _roots(path)
         file = PageWriter(descriptor, header.page_size, header.page_count)
-        with ThreadPoolExecutor(self._threads) as pool:
+        unread = nullcontext() if self._is_read else past_the_cache(descriptor, header.page_size)
+        with unread, ThreadPoolExecutor(self._threads) as pool:
             rowid = self._build_by_date(file, roots, pool)
             cells = key_cells(self._contact, rowid, self._groups, self._keys(), self._max_index_bytes)
             build_tree(file, cells, INDEX_LEAF, roots[KEY_INDEX], pool)

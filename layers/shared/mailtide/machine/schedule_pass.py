@@ -123,7 +123,9 @@ def run_pass(
                 with watch.step("write"):
                     copy = copy or copies.enter_context(copy_beside(locked))
                     # Only the private copy is written before the verdict.
-                    load = first_schedule(locked, ids, outcome.desired, rules.send_time, run().stamp, threads)
+                    load = first_schedule(
+                        locked, ids, outcome.desired, rules.send_time, run().stamp, threads, is_read=leave is not None
+                    )
                     copy.finished()
                     verdict.afterwards(partial(forget_pages, locked, is_read=leave is not None))
                     if load is None:

@@ -1,6 +1,5 @@
 """B-trees from sorted cells: leaves filled to the brim, and over them as many levels of interior pages as it takes."""
 
-import os
 from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mailtide.database.building.cells import Cells, Field
+from mailtide.database.building.direct import ALIGNMENT, write_all
 from mailtide.database.building.encode import varint_bytes
 from mailtide.rules.columns import Bool, Int32, Int64, UInt8
 
@@ -36,10 +36,8 @@ class PageWriter:
     def write(self, numbers: Int64, pages: UInt8) -> None:
         """Write pages, shape (n, page size), to the places of their numbers, which ascend."""
         for low, high in _runs(numbers):
-            rest, at = memoryview(pages[low:high]).cast("B"), (int(numbers[low]) - 1) * self.page_size
-            while rest:
-                written = os.pwrite(self.descriptor, rest, at)
-                rest, at = rest[written:], at + written
+            content = memoryview(pages[low:high]).cast("B")
+            write_all(self.descriptor, content, (int(numbers[low]) - 1) * self.page_size)
 
 
 def _runs(numbers: Int64) -> Iterator[tuple[int, int]]:
@@ -136,7 +134,7 @@ def _pages(page_size: int, cells: Cells, level: _Level, kind: int, rightmost: In
     # The last cell of a page ends where the page does.
     end_of_page = behind[np.cumsum(held) - 1]
     at = (page + 1) * page_size - (np.repeat(end_of_page, held) - behind + size)
-    out = np.zeros(count * page_size + cells.templates.shape[1], np.uint8)
+    out = _aligned_zeros(count * page_size + cells.templates.shape[1])
     part.fill(out, at)
     pages = out[: count * page_size].reshape(count, page_size)
     offset = at - page * page_size
@@ -151,6 +149,13 @@ def _pages(page_size: int, cells: Cells, level: _Level, kind: int, rightmost: In
     pointer = page * page_size + header + slot * _POINTER_BYTES
     out[pointer], out[pointer + 1] = offset >> 8, offset & 0xFF
     return pages
+
+
+def _aligned_zeros(size: int) -> UInt8:
+    """Zeros that start where a write past the cache may."""
+    whole = np.zeros(size + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + size]
 
 
 def _members(level: _Level) -> Int64 | None:
