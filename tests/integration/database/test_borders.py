@@ -117,10 +117,76 @@ def test_300_000_contacts(kind: Callable[[int], Sequence[int]], width: Callable[
     """A sample is enough, though rows differ in size by far."""
     ids = kind(300_000)
     content = database(ids, width=width)
+    for chunks in (8, 17):
+        borders, reader = cut(content, chunks)
+        assert_equal(ids, borders, chunks)
+        assert len(reader.reads) <= 240
+        assert sum(length for _, length in reader.reads) <= min(16 << 20, len(content))
+
+
+def gapped(count: int) -> list[int]:
+    """Runs of ids of all lengths, with holes of all lengths between them."""
+    dice = random.Random(11)
+    found: list[int] = []
+    while len(found) < count:
+        start = (found[-1] if found else 0) + int(10 ** dice.uniform(1, 9))
+        found += range(start, start + min(count - len(found), int(10 ** dice.uniform(0, 3.5))))
+    return found
+
+
+def by_stretch(place: int) -> int:
+    return (0, 400, 60, 250)[place // 4_500 % 4]
+
+
+@pytest.mark.parametrize(("kind", "page_size"), [(sparse, 512), (gapped, 1_024), (gapped, 4_096), (dense, 65_536)])
+def test_rows_in_random_order_of_sizes_that_change_in_long_stretches(
+    kind: Callable[[int], Sequence[int]], page_size: int
+) -> None:
+    ids = kind(30_000)
+    place_of = {number: place for place, number in enumerate(ids)}
+    order = random.Random(5).sample(ids, len(ids))
+    content = database(order, page_size=page_size, width=lambda place: by_stretch(place_of[order[place]]))
     borders, reader = cut(content, 8)
     assert_equal(ids, borders, 8)
-    assert len(reader.reads) <= 240
-    assert sum(length for _, length in reader.reads) <= min(16 << 20, len(content))
+    assert len(reader.reads) <= MAX_REQUESTS
+    again, second = cut(content, 8)
+    assert (again, second.reads) == (borders, reader.reads), "nothing is left to chance"
+
+
+@pytest.mark.parametrize(("page_size", "wide"), [(512, 120), (512, 300), (4_096, 300), (4_096, 9_000)])
+def test_rows_in_order_whose_sizes_alternate(page_size: int, wide: int) -> None:
+    """Leaves of many rows beside leaves of few, or of some with overflow pages."""
+    ids = gapped(30_000)
+    content = database(
+        ids, page_size=page_size, width=lambda place: wide if place % 60 < (2 if wide > 999 else 30) else 0
+    )
+    borders, _ = cut(content, 8)
+    assert_equal(ids, borders, 8)
+
+
+@pytest.mark.parametrize("page_size", [512, 4_096])
+@pytest.mark.parametrize("auto_vacuum", ["NONE", "FULL"])
+def test_rows_that_were_deleted_singly_and_by_ranges(page_size: int, auto_vacuum: str) -> None:
+    """Half-empty leaves, free pages between them, pages of another table."""
+    dice = random.Random(13)
+    connection = apsw.Connection(":memory:")
+    connection.deserialize(
+        "main", database(range(30_000), page_size=page_size, width=lambda place: place // 3_500 % 3 * 90)
+    )
+    connection.execute("CREATE TABLE other (a); BEGIN")
+    for start in (dice.randrange(30_000) for _ in range(20)):
+        connection.execute("DELETE FROM contacts WHERE id BETWEEN ? AND ?", (start, start + dice.randrange(1_500)))
+        connection.execute("INSERT INTO other VALUES (zeroblob(20000))")
+    singly = [(number,) for number in dice.sample(range(10_000, 20_000), 6_000)]
+    connection.executemany("DELETE FROM contacts WHERE id = ?", singly)
+    connection.execute("COMMIT")
+    if auto_vacuum == "FULL":
+        connection.execute("PRAGMA auto_vacuum = FULL; VACUUM")
+    ids = [number for (number,) in connection.execute("SELECT id FROM contacts ORDER BY id")]
+    content = connection.serialize("main")
+    connection.close()
+    borders, _ = cut(content, 8)
+    assert_equal(ids, borders, 8)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -214,5 +280,16 @@ def test_the_budget_is_kept() -> None:
     facts = inspect_database(CountingReader(content))
     reader = CountingReader(content)
     with pytest.raises(BudgetExceededError):
-        chunk_borders(reader, facts, 3, max_requests=7)
-    assert len(reader.reads) == 7
+        chunk_borders(reader, facts, 3, max_requests=2)
+    assert len(reader.reads) == 2
+
+
+def test_few_requests_give_borders_all_the_same() -> None:
+    """Not so even, but every id is in one chunk."""
+    content = database(dense(50_000), page_size=512)
+    facts = inspect_database(CountingReader(content))
+    reader = CountingReader(content)
+    borders = chunk_borders(reader, facts, 17, max_requests=12)
+    assert len(reader.reads) <= 12
+    assert borders == sorted(set(borders))
+    assert min(counts(dense(50_000), borders)) > 0

@@ -12,7 +12,7 @@ from mailtide.database.untrusted import clear_errors, harden
 from mailtide.errors import BudgetExceededError, MailtideError
 
 BLOCK_BYTES = 64 << 10
-MAX_CACHED_BLOCKS = 128
+MAX_CACHED_BLOCKS = 384
 MAX_REQUESTS = 96
 MAX_BYTES = 32 << 20
 _WAL_VERSIONS_AT = 18
@@ -61,6 +61,10 @@ class BlockCache:
         first, last = offset // BLOCK_BYTES, (end - 1) // BLOCK_BYTES
         data = b"".join(self._block(index) for index in range(first, last + 1))
         return data[offset - first * BLOCK_BYTES : end - first * BLOCK_BYTES]
+
+    def holds(self, offset: int) -> bool:
+        """Whether the block with this byte is there: reading it costs no request."""
+        return offset // BLOCK_BYTES in self._blocks
 
     def _block(self, index: int) -> bytes:
         if index in self._blocks:
