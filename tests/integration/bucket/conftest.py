@@ -8,7 +8,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
@@ -183,15 +182,10 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
 
 
-@cache
-def _client_of_others(url: str) -> "S3Client":
-    return boto3.client("s3", endpoint_url=url, config=Config(s3={"addressing_style": "path"}))
-
-
 def s3_place(kind: str, url: str) -> Place:
     """A new, empty bucket on a server."""
     name = f"contract-{uuid4().hex[:12]}"
-    raw = _client_of_others(url)
+    raw = boto3.client("s3", endpoint_url=url, config=Config(s3={"addressing_style": "path"}))
     raw.create_bucket(Bucket=name)
     return Place(kind, S3Bucket(name, make_client(url)), S3Others(name, raw))
 
