@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from mailtide.database.borders import LARGEST_ID, MAX_BYTES, MAX_REQUESTS, chunk_borders
 from mailtide.database.estimate import inspect_database
+from mailtide.database.row_estimate import estimate_rows
+from mailtide.database.sampled_tree import Node
 from mailtide.errors import BudgetExceededError, DatabaseError
 from mailtide.machines import MachineSize
 from mailtide.runs.sizing import Sizing
@@ -293,3 +295,15 @@ def test_few_requests_give_borders_all_the_same() -> None:
     assert len(reader.reads) <= 12
     assert borders == sorted(set(borders))
     assert min(counts(dense(50_000), borders)) > 0
+
+
+def test_ids_that_promise_rows_which_read_pages_do_not_are_doubted() -> None:
+    """A stretch of full leaves between two read ones that are alike, of which the spans alone tell."""
+    level = [Node(number, 1, low, low + span) for number, (low, span) in enumerate([(0, 100)] * 40 + [(0, 1500)] * 44)]
+    for number, node in enumerate(level):
+        node.known = not (10 <= number < 14 or 44 <= number < 64)
+        node.rows = float(node.span if node.known else 0)
+    level[10:14] = [Node(number, 1, 0, 1500) for number in range(4)]
+    gap = min(estimate_rows(level), key=lambda gap: gap.first)
+    assert (gap.first, gap.last) == (9, 14)
+    assert gap.variance**0.5 > 1_000

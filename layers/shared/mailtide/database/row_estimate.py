@@ -120,6 +120,7 @@ class _Around:
         self._read = read
         self._each = list(zip(rows, spans, strict=True))
         self._rows, self._spans = [0.0, *accumulate(rows)], [0, *accumulate(spans)]
+        self._richest = max(rows)
         self._densities = [count / span for count, span in self._each]
         self._counts = [self._by_count(place) for place in range(len(read))]
         self._count_errors = [0.0, *accumulate((rows[place] - count) ** 2 for place, count in enumerate(self._counts))]
@@ -147,7 +148,7 @@ class _Around:
         start = max(bisect_left(self._read, self._read[place] - size), here - _MOST_BESIDE)
         end = min(bisect_right(self._read, self._read[here] + size), here + _MOST_BESIDE)
         counts, densities = zip(self._mean(start, here), self._mean(here, end), strict=True)
-        by_count, by_span, beyond = _ways(unread, counts, densities, self._most(max(counts), here))
+        by_count, by_span, beyond = _ways(unread, counts, densities, self._most(max(counts), here), self._richest)
         mean = sum(by_count) / size
         count_noise, span_noise = self._noise(here, mean)
         count = _Way(count_noise, abs(counts[1] - counts[0]), sum(by_count))
@@ -158,7 +159,7 @@ class _Around:
             node.rows = one + (other - one) * trust
         ends = 1 / (here - start) + 1 / (end - here)
         return _Foretold(
-            _variance(count, span, trust, abs(count.total - span.total) + beyond, size, end - start),
+            _variance(count, span, trust, abs(count.total - span.total), beyond, size, end - start),
             size,
             trust,
             *(
@@ -196,7 +197,7 @@ class _Around:
 
 
 def _ways(
-    unread: Sequence[Subtree], counts: tuple[float, ...], densities: tuple[float, ...], most: float
+    unread: Sequence[Subtree], counts: tuple[float, ...], densities: tuple[float, ...], most: float, richest: float
 ) -> tuple[list[float], list[float], float]:
     """Rows of each page by count, by span, and how many more rows there may be where the span says too many."""
     parts = [number / (len(unread) + 1) for number in range(1, len(unread) + 1)]
@@ -205,17 +206,18 @@ def _ways(
     for node, part, count in zip(unread, parts, by_count, strict=True):
         rows = node.span * (densities[0] + (densities[1] - densities[0]) * part)
         if rows > most:
-            beyond += most - count
+            beyond += max(most, min(rows, richest)) - count
             rows = count
         by_span.append(rows)
     return by_count, by_span, beyond
 
 
-def _variance(count: _Way, span: _Way, trust: float, apart: float, size: int, beside: int) -> float:
+def _variance(count: _Way, span: _Way, trust: float, apart: float, beyond: float, size: int, beside: int) -> float:
     """Of the sum of a gap's rows. apart: rows by which both ways differ in it; beside: read pages that foretold it."""
     times = size * (1 + size / beside)
     noise = (trust**2 * span.noise + (1 - trust) ** 2 * count.noise) * times
     # Where in the gap one side ends and the other begins is not known.
     step = (size * (trust * span.step + (1 - trust) * count.step)) ** 2 / 12
     surprise = apart**2 / 12 if apart**2 > 9 * (count.noise + span.noise) * times else 0.0
-    return noise + step + max(surprise, trust * (1 - trust) * apart**2)
+    # Where the ids promise rows that are not believed, either they or the pages around mislead.
+    return noise + step + max(surprise, trust * (1 - trust) * apart**2, beyond**2 / 12)
