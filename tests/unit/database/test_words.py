@@ -17,12 +17,13 @@ CAMPAIGNS = [0, 0, 7, -1, 2**63 - 1, -(2**63)]
 keys = st.tuples(st.integers(0, CONTACTS - 1), st.integers(0, 2), st.sampled_from(CAMPAIGNS))
 details = st.tuples(
     st.sampled_from([20_000, 20_001, 20_500]), st.sampled_from([20_000, 20_003]), st.integers(-1, 2),
-    st.sampled_from([10, 3, -5]), st.integers(-1, 1), st.integers(-1, 1),
+    # Words of up to 32 bits, of exactly 32, and of more.
+    st.sampled_from([10, 3, -5, 2**18, 2**19, 2**24]), st.integers(-1, 1), st.integers(-1, 1),
 )  # fmt: skip
 others = st.tuples(
     st.integers(0, CONTACTS - 1), st.integers(-1, 3), st.sampled_from([*CAMPAIGNS, 8]),
     st.sampled_from([20_000, 20_001, 20_500, 20_501, 0, NO_DATE]), st.sampled_from([20_000, 20_003, 20_001, NO_DATE]),
-    st.integers(-2, 3), st.sampled_from([10, 3, -5, 4, 2**63 - 1, -(2**63)]), st.integers(-2, 2), st.integers(-2, 2),
+    st.integers(-2, 3), st.sampled_from([10, 3, -5, 4, 2**24, 2**63 - 1, -(2**63)]), st.integers(-2, 2), st.integers(-2, 2),
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def test_one_look_says_all(
     rows = sorted((*key, *detail) for key, detail in wanted.items())
     words = words_of(desired_of(rows), CONTACTS, data.draw(st.sampled_from([1, 3])))
     assert words is not None
-    standing = [*rows, *strange]
+    standing = [*rows, *((*row[:3], 20_500, *row[4:]) for row in rows), *strange]
     found = desired_of(standing)
     columns = RowColumns(
         email_type=found.email_type, campaign=found.campaign, event=found.event, send=found.send,
