@@ -190,9 +190,8 @@ def test_prometheus_text_names_nobody(planned: Api) -> None:
         for name, value in sample.labels.items()
     }
     status = {("status", word) for word in ("complete", "on_track", "behind", "failing")}
-    spared = {("measure", word) for word in ("slowing", "quarantine")}
     # Where mails landed has labels of its own (test_placement.py).
-    assert {label for label in labels if label[0] not in {"provider", "verdict", "state"}} == status | spared
+    assert {label for label in labels if label[0] not in {"provider", "verdict", "state", "measure"}} == status
     for trace in AUDIT:
         assert trace not in answer.text
 
