@@ -5,7 +5,9 @@ import fcntl
 import mmap
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -55,6 +57,22 @@ def test_what_is_not_aligned_is_written_through_the_cache(
         write_all(file, pages, 2 * ALIGNMENT)
     assert os.pread(file, size, at) == bytes(pages[start : start + size])
     assert os.pread(file, BYTES, 2 * ALIGNMENT) == bytes(pages)
+
+
+def test_threads_that_find_out_at_the_same_moment_all_write(file: int, pages: memoryview) -> None:
+    threads, rounds = 4, 200
+    with ThreadPoolExecutor(threads) as pool:
+        for number in range(rounds):
+            ready = Barrier(threads)
+
+            def write(thread: int, at: int = number * threads * ALIGNMENT, ready: Barrier = ready) -> None:
+                ready.wait()
+                write_all(file, pages[:100], at + thread * ALIGNMENT)
+
+            with past_the_cache(file, ALIGNMENT):
+                list(pool.map(write, range(threads)))
+    written = os.pread(file, rounds * threads * ALIGNMENT, 0)
+    assert all(written[at : at + 100] == pages[:100] for at in range(0, len(written), ALIGNMENT))
 
 
 def test_other_errors_are_told(tmp_path: Path, pages: memoryview) -> None:

@@ -25,10 +25,12 @@ def past_the_cache(descriptor: int, page_size: int) -> Iterator[None]:
 def write_all(descriptor: int, content: memoryview, at: int) -> None:
     """Write bytes to a place of a file; through the cache from the first one on that the way past it does not take."""
     while content:
+        # Asked before the write: another thread may find out at the same moment, and be first to turn it off.
+        was_direct = fcntl.fcntl(descriptor, fcntl.F_GETFL) & _DIRECT
         try:
             written = os.pwrite(descriptor, content, at)
         except OSError as error:
-            if error.errno != errno.EINVAL or not fcntl.fcntl(descriptor, fcntl.F_GETFL) & _DIRECT:
+            if error.errno != errno.EINVAL or not was_direct:
                 raise
             _set_direct(descriptor, 0)
         else:
