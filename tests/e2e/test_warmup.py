@@ -192,18 +192,36 @@ def test_each_mail_arrives_once_however_often_ticks_and_messages_come(
 
 def _check_logs(warmup: Warmup, names: list[str], *, visits: int) -> None:
     """They hold what alarms watch, and how many visits were asked for; no secret, and no address."""
+
+    def is_told() -> bool:
+        # MiniStack writes what a call has logged down when the function is called next, so that another tick is needed.
+        warmup.tick()
+        logs = _lines_of(warmup, names)
+        is_watched = any('"warmup_system_health"' in line for line in logs["plan-warmup"])
+        return is_watched and sum(_asked_by_shard(logs["dispatch-shard"]).values()) >= visits
+
+    _until(is_told, 60, "the alarms watch a gauge, and each tick of a minute asks for each mailbox", poll_s=1.0)
+    everything = [line for lines in _lines_of(warmup, names).values() for line in lines]
+    assert not [line for line in everything if PASSWORD in line or "@company" in line]
+
+
+def _lines_of(warmup: Warmup, names: list[str]) -> dict[str, list[str]]:
     found = warmup.cloud.client("logs")
-    logs = {
+    return {
         name: [
             event["message"] for event in found.filter_log_events(logGroupName=f"/aws/lambda/mailtide-{name}")["events"]
         ]
         for name in names
     }
-    assert any('"warmup_system_health"' in line for line in logs["plan-warmup"]), "the alarms watch this gauge"
-    everything = [line for lines in logs.values() for line in lines]
-    assert not [line for line in everything if PASSWORD in line or "@company" in line]
-    asked = [int(count) for line in logs["dispatch-shard"] for count in re.findall(r'"visits":(\d+)', line)]
-    assert sum(asked) >= visits, "each tick of a minute asks for each of them"
+
+
+def _asked_by_shard(lines: list[str]) -> dict[str, int]:
+    """The most visits that one tick asked for, of each shard."""
+    asked: dict[str, int] = {}
+    for line in lines:
+        for shard, count in re.findall(r'"shard":(\d+),[^\n]*"visits":(\d+)', line):
+            asked[shard] = max(asked.get(shard, 0), int(count))
+    return asked
 
 
 def _check_a_visit(warmup: Warmup, imap: Post, messages: list[SendMessage], mail: Arrived) -> None:
