@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import mailtide
-from tests.bench.pass_ import DAY, FIRST, NEXT, NEXT_DAY, OUT, Result, child, make_files
+from tests.bench.pass_ import DAY, FIRST, NEXT, NEXT_DAY, OUT, Result, make_files, measured_pass
 
 PACKAGE = Path(mailtide.__file__).parent
 
@@ -52,7 +52,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=OUT) as folder:
         files = make_files(Path(folder), given.contacts, with_floor=False)
         for kind, database, day in ((FIRST, files.contacts, DAY), (NEXT, files.scheduled, NEXT_DAY)):
-            result = child("lines", database, "--as-of", day)
+            result = measured_pass(files, database, day, 1, work="lines")
             console.print(by_file(kind, result), table_of(kind, result, given.most))
             path = OUT / f"lines-{kind.replace(' ', '-')}.json"
             path.write_text(json.dumps(result), encoding="utf-8")

@@ -102,13 +102,15 @@ def floor(files: Files) -> Result:
     return child("floor", files.contacts, files.prepared, "--threads", MAIN_THREADS)
 
 
-def measured_pass(files: Files, start: Path, as_of: str, threads: int, profile: str = "highperf") -> Result:
-    """One run over a fresh copy of `start`."""
+def measured_pass(
+    files: Files, start: Path, as_of: str, threads: int, profile: str = "highperf", work: str = "pass"
+) -> Result:
+    """One run over a fresh copy of `start`. work: "lines" for one with a profile."""
     database = files.work / "run.db"
     shutil.copyfile(start, database)
     settle()
     before = database.stat()
-    result = child("pass", database, "--as-of", as_of, "--threads", threads, "--profile", profile)
+    result = child(work, database, "--as-of", as_of, "--threads", threads, "--profile", profile)
     after = database.stat()
     untouched = (before.st_ino, before.st_mtime_ns, before.st_size) == (after.st_ino, after.st_mtime_ns, after.st_size)
     database.unlink()

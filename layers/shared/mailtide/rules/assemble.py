@@ -1,28 +1,16 @@
 """Puts the rows of all chunks and the follow-ups into the order and the columns of the result."""
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.candidates import Rows
+from mailtide.rules.candidates import Chunk
 from mailtide.rules.columns import NO_CODE, Bool, Desired, Int32, Int64
 from mailtide.rules.dates import FIRST_DAY
 from mailtide.rules.followups import Followups
 from mailtide.rules.sources import Names, SourceTable
 
 _DAY_BITS = 22
-
-
-@dataclass(slots=True)
-class Chunk:
-    """The rows of some contacts: what each is, when it goes out, and why not."""
-
-    rows: Rows
-    send: Int32
-    reason: Int32
-    last_contact: int
-    waits_too_long: int
 
 
 def _empty(size: int, names: Names) -> Desired:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Related
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Int64, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import (
     LAST_DAY,
@@ -41,8 +41,19 @@ class Rows:
             np.concatenate([part.event for part in parts]),
         )
 
-    def __getitem__(self, keep: Bool | Int32) -> "Rows":
+    def __getitem__(self, keep: Bool | Int32 | Int64) -> "Rows":
         return Rows(self.contact[keep], self.source[keep], self.event[keep])
+
+
+@dataclass(slots=True)
+class Chunk:
+    """The rows of some contacts: what each is, when it goes out, and why not."""
+
+    rows: Rows
+    send: Int32
+    reason: Int32
+    last_contact: int
+    waits_too_long: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ of the year is a `code`: its index 0..365 in a leap year, so that a month and da
 """
 
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,17 @@ def anniversary(codes: Int16, years: NDArray[np.integer]) -> Int32:
     safe = np.where(inside, years, FIRST_YEAR)
     days: Int32 = _YEAR_START[safe] + codes - (_IS_COMMON[safe] & (codes >= _LEAP_DAY))
     return np.where(inside, days, np.int32(NO_DATE))
+
+
+@lru_cache(maxsize=8)
+def anniversary_table(first: int, last: int) -> Int32:
+    """`anniversary` of each code in the years first .. last, and of -1, which is the last column: never. Shape (years, 367).
+
+    Not to be changed.
+    """
+    table = np.full((last - first + 1, 367), NO_DATE, np.int32)
+    table[:, :-1] = anniversary(np.arange(366, dtype=np.int16), np.arange(first, last + 1)[:, None])
+    return table
 
 
 def next_anniversaries(as_of: int) -> Int32:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from mailtide.rules.assemble import Chunk
+from mailtide.rules.candidates import Chunk
 from mailtide.rules.columns import Inputs, Int32, Outcome
 from mailtide.rules.config import Rules
 from mailtide.rules.ground import check_volume, lay_ground

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mailtide.rules.assemble import Chunk
-from mailtide.rules.candidates import Rows
+from mailtide.rules.candidates import Chunk, Rows
 from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Int64, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import pack, pack_start

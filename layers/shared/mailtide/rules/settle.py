@@ -5,8 +5,8 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from mailtide.rules.assemble import Chunk, assemble
-from mailtide.rules.candidates import Rows
+from mailtide.rules.assemble import assemble
+from mailtide.rules.candidates import Chunk, Rows
 from mailtide.rules.columns import NO_CODE, NO_DATE, Desired
 from mailtide.rules.followups import make_followups
 from mailtide.rules.frequency import FrequencyRule
@@ -50,7 +50,8 @@ def settle(
     chunks: of all eligible contacts, ascending and disjoint in their contacts, at least one; they are changed.
     """
     frequency = FrequencyRule(ground.related, ground.rules, ground.table, ground.names)
-    moves = _smooth(chunks, Smoother(ground.rules, ground.as_of, ground.people, ground.table, ground.windows))
+    smoother = Smoother(ground.rules, ground.as_of, ground.people, ground.table, ground.windows)
+    moves = smoother.smooth(chunks, pool)
     followups = make_followups(ground.related, ground.rules, ground.as_of, ground.people, ground.windows, ground.names)
     counted(pool.map(frequency.judge, chunks), "frequency", len(chunks), progress)
     desired = assemble(chunks, followups, ground.table, ground.names, ground.people.has_phone, pool)
@@ -69,15 +70,3 @@ def counted[T](results: Iterable[T], stage: str, total: int, progress: Progress 
         if progress is not None:
             progress(stage, len(done), total)
     return done
-
-
-def _smooth(chunks: list[Chunk], smoother: Smoother) -> dict[str, int]:
-    """Moves the unskipped rows of all chunks; returns how many each step moved."""
-    free = [np.flatnonzero(chunk.reason == NO_CODE).astype(np.int32) for chunk in chunks]
-    rows = Rows.join([chunk.rows[index] for chunk, index in zip(chunks, free, strict=True)])
-    send = np.concatenate([chunk.send[index] for chunk, index in zip(chunks, free, strict=True)])
-    moved, notes = smoother.smooth(rows, send)
-    edges = np.cumsum([len(index) for index in free])[:-1]
-    for chunk, index, dates in zip(chunks, free, np.split(moved, edges), strict=True):
-        chunk.send[index] = dates
-    return notes

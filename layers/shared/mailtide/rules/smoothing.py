@@ -1,13 +1,14 @@
 """Smoothing over the whole organisation (spec §6): effective dates apart, then the daily cap."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
-from mailtide.rules.candidates import Rows, hash_of
-from mailtide.rules.cascade import cascade, chains, in_chains
-from mailtide.rules.columns import Bool, Int32
+from mailtide.rules.candidates import Chunk, Rows, hash_of
+from mailtide.rules.cascade import Chain, cascade, chains, in_chains
+from mailtide.rules.columns import NO_CODE, Bool, Int32, Int64
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import LAST_DAY
 from mailtide.rules.people import People
@@ -41,6 +42,32 @@ def limits_of(rules: Rules, eligible: int) -> Limits | None:
     return Limits(cap=cap, limit=floor_of(cap, rules.overage_threshold), soft=soft)
 
 
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """The unskipped rows of all chunks that stand on days from which rows may move."""
+
+    rows: Rows
+    send: Int32
+    places: list[Int64]
+    """Where they stand in each chunk."""
+
+    @staticmethod
+    def of(chunks: list[Chunk], as_of: int, found: list[Chain], pool: Executor) -> "_Near":
+        def near(chunk: Chunk) -> tuple[Int64, Rows, Int32]:
+            free = np.flatnonzero(chunk.reason == NO_CODE)
+            place = free[in_chains(chunk.send[free] - as_of, found)]
+            return place, chunk.rows[place], chunk.send[place]
+
+        places, rows, send = zip(*pool.map(near, chunks), strict=True)
+        return _Near(Rows.join(list(rows)), np.concatenate(send), list(places))
+
+    def write_back(self, chunks: list[Chunk], send: Int32) -> None:
+        """Set the dates of these rows in their chunks."""
+        edges = np.cumsum([len(place) for place in self.places])[:-1]
+        for chunk, place, dates in zip(chunks, self.places, np.split(send, edges), strict=True):
+            chunk.send[place] = dates
+
+
 class Smoother:
     """Moves the unskipped rows of a whole organisation."""
 
@@ -48,34 +75,48 @@ class Smoother:
         self._rules, self._as_of = rules, as_of
         self._people, self._table, self._windows = people, table, windows
 
-    def smooth(self, rows: Rows, send: Int32) -> tuple[Int32, dict[str, int]]:
-        """The send dates after smoothing, and how many rows each step moved.
+    def smooth(self, chunks: list[Chunk], pool: Executor) -> dict[str, int]:
+        """Write the send dates after smoothing into the chunks; returns how many rows each step moved.
 
-        rows: all unskipped candidates, in any order; send: their dates, `as_of` or later, of the same shape.
+        chunks: all candidates, the unskipped ones with dates from `as_of` on.
         """
         limits = limits_of(self._rules, len(self._people.eligible))
-        if limits is None or not len(rows):
-            return send, {"smoothed_effective_dates": 0, "moved_by_daily_cap": 0}
-        spread = self._spread_effective_dates(rows, send, limits.soft)
-        capped = self._cap(rows, spread, limits)
-        return capped, {
-            "smoothed_effective_dates": int(np.count_nonzero(spread != send)),
-            "moved_by_daily_cap": int(np.count_nonzero(capped != spread)),
-        }
+        spread = capped = 0
+        if limits is not None:
+            spread = self._spread_effective_dates(chunks, limits.soft, pool)
+            capped = self._cap(chunks, limits, pool)
+        return {"smoothed_effective_dates": spread, "moved_by_daily_cap": capped}
 
-    def _spread_effective_dates(self, rows: Rows, send: Int32, soft: int) -> Int32:
-        effective = np.flatnonzero(rows.source == EFFECTIVE).astype(np.int32)
-        day = send[effective] - self._as_of
-        crowded = np.bincount(day) > soft
-        moving = effective[crowded[day]] if len(effective) else effective
+    def _rows_by_day(self, chunks: list[Chunk], pool: Executor, source: int | None = None) -> Int64:
+        """The number of unskipped rows of each day from `as_of` on, of one source or of all."""
+
+        def count(chunk: Chunk) -> Int64:
+            counted = chunk.reason == NO_CODE
+            if source is not None:
+                counted &= chunk.rows.source == source
+            return np.bincount(chunk.send[counted] - self._as_of)
+
+        parts = list(pool.map(count, chunks))
+        total = np.zeros(max(len(part) for part in parts), np.int64)
+        for part in parts:
+            total[: len(part)] += part
+        return total
+
+    def _spread_effective_dates(self, chunks: list[Chunk], soft: int, pool: Executor) -> int:
+        crowded = self._rows_by_day(chunks, pool, EFFECTIVE) > soft
+        return sum(pool.map(lambda chunk: self._spread(chunk, crowded), chunks)) if crowded.any() else 0
+
+    def _spread(self, chunk: Chunk, crowded: Bool) -> int:
+        """Move the effective dates of crowded days; returns how many moved."""
+        effective = np.flatnonzero((chunk.reason == NO_CODE) & (chunk.rows.source == EFFECTIVE)).astype(np.int32)
+        moving = effective[crowded[chunk.send[effective] - self._as_of]]
         reach = self._rules.ed_smoothing_days
-        part = rows[moving]
+        part = chunk.rows[moving]
         shift = (hash_of(self._people, self._table, part) % np.uint64(2 * reach + 1)).astype(np.int32) - reach
-        moved = send.copy()
-        target = send[moving] + shift
-        allowed = self._may_move(part, target)
-        moved[moving[allowed]] = target[allowed]
-        return moved
+        target = chunk.send[moving] + shift
+        moves = self._may_move(part, target) & (shift != 0)
+        chunk.send[moving[moves]] = target[moves]
+        return int(np.count_nonzero(moves))
 
     def _may_move(self, rows: Rows, day: Int32) -> Bool:
         """Whether each row may stand on that day."""
@@ -84,35 +125,36 @@ class Smoother:
         allowed[obeys] = self._windows.named(rows.contact[obeys], day[obeys]).free
         return allowed
 
-    def _cap(self, rows: Rows, send: Int32, limits: Limits) -> Int32:
-        offset = send - self._as_of
-        counts = np.bincount(offset)
+    def _cap(self, chunks: list[Chunk], limits: Limits, pool: Executor) -> int:
+        counts = self._rows_by_day(chunks, pool)
         found = chains(counts, np.zeros_like(counts), limits.cap, limits.limit)
         if not found:
-            return send
-        near = np.flatnonzero(in_chains(offset, found)).astype(np.int32)
-        until = self._last_day(rows[near], send[near])
-        stuck = np.bincount(offset[near[until == send[near]]], minlength=len(counts))
+            return 0
+        near = _Near.of(chunks, self._as_of, found, pool)
+        until = self._last_day(near.rows, near.send)
+        offset = near.send - self._as_of
+        stuck = np.bincount(offset[until == near.send], minlength=len(counts))
         found = chains(counts, stuck, limits.cap, limits.limit)
-        movable = (until > send[near]) & in_chains(offset[near], found)
-        near, until = self._in_filling_order(rows, near[movable], until[movable])
-        part = rows[near]
+        movable = np.flatnonzero((until > near.send) & in_chains(offset, found)).astype(np.int32)
+        movable = movable[self._filling_order(near.rows[movable])]
+        part = near.rows[movable]
 
         def totals(day: int) -> tuple[int, int]:
             index = day - self._as_of
             return (int(counts[index]), int(stuck[index])) if index < len(counts) else (0, 0)
 
-        moved = send.copy()
-        moved[near] = cascade(
-            send[near],
-            until,
+        moved = near.send.copy()
+        moved[movable] = cascade(
+            near.send[movable],
+            until[movable],
             totals,
             [range(self._as_of + first, self._as_of + end) for first, end in found],
             limits.cap,
             limits.limit,
             lambda which, day: self._last_day(part[which], day),
         )
-        return moved
+        near.write_back(chunks, moved)
+        return int(np.count_nonzero(moved != near.send))
 
     def _last_day(self, rows: Rows, day: Int32) -> Int32:
         """The last day that each row reaches by single moves from `day`; it may go on from the end of the next year."""
@@ -121,17 +163,16 @@ class Smoother:
         until[obeys] = np.minimum(until[obeys], self._windows.free_until(rows.contact[obeys], day[obeys]))
         return np.maximum(until, day)
 
-    def _in_filling_order(self, rows: Rows, near: Int32, until: Int32) -> tuple[Int32, Int32]:
-        """Rows in the order in which a day is filled."""
-        part, table = rows[near], self._table
-        order = np.lexsort(
+    def _filling_order(self, rows: Rows) -> Int64:
+        """The order in which a day is filled."""
+        table = self._table
+        return np.lexsort(
             (
-                part.event,
-                table.type_rank[part.source],
-                table.campaign[part.source],
-                part.contact,
-                hash_of(self._people, table, part),
-                table.priority[part.source],
+                rows.event,
+                table.type_rank[rows.source],
+                table.campaign[rows.source],
+                rows.contact,
+                hash_of(self._people, table, rows),
+                table.priority[rows.source],
             )
         )
-        return near[order], until[order]

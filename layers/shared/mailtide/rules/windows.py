@@ -16,6 +16,7 @@ from mailtide.rules.dates import (
     LAST_YEAR,
     Int16,
     anniversary,
+    anniversary_table,
     month_start_code,
     year_of,
     year_start,
@@ -125,14 +126,21 @@ class StateWindows:
         reason = np.full(len(contact), NO_CODE, np.int32)
         last = np.full(len(contact), NO_DATE, np.int32)
         years = year_of(day)
+        first = int(years.min()) - 1
+        table = anniversary_table(first, int(years.max()) + 1)
+        row = (years - np.int16(first)).astype(np.int32) * np.int32(table.shape[1])
         for dated in windows:
-            codes = self._anchor_codes(dated.window, contact)
+            starts, span = (table - np.int32(dated.before)).reshape(-1), np.uint32(dated.before + dated.after)
+            place = row + self._anchor_codes(dated.window, contact)
             for shift in (-1, 0, 1):
-                anchor = anniversary(codes, years + np.int16(shift))
-                start, end = anchor - np.int32(dated.before), anchor + np.int32(dated.after)
-                hits = np.flatnonzero((start <= day) & (day <= end) & (end > last) & (codes >= 0))
-                hits = hits[self._applies(dated, contact[hits], anchor[hits])]
-                reason[hits], last[hits] = dated.reason, end[hits]
+                # A day before the start becomes a very large number of days behind it.
+                behind = day - starts.take(place + np.int32(shift * table.shape[1]), mode="wrap")
+                hits = np.flatnonzero(behind.view(np.uint32) <= span)
+                start = day[hits] - behind[hits]
+                end = start + np.int32(dated.before + dated.after)
+                real = (end > last[hits]) & self._applies(dated, contact[hits], start + np.int32(dated.before))
+                hits = hits[real]
+                reason[hits], last[hits] = dated.reason, end[real]
         return reason, last
 
     def _anchor_codes(self, window: Window, contact: Int32) -> Int16:

@@ -14,7 +14,7 @@ from mailtide.errors import BadPartError
 from mailtide.machine.chunks.blocks import BlockCodec, most_sections, read_contacts
 from mailtide.machine.chunks.columns import Cursor
 from mailtide.machine.chunks.part import check_lengths, decompress
-from mailtide.rules.assemble import Chunk
+from mailtide.rules.candidates import Chunk
 from mailtide.rules.columns import Outcome, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import days_since_epoch
