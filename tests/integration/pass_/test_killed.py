@@ -4,13 +4,16 @@ import os
 import random
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 
 import apsw
 import pytest
 
+from mailtide.database import replace
 from mailtide.database.locked import locked_file
 from mailtide.database.replace import change_in_place
 from mailtide.machine.report import Profile
@@ -71,7 +74,9 @@ def test_old_or_new(
         assert schedule_of(database) in (old, new)
         assert query(database, "PRAGMA integrity_check") == [("ok",)]
         if sent == signal.SIGINT:
-            assert not [beside.name for beside in database.parent.iterdir() if "mailtide" in beside.name]
+            assert not [beside.name for beside in database.parent.iterdir() if "mailtide" in beside.name], (
+                log.read_text()
+            )
         for beside in database.parent.iterdir():
             beside.unlink()
         database.write_bytes(original)
@@ -96,3 +101,41 @@ def test_an_interrupt_just_after_the_commit_leaves_the_new_one_whole(database: P
     assert database.stat().st_size > size_bytes
     assert query(database, "PRAGMA integrity_check") == [("ok",)]
     assert query(database, "SELECT count(*) FROM email_schedules") == query(database, "SELECT count(*) FROM contacts")
+
+
+@pytest.mark.parametrize("moment", ["start", "join"])
+def test_an_interrupt_leaves_no_copy(database: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the main thread waits for the other to start, or to have removed the copy."""
+    threads: list[threading.Thread] = []
+
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            threads.append(self)
+            super().start()
+            if moment == "start":
+                _until(lambda: len(list(database.parent.iterdir())) == 2)
+                raise KeyboardInterrupt
+
+        def is_alive(self) -> bool:
+            # What waits for the start says it, and that was interrupted.
+            return moment != "start" and super().is_alive()
+
+        def join(self, timeout: float | None = None) -> None:
+            if moment == "join" and threading.current_thread() is threading.main_thread() and threads:
+                threads.clear()
+                raise KeyboardInterrupt
+            super().join(timeout)
+
+    monkeypatch.setattr(threading, "Thread", Interrupted)
+    with locked_file(database) as locked:
+        with pytest.raises(KeyboardInterrupt), replace.copy_beside(locked) as copy:
+            assert copy.finished()[0].exists()
+        # An ending process waits for its threads.
+        assert _until(lambda: len(list(database.parent.iterdir())) == 1)
+
+
+def _until(is_so: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return is_so()

@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,26 +20,48 @@ type Write = Callable[[apsw.Connection], None]
 
 
 class CopyBeside:
-    """A private copy of a file in the making: beside it, complete when `finished` returns."""
+    """A private copy of a file in the making: beside it, complete when `finished` returns.
+
+    One thread makes it and removes it: interrupts come to the main thread only, and may come while that starts or waits.
+    """
 
     def __init__(self, locked: LockedFile) -> None:
-        self._locked, self._stop = locked, threading.Event()
-        self._pool = ThreadPoolExecutor(1)
+        self._locked, self._stop, self._over = locked, threading.Event(), threading.Event()
         self._made: list[tuple[Path, int]] = []
-        self._copied = self._pool.submit(self._make)
+        self._settled = threading.Event()
+        self._failure: OSError | None = OSError("the copy was not made")
+        self._thread = threading.Thread(target=self._work)
+
+    def begin(self) -> None:
+        """Start copying. Whoever calls this calls `discard` too, whatever happens."""
+        self._thread.start()
 
     def finished(self) -> tuple[Path, int]:
-        """The copy's path and a descriptor of it. Raises OSError where it could not be made."""
-        self._copied.result()
+        """The copy's path and a descriptor of it, once begun. Raises OSError where it could not be made."""
+        self._settled.wait()
+        if self._failure is not None:
+            raise self._failure
         return self._made[0]
 
     def discard(self) -> None:
         """Stop, and leave nothing behind but what was renamed."""
         self._stop.set()
-        self._pool.shutdown()
-        for copy, descriptor in self._made:
-            os.close(descriptor)
-            copy.unlink(missing_ok=True)
+        self._over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            self._make()
+            self._failure = None
+        except OSError as error:
+            self._failure = error
+        finally:
+            self._settled.set()
+            self._over.wait()
+            for copy, descriptor in self._made:
+                os.close(descriptor)
+                copy.unlink(missing_ok=True)
 
     def _make(self) -> None:
         locked = self._locked
@@ -64,6 +85,7 @@ def copy_beside(locked: LockedFile) -> Iterator[CopyBeside]:
     """Copy a locked file beside itself meanwhile; what is not renamed over the file is gone afterwards."""
     copy = CopyBeside(locked)
     try:
+        copy.begin()
         yield copy
     finally:
         copy.discard()
