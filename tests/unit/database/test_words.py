@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailtide.database.compare import Differences, _differences, _differences_of_twins
 from mailtide.database.desired_words import RowColumns, words_of
+from mailtide.database.differences import Differences, MatchedRows, Tally, differences_of_twins
 from mailtide.rules.columns import NO_DATE, Desired
 
 CONTACTS = 6
@@ -81,14 +81,28 @@ def test_many_campaigns_of_few_contacts_take_no_room() -> None:
     assert words_of(desired_of(rows), 1_000, 1) is None
 
 
-@given(st.lists(st.tuples(st.integers(-1, 9), st.booleans()), max_size=14))
-def test_twins_make_no_difference_to_the_rest(rows: list[tuple[int, bool]]) -> None:
+@given(st.lists(st.tuples(st.integers(-1, 9), st.booleans()), max_size=14), st.lists(st.integers(0, 14), max_size=3))
+def test_twins_make_no_difference_to_the_rest(rows: list[tuple[int, bool]], cuts: list[int]) -> None:
     row_id = np.arange(len(rows), dtype=np.int64) * 3
     match = np.array([place for place, _ in rows], np.int32)
     equal = np.array([equal and place >= 0 for place, equal in rows], np.bool_)
+    pieces = [np.split(column, sorted(cuts)) for column in (row_id, match, equal)]
+    parts = [MatchedRows(*piece) for piece in zip(*pieces, strict=True)]
+    tally = Tally(10)
+    for part in parts[::-1]:
+        tally.add(part)
+    found, exact = tally.differences(), differences_of_twins(parts[::-1], 10)
+    matched = [place for place, _ in rows if place >= 0]
+    # Each row that stays, comes or goes is named, and the first of twins stays.
+    owners = {place: number for number, (place, _) in reversed(list(enumerate(rows))) if place >= 0}
+    assert exact.insert.tolist() == [place for place in range(10) if place not in owners]
+    assert exact.delete.tolist() == [3 * n for n, (place, _) in enumerate(rows) if owners.get(place) != n]
+    assert exact.unchanged == sum(equal[number] for number in owners.values())
+    assert (found is None) == (len(set(matched)) < len(matched))
+    if found is not None:
+        assert _lists(found) == _lists(exact)
 
-    def lists(found: Differences) -> list[object]:
-        arrays = (found.insert, found.update_row, found.update_to, found.delete)
-        return [*(array.tolist() for array in arrays), found.unchanged]
 
-    assert lists(_differences(row_id, match, equal, 10)) == lists(_differences_of_twins(row_id, match, equal, 10))
+def _lists(found: Differences) -> list[object]:
+    arrays = (found.insert, found.update_row, found.update_to, found.delete)
+    return [*(array.tolist() for array in arrays), found.unchanged]

@@ -26,7 +26,7 @@ from mailtide.database.changeset_format import (
     update,
     value,
 )
-from mailtide.database.compare import Differences
+from mailtide.database.differences import Differences
 from mailtide.database.run_tables import Column, columns_of, last_run
 from mailtide.database.schedules_schema import Preparation
 from mailtide.database.untrusted import clear_errors, quoted

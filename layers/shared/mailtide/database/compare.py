@@ -1,7 +1,6 @@
 """The rows that should stand in email_schedules against the planned rows that do (spec §9)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -21,8 +20,9 @@ from mailtide.database.bulk import (
     slow_rows_at,
     slow_rows_of,
 )
-from mailtide.database.compare_standing import MatchedRows, match_standing
+from mailtide.database.compare_standing import match_standing
 from mailtide.database.desired_keys import Keys
+from mailtide.database.differences import Differences, MatchedRows, Tally, differences_of_twins
 from mailtide.database.read_history import (
     HISTORY_STATUSES,
     PLANNED_STATUSES,
@@ -36,7 +36,7 @@ from mailtide.database.schema import Schema, Table
 from mailtide.database.standing import Standing
 from mailtide.database.untrusted import literal
 from mailtide.database.values import Cell, read_date, read_integer, read_status, read_text, shown_text
-from mailtide.rules.columns import NO_DATE, Bool, Desired, Int32, Int64
+from mailtide.rules.columns import NO_DATE, Bool, Codes, Desired, Int32, Int64, Numbers
 
 _READ = (
     "contact_id", "email_type", "event_date", "scheduled_send_date", "scheduled_send_time", "status", "skip_reason",
@@ -49,30 +49,10 @@ _MAX_SPREAD = 1 << 16
 _COMPARED = ("send", "time", "status", "reason", "priority", "email_template", "sms_template")
 
 
-@dataclass(frozen=True, slots=True)
-class Differences:
-    """What must change. insert and update_to are indexes into Desired; update_row and delete are row ids, ascending."""
-
-    insert: Int32
-    update_row: Int64
-    update_to: Int32
-    delete: Int64
-    unchanged: int
-
-    def __len__(self) -> int:
-        """How many rows come, go or change."""
-        return len(self.insert) + len(self.update_row) + len(self.delete)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the table already stands as it should."""
-        return len(self) == 0
-
-
 class _Codes:
     """A few values as codes of six digits, in SQL and in Python: 0 for NULL, index + 1, _OTHER, or _SLOW."""
 
-    def __init__(self, values: list[Any], used: Int32) -> None:
+    def __init__(self, values: list[Any], used: Codes) -> None:
         """used: the indexes that rows have, -1 for NULL. Only those are told apart, the most frequent first."""
         counts = np.bincount(used[used >= 0], minlength=len(values))
         indexes = [int(index) for index in np.argsort(-counts, kind="stable") if counts[index]]
@@ -161,23 +141,29 @@ class _Comparison:
         for name, codes in self._codes.items():
             codes.prepare(connection, f"code_{name}")
 
-    def parse(self, connection: apsw.Connection, chunk: Chunk | BrokenChunk) -> list[MatchedRows]:
-        bad, rows = self._parse(chunk) if isinstance(chunk, Chunk) else (None, [])
-        return rows + self._judged(slow_rows_of(self._source, connection, self.query, self._columns, chunk, bad))
+    def judge(
+        self, connection: apsw.Connection, chunk: Chunk | BrokenChunk, take: Callable[[MatchedRows], None]
+    ) -> None:
+        """Hand over the rows of a chunk."""
+        bad = None
+        if isinstance(chunk, Chunk):
+            bad, rows = self._parse(chunk)
+            take(rows)
+        self._judge(slow_rows_of(self._source, connection, self.query, self._columns, chunk, bad), take)
 
-    def slow_rows(self, rowids: Int64) -> list[MatchedRows]:
-        """The rows with the given rowids (ascending), read exactly and slowly."""
+    def judge_slow(self, rowids: Int64, take: Callable[[MatchedRows], None]) -> None:
+        """Hand over the rows with the given rowids (ascending), read exactly and slowly."""
         connection = self._source.open()
         try:
-            return self._judged(slow_rows_at(self._source, connection, self._table, self._columns, rowids))
+            self._judge(slow_rows_at(self._source, connection, self._table, self._columns, rowids), take)
         finally:
             connection.close()
 
-    def _judged(self, slow: Iterable[tuple[int, list[Cell]]]) -> list[MatchedRows]:
-        read = [row for row_id, cells in slow if (row := self._slow(row_id, cells))]
-        return [self._slow_rows(read)] if read else []
+    def _judge(self, slow: Iterable[tuple[int, list[Cell]]], take: Callable[[MatchedRows], None]) -> None:
+        if read := [row for row_id, cells in slow if (row := self._slow(row_id, cells))]:
+            take(self._slow_rows(read))
 
-    def _parse(self, chunk: Chunk) -> tuple[Bool, list[MatchedRows]]:
+    def _parse(self, chunk: Chunk) -> tuple[Bool, MatchedRows]:
         columns = {name: parse_small(chunk.column(name)) for name in (*self._codes, "time", "status")}
         event, event_bad = parse_dates(chunk.column("event"))
         columns["send"], send_bad = parse_dates(chunk.column("send"))
@@ -190,7 +176,7 @@ class _Comparison:
         good = ~bad
         numbers = [parse_integers(chunk.column(name)[good]) for name in ("contact", "campaign")]
         columns = {name: column[good] for name, column in columns.items()}
-        return bad, [self._rows(chunk.rowid[good], numbers[0], event[good], numbers[1], columns)]
+        return bad, self._rows(chunk.rowid[good], numbers[0], event[good], numbers[1], columns)
 
     def _slow(self, row_id: int, cells: list[Cell]) -> tuple[int, ...] | None:
         contact, kind, event, send, time, status, reason, priority, campaign, email, sms, *parts = cells
@@ -238,7 +224,7 @@ class _Comparison:
         return MatchedRows(row_id, match, equal)
 
 
-def _ranked(values: Int64) -> tuple[Int64, Int32]:
+def _ranked(values: Numbers) -> tuple[Numbers, Int32]:
     """The different values, ascending, and the place of each from 1 on."""
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if high - low > _MAX_SPREAD:
@@ -272,62 +258,23 @@ def compare(
     """
     table = schema.get("email_schedules")
     if table is None:
-        nothing = np.empty(0, np.int64)
-        return Differences(np.arange(len(desired), dtype=np.int32), nothing, nothing.astype(np.int32), nothing, 0)
+        return Differences.all_new(len(desired))
     keys = cache(partial(Keys, desired, ids))
-    parts = [] if standing is None else match_standing(standing, keys, desired, len(ids), send_time, threads)
-    if standing is None or len(standing.slow):
-        comparison = _Comparison(source, table, keys(), desired, send_time)
-        if standing is None:
-            parts = [part for group in scan(source, comparison.query, threads, comparison.parse) for part in group]
-        else:
-            parts += comparison.slow_rows(standing.slow)
-    empty = np.empty(0, np.int64)
-    row_id = np.concatenate([empty, *(part.row_id for part in parts)])
-    match = np.concatenate([empty.astype(np.int32), *(part.match for part in parts)])
-    equal = np.concatenate([empty.astype(np.bool_), *(part.equal for part in parts)])
-    if (row_id[1:] < row_id[:-1]).any():
-        order = np.argsort(row_id, kind="stable")
-        row_id, match, equal = row_id[order], match[order], equal[order]
-    return _differences(row_id, match, equal, len(desired))
 
+    def judge_each(take: Callable[[MatchedRows], None]) -> None:
+        if standing is not None:
+            match_standing(standing, keys, desired, len(ids), send_time, threads, take)
+        if standing is None or len(standing.slow):
+            comparison = _Comparison(source, table, keys(), desired, send_time)
+            if standing is None:
+                scan(source, comparison.query, threads, partial(comparison.judge, take=take))
+            else:
+                comparison.judge_slow(standing.slow, take)
 
-def _differences(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
-    """row_id: ascending; of several rows that match one desired row the first stays."""
-    there = np.zeros(wanted, np.bool_)
-    there[match[equal]] = True
-    unequal = np.flatnonzero(~equal)
-    unchanged = len(match) - len(unequal)
-    update = unequal[match[unequal] >= 0]
-    if np.count_nonzero(there) < unchanged or there[match[update]].any() or _repeat(match[update]):
-        return _differences_of_twins(row_id, match, equal, wanted)
-    there[match[update]] = True
-    return Differences(
-        insert=np.flatnonzero(~there).astype(np.int32),
-        update_row=row_id[update],
-        update_to=match[update],
-        delete=row_id[unequal[match[unequal] < 0]],
-        unchanged=unchanged,
-    )
-
-
-def _repeat(values: Int32) -> bool:
-    ordered = np.sort(values)
-    return bool((ordered[1:] == ordered[:-1]).any())
-
-
-def _differences_of_twins(row_id: Int64, match: Int32, equal: Bool, wanted: int) -> Differences:
-    """`_differences` where several rows may match one desired row."""
-    owner = np.full(wanted, -1, np.int32)
-    positions = np.flatnonzero(match >= 0)[::-1].astype(np.int32)
-    owner[match[positions]] = positions
-    stays = np.zeros(len(row_id), np.bool_)
-    stays[owner[owner >= 0]] = True
-    update = stays & ~equal
-    return Differences(
-        insert=np.flatnonzero(owner < 0).astype(np.int32),
-        update_row=row_id[update],
-        update_to=match[update],
-        delete=row_id[~stays],
-        unchanged=int((stays & equal).sum()),
-    )
+    tally = Tally(len(desired))
+    judge_each(tally.add)
+    if (found := tally.differences()) is not None:
+        return found
+    parts: list[MatchedRows] = []
+    judge_each(parts.append)
+    return differences_of_twins(parts, len(desired))

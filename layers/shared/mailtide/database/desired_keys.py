@@ -3,7 +3,7 @@
 import numpy as np
 
 from mailtide.database.contact_index import contact_index
-from mailtide.rules.columns import Desired, Int32, Int64
+from mailtide.rules.columns import Codes, Desired, Int32, Int64, Numbers
 from mailtide.rules.distinct import distinct
 
 
@@ -38,7 +38,7 @@ class Keys:
         np.cumsum(each, out=self._first[1:])
         self._steps = int(each.max(initial=0)).bit_length()
 
-    def _rank(self, campaign: Int64) -> Int32:
+    def _rank(self, campaign: Numbers) -> Int32:
         """1 and up for the campaigns of desired rows, 0 for none, -1 for others."""
         if not len(self._campaigns):
             return np.where(campaign == 0, np.int32(0), np.int32(-1))
@@ -46,7 +46,7 @@ class Keys:
         known = np.where(self._campaigns[at] == campaign, at + 1, -1)
         return np.where(campaign == 0, 0, known).astype(np.int32)
 
-    def _tail(self, email_type: Int32, event: Int32) -> Int32 | Int64:
+    def _tail(self, email_type: Codes, event: Int32) -> Int32 | Int64:
         """Types and events packed, with room for the campaign's rank."""
         packed = self._type_rank[email_type].astype(np.int64) << self._event_bits
         packed = (packed | (event - np.int32(self._first_event))) << self._campaign_bits
@@ -55,11 +55,11 @@ class Keys:
     def _narrowed(self, packed: Int64) -> Int32 | Int64:
         return packed.astype(np.int32) if self._is_narrow else packed
 
-    def find(self, contact_id: Int64, email_type: Int32, event: Int32, campaign: Int64) -> Int32:
+    def find(self, contact_id: Int64, email_type: Codes, event: Int32, campaign: Numbers) -> Int32:
         """The index of the desired row with each key, -1 where there is none; shape (n,)."""
         return self.find_tails(contact_index(self._ids, contact_id), self.tails(email_type, event, campaign))
 
-    def tails(self, email_type: Int32, event: Int32, campaign: Int64) -> Int32 | Int64:
+    def tails(self, email_type: Codes, event: Int32, campaign: Numbers) -> Int32 | Int64:
         """The keys but for the contact, packed; -1 for what no desired row has. Shape (n,)."""
         rank, offset = self._rank(campaign), event.astype(np.int64) - self._first_event
         possible = (email_type >= 0) & (rank >= 0) & (offset >= 0) & (offset < 1 << self._event_bits)

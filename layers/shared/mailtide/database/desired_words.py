@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mailtide.rules.columns import Bool, Desired, Int32, Int64
+from mailtide.rules.columns import Bool, Codes, Desired, Int32, Int64, Numbers
 from mailtide.rules.distinct import distinct
 
 _CHUNK_ROWS = 1 << 17
@@ -29,14 +29,14 @@ class _Range:
     high: int
 
     @staticmethod
-    def of(values: Int32 | Int64) -> "_Range":
+    def of(values: Codes | Numbers) -> "_Range":
         return _Range(int(values.min()), int(values.max()))
 
     @property
     def bits(self) -> int:
         return (self.high - self.low).bit_length()
 
-    def holds(self, values: Int32 | Int64) -> Bool:
+    def holds(self, values: Codes | Numbers) -> Bool:
         inside: Bool = (values >= self.low) & (values <= self.high)
         return inside
 
@@ -45,17 +45,17 @@ class _Range:
 class RowColumns:
     """What is compared, in the codes of the desired rows; every array has shape (n,)."""
 
-    email_type: Int32
-    campaign: Int64
+    email_type: Codes
+    campaign: Numbers
     event: Int32
     send: Int32
-    reason: Int32
-    priority: Int64
-    email_template: Int32
-    sms_template: Int32
+    reason: Codes
+    priority: Numbers
+    email_template: Codes
+    sms_template: Codes
 
     @property
-    def details(self) -> tuple[Int32 | Int64, ...]:
+    def details(self) -> tuple[Codes | Numbers, ...]:
         """All but the key."""
         return self.send, self.reason, self.priority, self.email_template, self.sms_template
 
@@ -95,7 +95,7 @@ class Words:
         codes: Int32 = np.where(combined, np.cumsum(combined) - 1, -1).astype(np.int32)
         return codes
 
-    def _combined(self, email_type: Int32, campaign: Int64) -> Int32 | Int64:
+    def _combined(self, email_type: Codes, campaign: Numbers) -> Codes | Int64:
         """Type and campaign as one index, of known types and campaigns."""
         if not len(self._campaigns):
             return email_type
@@ -167,13 +167,14 @@ def words_of(desired: Desired, contacts: int, threads: int) -> Words | None:
     words.make_room()
     starts = range(0, len(desired), _CHUNK_ROWS)
     if threads == 1 or len(starts) == 1:
-        _all_done(map(words.fill, starts))
+        all_done(map(words.fill, starts))
     else:
         with ThreadPoolExecutor(threads) as pool:
-            _all_done(pool.map(words.fill, starts))
+            all_done(pool.map(words.fill, starts))
     return words if np.count_nonzero(words.place >= 0) == len(desired) else None
 
 
-def _all_done(results: Iterable[None]) -> None:
+def all_done(results: Iterable[None]) -> None:
+    """Wait for all of a pool's work, and raise what it raised."""
     for _ in results:
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 
 from mailtide.database.changeset import Opener, Recorder
-from mailtide.database.compare import Differences
+from mailtide.database.differences import Differences
 from mailtide.database.schedules_schema import Preparation
 from mailtide.database.write import RunRow
 from mailtide.rules.columns import Desired, Int64

@@ -22,7 +22,7 @@ from mailtide.database.bulk import (
 )
 from mailtide.database.contact_index import contact_index
 from mailtide.database.schema import Schema, Table
-from mailtide.database.standing import Standing
+from mailtide.database.standing import Standing, StandingRows
 from mailtide.database.untrusted import literal
 from mailtide.database.values import (
     Cell,
@@ -105,8 +105,8 @@ def _standing_part(standing: Standing, ids: Int64, known: list[str]) -> tuple[li
     runs = standing.runs
     is_planned = np.array([*(name in PLANNED_STATUSES for name in status), False, False], np.bool_)
     counts = ~is_planned[runs.status] & (runs.email_type >= 0)
-    rows = np.flatnonzero(counts[standing.run] & (standing.contact >= 0))
-    run = standing.run[rows]
+    rows = StandingRows.join([part[counts[part.run] & (part.contact >= 0)] for part in standing.parts])
+    run = rows.run
     used = distinct(runs.email_type[run])
     types = known + sorted({standing.texts[code] for code in used.tolist()} - set(known))
     code = {name: index for index, name in enumerate(types)}
@@ -114,7 +114,7 @@ def _standing_part(standing: Standing, ids: Int64, known: list[str]) -> tuple[li
     orders = {name: index for index, name in enumerate(HISTORY_STATUSES)}
     order_of = np.array([*(orders.get(name or "", _HELD) for name in status), _HELD], np.int32)
     return types, _Part(
-        standing.row_id[rows], ids[standing.contact[rows]], type_codes[runs.email_type[run]], runs.event[run],
+        rows.row_id, ids[rows.contact], type_codes[runs.email_type[run]], runs.event[run],
         runs.send[run], runs.actual[run], order_of[runs.status[run]], runs.campaign[run],
         np.where(runs.no_priority[run], DEFAULT_PRIORITY, runs.priority[run]),
     )  # fmt: skip

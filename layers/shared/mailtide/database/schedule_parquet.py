@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mailtide.rules.columns import NO_CODE, Desired, Int32, Int64
+from mailtide.rules.columns import NO_CODE, Codes, Desired, Int64
 
 _NAME = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -57,6 +57,6 @@ def _batch(ids: Int64, desired: Desired, send_time: str, rows: slice) -> pa.Reco
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
-def _named(codes: Int32, names: Sequence[str]) -> pa.DictionaryArray:
+def _named(codes: Codes, names: Sequence[str]) -> pa.DictionaryArray:
     indices = pa.array(codes.astype(np.int32, copy=False), mask=codes == NO_CODE)
     return pa.DictionaryArray.from_arrays(indices, pa.array(names, pa.string()))

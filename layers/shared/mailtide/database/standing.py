@@ -46,14 +46,34 @@ class RunColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """All rows of the table but the slow ones, ascending by row id; arrays of rows have shape (n,)."""
+class StandingRows:
+    """Some rows of the table, ascending by row id; every array has shape (n,)."""
 
     row_id: Int64
     contact: Int32
     """Index into the contact ids, -1 where there is no such contact."""
     run: Int32
-    """Index into `runs`."""
+    """Index into `Standing.runs`."""
+
+    @staticmethod
+    def join(parts: "list[StandingRows]") -> "StandingRows":
+        """All rows, in order; at least one part."""
+        return StandingRows(
+            np.concatenate([part.row_id for part in parts]),
+            np.concatenate([part.contact for part in parts]),
+            np.concatenate([part.run for part in parts]),
+        )
+
+    def __getitem__(self, rows: Bool) -> "StandingRows":
+        return StandingRows(self.row_id[rows], self.contact[rows], self.run[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All rows of the table but the slow ones."""
+
+    parts: list[StandingRows]
+    """Ascending by row id."""
     runs: RunColumns
     texts: list[str]
     slow: Int64
@@ -62,9 +82,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    row_id: Int64
-    contact: Int32
-    run: Int32
+    rows: StandingRows
     runs: RunColumns
     slow: Int64
 
@@ -80,17 +98,16 @@ def read_standing(source: Source, schema: Schema, ids: Int64, threads: int) -> S
     except UnusualPagesError:
         return None
     slow = np.concatenate([part.slow for part in parts])
-    rows = sum(len(part.row_id) for part in parts)
+    rows = sum(len(part.rows.row_id) for part in parts)
     if len(slow) > _MAX_SLOW + rows // 8:
         return None
     firsts = np.cumsum([0, *(len(part.runs.event) for part in parts)])
     for part, first in zip(parts, firsts.tolist(), strict=False):
-        np.add(part.run, first, out=part.run)
+        np.add(part.rows.run, first, out=part.rows.run)
     runs = RunColumns(
         **{name.name: np.concatenate([getattr(part.runs, name.name) for part in parts]) for name in fields(RunColumns)}
     )
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("row_id", "contact", "run")}
-    return Standing(**columns, runs=runs, texts=texts.texts, slow=slow)
+    return Standing([part.rows for part in parts], runs, texts.texts, slow)
 
 
 def _text(stored: bytes) -> str | None:
@@ -121,12 +138,11 @@ class _Reader:
         columns, bad = self._columns(found.heads)
         slow = bad[found.head] | ~found.is_integer | records.bad
         if not slow.any():
-            return _Part(
-                records.rowid, contact_index(self._ids, found.integer), found.head, columns, np.empty(0, np.int64)
-            )
+            rows = StandingRows(records.rowid, contact_index(self._ids, found.integer), found.head)
+            return _Part(rows, columns, np.empty(0, np.int64))
         good = ~slow
         contact = contact_index(self._ids, found.integer[good])
-        return _Part(records.rowid[good], contact, found.head[good], columns, records.rowid[slow])
+        return _Part(StandingRows(records.rowid[good], contact, found.head[good]), columns, records.rowid[slow])
 
     def _columns(self, heads: Records) -> tuple[RunColumns, Bool]:
         """The columns of the runs, and which runs must be read slowly."""

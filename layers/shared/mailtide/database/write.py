@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import numpy as np
 
-from mailtide.database.compare import Differences
+from mailtide.database.differences import Differences
 from mailtide.database.schedules_schema import DUE_INDEX, KEY_INDEX, RUN_COLUMNS, Preparation
 from mailtide.database.schema import Schema
 from mailtide.database.untrusted import clear_errors, quoted

@@ -16,7 +16,8 @@ import numpy as np
 
 from mailtide.database.bulk import Source
 from mailtide.database.checked import checked_beside
-from mailtide.database.compare import Differences, compare
+from mailtide.database.compare import compare
+from mailtide.database.differences import Differences
 from mailtide.database.first_schedule import first_schedule
 from mailtide.database.locked import LockedFile, locked_file
 from mailtide.database.replace import change_in_place, copy_beside, forget_pages, replace_whole

@@ -5,25 +5,37 @@ from concurrent.futures import Executor
 import numpy as np
 
 from mailtide.rules.candidates import Chunk
-from mailtide.rules.columns import NO_CODE, Bool, Desired, Int32, Int64
+from mailtide.rules.columns import NO_CODE, Bool, Codes, Desired, Int32, Int64, Numbers
 from mailtide.rules.dates import FIRST_DAY
 from mailtide.rules.followups import Followups
 from mailtide.rules.sources import Names, SourceTable
 
 _DAY_BITS = 22
+_NARROW = 1 << 30
 
 
-def _empty(size: int, names: Names) -> Desired:
+def _code_type(names: list[str]) -> type[np.int16 | np.int32]:
+    return np.int16 if len(names) < np.iinfo(np.int16).max else np.int32
+
+
+def _number_type(*columns: Int64) -> type[np.int32 | np.int64]:
+    fits = all(len(column) == 0 or max(-int(column.min()), int(column.max())) < _NARROW for column in columns)
+    return np.int32 if fits else np.int64
+
+
+def _empty(size: int, table: SourceTable, followups: Followups, names: Names) -> Desired:
+    """Columns for so many rows, as narrow as what they will hold: at millions of rows memory is time."""
+    template = _code_type(names.templates.texts)
     return Desired(
         contact=np.empty(size, np.int32),
-        email_type=np.empty(size, np.int32),
+        email_type=np.empty(size, _code_type(names.types.texts)),
         event=np.empty(size, np.int32),
         send=np.empty(size, np.int32),
-        skip_reason=np.empty(size, np.int32),
-        priority=np.empty(size, np.int64),
-        campaign=np.empty(size, np.int64),
-        email_template=np.empty(size, np.int32),
-        sms_template=np.empty(size, np.int32),
+        skip_reason=np.empty(size, _code_type(names.reasons.texts)),
+        priority=np.empty(size, _number_type(table.priority, followups.priority)),
+        campaign=np.empty(size, _number_type(table.campaign, followups.campaign)),
+        email_template=np.empty(size, template),
+        sms_template=np.empty(size, template),
         types=names.types.texts,
         reasons=names.reasons.texts,
         templates=names.templates.texts,
@@ -41,12 +53,17 @@ class _Writer:
         kinds = len(names.followup_types)
         ranks = names.types.ranks()
         self._type_bits = len(ranks).bit_length()
-        self._email_type = np.append(table.type_code, np.array(names.followup_types, np.int32))
-        self._rank = ranks[self._email_type].astype(np.int64)
-        self._email = np.append(table.email_template, np.array(names.followup_email, np.int32))
-        self._sms = np.append(table.sms_template, np.array(names.followup_sms, np.int32))
-        self._priority = np.append(table.priority, np.zeros(kinds, np.int64))
+        types = np.append(table.type_code, np.array(names.followup_types, np.int32))
+        self._rank = ranks[types].astype(np.int64)
         self._campaign = np.append(table.campaign, np.zeros(kinds, np.int64))
+        columns: list[tuple[Codes | Numbers, Int32 | Int64]] = [
+            (result.email_type, types),
+            (result.email_template, np.append(table.email_template, np.array(names.followup_email, np.int32))),
+            (result.sms_template, np.append(table.sms_template, np.array(names.followup_sms, np.int32))),
+            (result.priority, np.append(table.priority, np.zeros(kinds, np.int64))),
+            (result.campaign, self._campaign),
+        ]
+        self._columns = [(column, of_source.astype(column.dtype)) for column, of_source in columns]
 
     def write(self, chunk: Chunk, followups: Followups, start: int) -> None:
         rows, result = chunk.rows, self._result
@@ -58,19 +75,17 @@ class _Writer:
         contact.take(order, out=result.contact[place], mode="clip")
         event.take(order, out=result.event[place], mode="clip")
         np.concatenate((chunk.send, followups.send)).take(order, out=result.send[place], mode="clip")
-        np.concatenate((chunk.reason, followups.reason)).take(order, out=result.skip_reason[place], mode="clip")
+        reason = np.concatenate((chunk.reason, followups.reason), dtype=result.skip_reason.dtype, casting="same_kind")
+        reason.take(order, out=result.skip_reason[place], mode="clip")
         source = source.take(order)
-        self._email_type.take(source, out=result.email_type[place], mode="clip")
-        self._email.take(source, out=result.email_template[place], mode="clip")
-        self._sms.take(source, out=result.sms_template[place], mode="clip")
+        for column, of_source in self._columns:
+            of_source.take(source, out=column[place], mode="clip")
         result.sms_template[place][~self._has_phone[result.contact[place]]] = NO_CODE
-        for column, of_source, own in (
-            (result.priority[place], self._priority, followups.priority),
-            (result.campaign[place], self._campaign, followups.campaign),
-        ):
-            of_source.take(source, out=column, mode="clip")
-            if len(own):
-                column[source >= self._sources] = own[order[source >= self._sources] - len(rows)]
+        if len(followups):
+            own = np.flatnonzero(source >= self._sources)
+            which = order[own] - len(rows)
+            result.priority[place][own] = followups.priority[which]
+            result.campaign[place][own] = followups.campaign[which]
 
     def _order(self, contact: Int32, source: Int32, event: Int32, followups: Followups) -> Int64:
         first = contact.min(initial=np.iinfo(np.int32).max)
@@ -102,7 +117,7 @@ def assemble(
         low = high
     sizes = [len(chunk.rows) + len(part) for chunk, part in zip(chunks, parts, strict=True)]
     starts = np.cumsum([0, *sizes]).tolist()
-    result = _empty(starts[-1], names)
+    result = _empty(starts[-1], table, followups, names)
     writer = _Writer(result, table, names, has_phone)
     list(pool.map(writer.write, chunks, parts, starts[:-1]))
     return result

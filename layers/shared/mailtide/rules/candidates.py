@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32, Int64, Related
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int16, Int32, Int64, Related
 from mailtide.rules.config import Rules
 from mailtide.rules.dates import (
     LAST_DAY,
-    Int16,
     code_of,
     last_anniversaries,
     next_anniversaries,

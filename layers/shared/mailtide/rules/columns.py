@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 type Int64 = NDArray[np.int64]
 type Int32 = NDArray[np.int32]
+type Int16 = NDArray[np.int16]
 type UInt8 = NDArray[np.uint8]
 type Bool = NDArray[np.bool_]
+type Codes = NDArray[np.int16 | np.int32]
+"""As narrow as the list allows; one more and one less still fit."""
+type Numbers = NDArray[np.int32 | np.int64]
+"""As narrow as the values allow; the difference of two still fits."""
 
 NO_DATE = int(np.iinfo(np.int32).min)
 NO_CODE = -1
@@ -144,17 +149,17 @@ class Desired:
     event, campaign). `status` is `skipped` where `skip_reason` is not NO_CODE, else `pre-scheduled`."""
 
     contact: Int32
-    email_type: Int32
+    email_type: Codes
     """Code into `types`."""
     event: Int32
     send: Int32
-    skip_reason: Int32
+    skip_reason: Codes
     """Code into `reasons`, NO_CODE when not skipped."""
-    priority: Int64
-    campaign: Int64
-    email_template: Int32
+    priority: Numbers
+    campaign: Numbers
+    email_template: Codes
     """Code into `templates`, NO_CODE when NULL."""
-    sms_template: Int32
+    sms_template: Codes
     types: list[str]
     reasons: list[str]
     templates: list[str]

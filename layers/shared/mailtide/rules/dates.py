@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mailtide.rules.columns import NO_DATE, Bool, Int32, Int64
+from mailtide.rules.columns import NO_DATE, Bool, Int16, Int32, Int64
 
 FIRST_YEAR, LAST_YEAR = 1, 9999
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896
@@ -18,8 +18,6 @@ NO_CODE_OF_DAY = -1
 _LEAP_DAY = 59
 _MONTH_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _DAY_BITS = 22
-
-type Int16 = NDArray[np.int16]
 
 _YEARS = np.arange(LAST_YEAR + 2)
 _IS_COMMON: Bool = ~((_YEARS % 4 == 0) & ((_YEARS % 100 != 0) | (_YEARS % 400 == 0)))

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_STATE, Bool, Contacts, Int32, Int64, UInt8
-from mailtide.rules.dates import Int16, code_and_year
+from mailtide.rules.columns import NO_STATE, Bool, Contacts, Int16, Int32, Int64, UInt8
+from mailtide.rules.dates import code_and_year
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

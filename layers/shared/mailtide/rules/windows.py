@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int32
+from mailtide.rules.columns import NO_CODE, NO_DATE, Bool, Int16, Int32
 from mailtide.rules.config import YEAR_ROUND, Rules, Window
 from mailtide.rules.dates import (
     FIRST_DAY,
     FIRST_YEAR,
     LAST_DAY,
     LAST_YEAR,
-    Int16,
     anniversary,
     anniversary_table,
     month_start_code,

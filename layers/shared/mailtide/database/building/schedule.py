@@ -19,7 +19,7 @@ from mailtide.database.building.encode import (
     varint,
     varint_bytes,
 )
-from mailtide.rules.columns import Bool, Int32, Int64, UInt8
+from mailtide.rules.columns import Bool, Codes, Int32, Int64, Numbers, UInt8
 from mailtide.rules.dates import iso_day
 
 MAX_GROUPS = 1 << 17
@@ -49,7 +49,7 @@ class Rows:
 class Shared:
     """The columns of a record that do not differ within a group; all are asked with indexes of desired rows, shape (t,)."""
 
-    columns: Callable[[Int32 | Int64], Sequence[Int32 | Int64 | Bool]]
+    columns: Callable[[Int32 | Int64], Sequence[Codes | Numbers | Bool]]
     """What the values come from but for the days."""
     values: Callable[[Int32 | Int64], Iterable[Sequence[Value]]]
     """Of each row the values in the order of the record, with the place of a day for each day."""
@@ -145,7 +145,7 @@ def _index_cells(
     return _cells(stored, of, zip(days_at, days, strict=True), which, fields)
 
 
-def _alike(*columns: Int32 | Int64 | Bool) -> tuple[Int64, Int64]:
+def _alike(*columns: Codes | Numbers | Bool) -> tuple[Int64, Int64]:
     """The first of each different row of the columns, and which of these each row is like."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
