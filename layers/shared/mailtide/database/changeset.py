@@ -27,10 +27,11 @@ from mailtide.database.changeset_format import (
     value,
 )
 from mailtide.database.differences import Differences
+from mailtide.database.grouping import grouped
 from mailtide.database.run_tables import Column, columns_of, last_run
 from mailtide.database.schedules_schema import Preparation
 from mailtide.database.untrusted import clear_errors, quoted
-from mailtide.database.write import CONSTANTS, RowConstants, RunRow, grouped
+from mailtide.database.write import CONSTANTS, RowConstants, RunRow
 from mailtide.errors import DatabaseError
 from mailtide.rules.columns import Desired, Int64
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,20 @@ from mailtide.database.building.schedule import (
     table_cells,
 )
 from mailtide.database.building.tree import INDEX_LEAF, TABLE_LEAF, PageWriter, build_tree
+from mailtide.database.grouping import grouped
 from mailtide.database.header import HEADER_BYTES, read_header
 from mailtide.database.locked import LockedFile
 from mailtide.database.schedules_schema import DUE_INDEX, KEY_INDEX
 from mailtide.database.untrusted import clear_errors, open_untrusted
-from mailtide.database.write import CONSTANTS, RowConstants, grouped
+from mailtide.database.write import CONSTANTS, RowConstants
 from mailtide.rules.columns import NO_CODE, Desired, Int32, Int64
 
 _SCHEMA_FORMAT_AT, _CHANGES_AT, _PAGES_AT, _VALID_FOR_AT = 44, 24, 28, 92
 _FORMAT_WITH_SHORT_INTEGERS = 4
 _TYPE, _CAMPAIGN, _STATUS = (CONSTANTS.index(name) for name in ("email_type", "campaign_instance_id", "status"))
 _TABLE = "email_schedules"
+
+_PIECE_ROWS = 1 << 18
 
 type Load = Callable[[Path, int], None]
 """Adds the rows to a closed copy; is given its path and a descriptor of it."""
@@ -150,18 +153,31 @@ class _Builder:
 
     def _build_by_date(self, file: PageWriter, roots: dict[str, int], pool: ThreadPoolExecutor) -> Int32 | Int64:
         """Build the table and the index that is sorted like it; returns the row id of each desired row."""
-        order, starts = grouped(self._desired, np.arange(len(self._desired), dtype=np.int32))
+        order, starts = grouped(self._desired, None, pool, self._threads)
         new = np.zeros(len(order), np.bool_)
         new[starts] = True
-        rows = Rows(order, self._contact[order], new)
+        rows = Rows(order, _in_pieces(pool, order, lambda piece: self._contact[piece]), new)
         cells = table_cells(rows, self._whole_rows(), self._max_table_bytes)
         rowid = narrow(np.arange(1, len(order) + 1, dtype=np.int64))
         build_tree(file, cells, TABLE_LEAF, roots[_TABLE], pool, rowid)
         cells = due_cells(rows, self._dues(), self._max_index_bytes)
         build_tree(file, cells, INDEX_LEAF, roots[DUE_INDEX], pool)
         of_row = np.empty_like(rowid)
-        of_row[order] = rowid
+
+        def place(rows: slice) -> None:
+            of_row[order[rows]] = rowid[rows]
+
+        list(pool.map(place, _pieces(len(order))))
         return of_row
+
+
+def _pieces(count: int) -> list[slice]:
+    return [slice(start, start + _PIECE_ROWS) for start in range(0, count, _PIECE_ROWS)]
+
+
+def _in_pieces(pool: Executor, given: Int32, work: Callable[[Int32], Int32 | Int64]) -> Int32 | Int64:
+    """What `work` makes of an array, piece by piece and together again."""
+    return np.concatenate(list(pool.map(lambda rows: work(given[rows]), _pieces(len(given)))))
 
 
 def _key_groups(desired: Desired) -> Int32 | Int64:

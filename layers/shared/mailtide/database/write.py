@@ -11,6 +11,7 @@ import apsw
 import numpy as np
 
 from mailtide.database.differences import Differences
+from mailtide.database.grouping import grouped
 from mailtide.database.schedules_schema import DUE_INDEX, KEY_INDEX, RUN_COLUMNS, Preparation
 from mailtide.database.schema import Schema
 from mailtide.database.untrusted import clear_errors, quoted
@@ -23,8 +24,6 @@ CONSTANTS = (
 )  # fmt: skip
 _IN_KEY_INDEX = ("email_type", "event_date", "status", "campaign_instance_id")
 """Columns of the index by key, but for the contact, and the one that says which rows it holds."""
-_SORT_BITS = 63
-_DIGIT_BITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,58 +238,6 @@ class _RowWriter:
 
 def _template(rows: Desired, code: int) -> str | None:
     return None if code == NO_CODE else rows.templates[code]
-
-
-def grouped(rows: Desired, wanted: Int32) -> tuple[Int32, Int64]:
-    """The order in which rows are written, as positions in `wanted`, and where in it each group of equal constants starts."""
-    columns = [
-        rows.skip_reason != NO_CODE, rows.send, rows.email_type, rows.event, rows.skip_reason, rows.priority,
-        rows.campaign, rows.email_template, rows.sms_template,
-    ]  # fmt: skip
-    return _grouped(columns, wanted)
-
-
-def _grouped(columns: list[Any], wanted: Int32) -> tuple[Int32, Int64]:
-    """Positions in `wanted`, so that equal rows lie together, sorted by the columns from the first on; and each group's start.
-
-    columns: arrays over all rows. wanted: the rows meant. The order is stable.
-    """
-    packed = np.zeros(len(wanted), np.int64)
-    bits = 0
-    for whole in columns:
-        column = whole[wanted]
-        low, high = int(column.min()), int(column.max())
-        if high - low > 1 << 20:
-            values, column = np.unique(column, return_inverse=True)
-            low, high = 0, len(values) - 1
-        width = (high - low).bit_length()
-        bits += width
-        if width:
-            packed <<= width
-            packed += column
-            packed -= low
-    if bits > _SORT_BITS:
-        return _grouped_slowly([column[wanted] for column in columns])
-    order = _order_of(packed, bits)
-    packed = packed[order]
-    return order, np.concatenate(([0], np.flatnonzero(packed[1:] != packed[:-1]) + 1))
-
-
-def _order_of(keys: Int64, bits: int) -> Int32:
-    """The stable order of keys from 0 to 2^bits - 1; of 16 bits at a time, which numpy sorts without comparing."""
-    order = np.arange(len(keys), dtype=np.int32)
-    for shift in range(0, bits, _DIGIT_BITS):
-        digit = (keys >> shift).astype(np.uint16)
-        order = order[np.argsort(digit[order], kind="stable")]
-    return order
-
-
-def _grouped_slowly(columns: list[Any]) -> tuple[Int32, Int64]:
-    order = np.lexsort(columns[::-1]).astype(np.int32)
-    changed = np.zeros(len(order) - 1, np.bool_)
-    for column in columns:
-        changed |= column[order[1:]] != column[order[:-1]]
-    return order, np.concatenate(([0], np.flatnonzero(changed) + 1))
 
 
 def _add_run(connection: apsw.Connection, table: str, differences: Differences, run: RunRow) -> None:

@@ -16,6 +16,7 @@ TABLE_LEAF, TABLE_INTERIOR, INDEX_LEAF, INDEX_INTERIOR = 0x0D, 0x05, 0x0A, 0x02
 _INTERIOR = {TABLE_LEAF: TABLE_INTERIOR, INDEX_LEAF: INDEX_INTERIOR}
 _LOCK_BYTE = 1 << 30
 _BATCH_BYTES = 4 << 20
+_PIECE_CELLS = 1 << 18
 _POINTER_BYTES = 2
 
 
@@ -53,13 +54,27 @@ class _Level:
     end: Int64
 
 
-def _dealt(size: Int32, room: int, *, separated: bool) -> _Level:
+def _summed(size: Int32, pool: Executor) -> Int64:
+    """The sum of the sizes before each, and of all; shape (n + 1,)."""
+    total = np.zeros(len(size) + 1, np.int64)
+    pieces = [slice(start, start + _PIECE_CELLS) for start in range(0, len(size), _PIECE_CELLS)]
+    before = np.cumsum([0, *pool.map(lambda piece: int(size[piece].sum()), pieces)])
+
+    def add_up(piece: slice, already: int) -> None:
+        inside = total[1:][piece]
+        np.cumsum(size[piece], out=inside)
+        inside += already
+
+    list(pool.map(add_up, pieces, before[:-1].tolist()))
+    return total
+
+
+def _dealt(size: Int32, room: int, pool: Executor, *, separated: bool) -> _Level:
     """Deal cells of these sizes (pointers included) to pages with so much room.
 
     separated: the cell between two pages is in neither, but moves up; so no page may be left without a cell.
     """
-    total = np.zeros(len(size) + 1, np.int64)
-    np.cumsum(size, out=total[1:])
+    total = _summed(size, pool)
     view, count = memoryview(total), len(size)
     most = room // max(1, int(size.min())) + 1
     first, ends = [0], []
@@ -106,7 +121,7 @@ def _write_level(
         cells = cells.with_children(children[:-1])
     header = 8 if children is None else 12
     size = (cells.size + np.int32(_POINTER_BYTES))[cells.which]
-    level = _dealt(size, file.page_size - header, separated=separated)
+    level = _dealt(size, file.page_size - header, pool, separated=separated)
     pages = len(level.first)
     numbers = np.array([root], np.int64) if pages == 1 else file.allocate(pages)
     rightmost = None if children is None else children[level.end]
