@@ -28,12 +28,13 @@ OUT = Path(__file__).parents[2] / ".local" / "bench"
 DAY, NEXT_DAY = "2026-11-21", "2026-11-22"
 MAIN_THREADS = 2
 START_UP_CONTACTS = 10_000
-FIRST, NEXT, SAME, START_UP = "first run", "next day", "no change", "10,000, with start-up"
+FIRST, NEXT, SAME = "first run", "next day", "no change"
+START_UP, HELP = "10,000, with start-up", "mailtide --help"
 LARGER = 3
 MAX_RATIO = {FIRST: 1.2, NEXT: 0.4}
 MAX_GROWTH = 3.3
 MAX_PEAK_MB = 600
-MAX_START_UP_S = 0.5
+MAX_START_UP_S = {START_UP: 0.5, HELP: 0.3}
 WIDTH = 120
 
 type Result = dict[str, Any]
@@ -139,6 +140,7 @@ def works(files: Files, larger_files: Files | None) -> list[Work]:
             planned.append((larger(kind), run))
     planned.append((SAME, partial(measured_pass, files, files.scheduled, DAY, MAIN_THREADS)))
     planned.append((START_UP, partial(start_up, files)))
+    planned.append((HELP, partial(mailtide, "--help")))
     return planned
 
 
@@ -183,8 +185,8 @@ def bar_of(results: Results, name: str) -> str:
             return f"≤ {MAX_GROWTH} × once, is {growth:.2f}: {_met(growth <= MAX_GROWTH)}"
     if name == SAME:
         return f"file untouched: {_met(all(run['untouched'] for run in results.runs[SAME]))}"
-    if name == START_UP:
-        return f"≤ {MAX_START_UP_S} s: {_met(results.middle(START_UP, 'seconds') <= MAX_START_UP_S)}"
+    if name in MAX_START_UP_S:
+        return f"≤ {MAX_START_UP_S[name]} s: {_met(results.middle(name, 'seconds') <= MAX_START_UP_S[name])}"
     return ""
 
 
@@ -203,7 +205,7 @@ def table_of(results: Results, contacts: int, runs: int) -> Table:
     for name, found in results.runs.items():
         peak = f"{results.middle(name, 'peak_mb'):,.0f}" if "peak_mb" in found[0] else ""
         differences = f"{found[0]['differences']:,}" if "differences" in found[0] else ""
-        ratio = "" if name == START_UP else f"{results.ratio(name):.2f}"
+        ratio = "" if name in MAX_START_UP_S else f"{results.ratio(name):.2f}"
         cpu = f"{results.middle(name, 'cpu'):.2f}" if "cpu" in found[0] else ""
         seconds = f"{results.middle(name, 'seconds'):.2f}"
         table.add_row(name, seconds, ratio, cpu, peak, differences, bar_of(results, name))

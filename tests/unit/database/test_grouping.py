@@ -50,13 +50,14 @@ def test_rows_are_sorted_and_cut_into_groups(stored: list[tuple[int, ...]], data
     threads = data.draw(st.integers(1, 4))
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(threads) as pool:
         patch.setattr(grouping, "_CHUNK_ROWS", data.draw(st.integers(1, 9)))
-        patch.setattr(grouping, "_MIN_ROWS_A_PIECE", data.draw(st.integers(1, 9)))
-        order, starts = grouped(desired_of(stored), wanted, data.draw(st.sampled_from([None, pool])), threads)
+        patch.setattr(grouping, "_PIECE_ROWS", data.draw(st.integers(1, 9)))
+        order, starts = grouped(desired_of(stored), wanted, data.draw(st.sampled_from([None, pool])))
     expected = by_hand(stored, list(range(len(stored))) if chosen is None else chosen)
     assert (order.tolist(), starts.tolist()) == expected
 
 
-def test_many_rows_by_many_threads() -> None:
+def test_many_rows_by_many_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grouping, "_PIECE_ROWS", 100_000)
     chance = np.random.default_rng(7)
     stored = list(
         zip(
@@ -79,7 +80,7 @@ def test_many_rows_by_many_threads() -> None:
     desired = desired_of(stored)
     alone = grouped(desired)
     with ThreadPoolExecutor(4) as pool:
-        together = grouped(desired, None, pool, 4)
+        together = grouped(desired, None, pool)
     expected = by_hand(stored, list(range(len(stored))))
     for order, starts in (alone, together):
         assert (order == expected[0]).all()

@@ -19,6 +19,7 @@ from mailtide.database.building.schedule import (
     due_cells,
     key_cells,
     narrow,
+    rowids,
     table_cells,
 )
 from mailtide.database.building.tree import INDEX_LEAF, TABLE_LEAF, PageWriter, build_tree
@@ -153,12 +154,12 @@ class _Builder:
 
     def _build_by_date(self, file: PageWriter, roots: dict[str, int], pool: ThreadPoolExecutor) -> Int32 | Int64:
         """Build the table and the index that is sorted like it; returns the row id of each desired row."""
-        order, starts = grouped(self._desired, None, pool, self._threads)
+        order, starts = grouped(self._desired, None, pool)
         new = np.zeros(len(order), np.bool_)
         new[starts] = True
         rows = Rows(order, _in_pieces(pool, order, lambda piece: self._contact[piece]), new)
         cells = table_cells(rows, self._whole_rows(), self._max_table_bytes)
-        rowid = narrow(np.arange(1, len(order) + 1, dtype=np.int64))
+        rowid = rowids(len(order))
         build_tree(file, cells, TABLE_LEAF, roots[_TABLE], pool, rowid)
         cells = due_cells(rows, self._dues(), self._max_index_bytes)
         build_tree(file, cells, INDEX_LEAF, roots[DUE_INDEX], pool)
@@ -184,7 +185,10 @@ def _key_groups(desired: Desired) -> Int32 | Int64:
     """A number from 0 on of each row, equal where type, event and campaign are."""
     spread = int(desired.event.max()) - (low := int(desired.event.min())) + 1
     if len(desired.types) * spread < MAX_GROUPS and not desired.campaign.any():
-        return desired.email_type * np.int32(spread) + (desired.event - np.int32(low))
+        small = desired.event - np.int32(low)
+        for rows in _pieces(len(desired)):
+            small[rows] += desired.email_type[rows] * np.int32(spread)
+        return small
     groups = desired.email_type.astype(np.int64) * spread + (desired.event - low)
     ranks = np.unique(desired.campaign, return_inverse=True)[1]
     found: Int64 = np.unique(groups * (int(ranks.max()) + 1) + ranks, return_inverse=True)[1]

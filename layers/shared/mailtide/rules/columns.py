@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 type Int64 = NDArray[np.int64]
 type Int32 = NDArray[np.int32]
 type Int16 = NDArray[np.int16]
+type Int8 = NDArray[np.int8]
 type UInt8 = NDArray[np.uint8]
 type Bool = NDArray[np.bool_]
 type Codes = NDArray[np.int16 | np.int32]

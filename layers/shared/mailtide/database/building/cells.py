@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mailtide.rules.columns import Int32, Int64, UInt8
+from mailtide.rules.columns import Int8, Int32, Int64, UInt8
 
 _CHILD_BYTES = 4
 
@@ -15,7 +15,7 @@ class Field:
 
     at: Int32
     """Where it stands in the cells of each template, shape (t,)."""
-    width: Int32
+    width: Int8 | Int32
     """How many bytes it takes there, shape (t,)."""
     value: Int32 | Int64
     """Of each cell, shape (n,)."""
@@ -68,7 +68,7 @@ class Cells:
             _fill(out, at + field.at[self.which], field.width[self.which], field)
 
 
-def _fill(out: UInt8, at: Int32, width: Int32, field: Field) -> None:
+def _fill(out: UInt8, at: Int32, width: Int8 | Int32, field: Field) -> None:
     for bytes_ in np.flatnonzero(np.bincount(width)).tolist():
         rows = np.flatnonzero(width == bytes_)
         place, value = at[rows], field.value[rows]

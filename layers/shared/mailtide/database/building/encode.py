@@ -5,17 +5,17 @@ from functools import lru_cache
 
 import numpy as np
 
-from mailtide.rules.columns import Int32, Int64
+from mailtide.rules.columns import Int8, Int32, Int64
 
 INTEGER_BYTES = np.array([0, 1, 2, 3, 4, 6, 8, 0, 0, 0], np.int32)
 """By serial type 1..9; integers 0 and 1 take no bytes (types 8 and 9)."""
 _LARGEST = ((1, 0x7F), (2, 0x7FFF), (3, 0x7F_FFFF), (4, 0x7FFF_FFFF), (5, 0x7FFF_FFFF_FFFF), (6, 2**63 - 1))
 
 
-def serial_types(values: Int32 | Int64) -> Int32:
+def serial_types(values: Int32 | Int64) -> Int8:
     """The serial type of each integer, shape (n,)."""
     magnitude = np.where(values < 0, ~values, values)
-    kinds = np.full(len(values), 6, np.int32)
+    kinds = np.full(len(values), 6, np.int8)
     for kind, largest in reversed(_LARGEST[:-1]):
         if largest <= np.iinfo(values.dtype).max:
             kinds[magnitude <= largest] = kind
@@ -24,9 +24,9 @@ def serial_types(values: Int32 | Int64) -> Int32:
     return kinds
 
 
-def varint_bytes(values: Int32 | Int64) -> Int32:
+def varint_bytes(values: Int32 | Int64) -> Int8:
     """How many bytes each integer from 0 on takes as a varint, shape (n,)."""
-    width = np.ones(len(values), np.int32)
+    width = np.ones(len(values), np.int8)
     for bits in range(7, 8 * values.itemsize - 1, 7):
         width += values >= 1 << bits
     return width

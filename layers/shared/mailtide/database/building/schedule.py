@@ -19,7 +19,7 @@ from mailtide.database.building.encode import (
     varint,
     varint_bytes,
 )
-from mailtide.rules.columns import Bool, Codes, Int32, Int64, Numbers, UInt8
+from mailtide.rules.columns import Bool, Codes, Int8, Int32, Int64, Numbers, UInt8
 from mailtide.rules.dates import iso_day
 
 MAX_GROUPS = 1 << 17
@@ -57,6 +57,13 @@ class Shared:
     """The days, in the order of their places."""
 
 
+def rowids(count: int) -> Int32 | Int64:
+    """1 to the count."""
+    if count < np.iinfo(np.int32).max:
+        return np.arange(1, count + 1, dtype=np.int32)
+    return np.arange(1, count + 1, dtype=np.int64)
+
+
 def narrow(values: Int64) -> Int32 | Int64:
     """The same integers in half the memory, where they fit."""
     fits = len(values) and np.iinfo(np.int32).min <= values.min() and values.max() <= np.iinfo(np.int32).max
@@ -65,7 +72,7 @@ def narrow(values: Int64) -> Int32 | Int64:
 
 def table_cells(rows: Rows, shared: Shared, max_bytes: int) -> Cells:
     """Cells of a table whose first column is its rowid, and its second the contact. shared: all columns behind these."""
-    rowid = narrow(np.arange(1, len(rows.index) + 1, dtype=np.int64))
+    rowid = rowids(len(rows.index))
     contact_type, id_bytes = serial_types(rows.contact), varint_bytes(rowid)
     which, first = _runs(rows.starts, contact_type, id_bytes)
     contact_type, id_bytes, index = contact_type[first], id_bytes[first], rows.index[first]
@@ -88,7 +95,7 @@ def table_cells(rows: Rows, shared: Shared, max_bytes: int) -> Cells:
 
 def due_cells(rows: Rows, shared: Shared, max_bytes: int) -> Cells:
     """Cells of an index over columns by which the rows are sorted. shared: those columns."""
-    rowid = narrow(np.arange(1, len(rows.index) + 1, dtype=np.int64))
+    rowid = rowids(len(rows.index))
     id_type = serial_types(rowid)
     which, first = _runs(rows.starts, id_type)
     return _index_cells(which, rows.index[first], [(id_type[first], rowid)], shared, 0, max_bytes)
@@ -118,7 +125,7 @@ def key_cells(
 def _index_cells(
     which: Int32,
     index: Int32,
-    varying: list[tuple[Int32, Int32 | Int64]],
+    varying: list[tuple[Int8, Int32 | Int64]],
     shared: Shared,
     before: int,
     max_bytes: int,
@@ -145,7 +152,7 @@ def _index_cells(
     return _cells(stored, of, zip(days_at, days, strict=True), which, fields)
 
 
-def _alike(*columns: Codes | Numbers | Bool) -> tuple[Int64, Int64]:
+def _alike(*columns: Int8 | Codes | Numbers | Bool) -> tuple[Int64, Int64]:
     """The first of each different row of the columns, and which of these each row is like."""
     code = np.zeros(len(columns[0]), np.int64)
     for column in columns:
@@ -187,10 +194,12 @@ def _fitting(size: int, max_bytes: int) -> int:
     return size
 
 
-def _runs(starts: Bool, *columns: Int32) -> tuple[Int32, Int64]:
+def _runs(starts: Bool, *columns: Int8) -> tuple[Int32, Int64]:
     """The run of each row, and the first row of each: a new one starts where `starts` says or a column changes."""
     new = starts.copy()
     new[0] = True
     for column in columns:
         new[1:] |= column[1:] != column[:-1]
-    return np.cumsum(new, dtype=np.int32) - np.int32(1), np.flatnonzero(new)
+    which = np.cumsum(new, dtype=np.int32)
+    which -= 1
+    return which, np.flatnonzero(new)

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mailtide.database.building.cells import Cells, Field
 from mailtide.database.building.direct import ALIGNMENT, write_all
@@ -54,11 +55,12 @@ class _Level:
     end: Int64
 
 
-def _summed(size: Int32, pool: Executor) -> Int64:
+def _summed(size: Int32, pool: Executor) -> NDArray[np.int32 | np.int64]:
     """The sum of the sizes before each, and of all; shape (n + 1,)."""
-    total = np.zeros(len(size) + 1, np.int64)
     pieces = [slice(start, start + _PIECE_CELLS) for start in range(0, len(size), _PIECE_CELLS)]
     before = np.cumsum([0, *pool.map(lambda piece: int(size[piece].sum()), pieces)])
+    is_narrow = before[-1] < np.iinfo(np.int32).max
+    total: NDArray[np.int32 | np.int64] = np.zeros(len(size) + 1, np.int32 if is_narrow else np.int64)
 
     def add_up(piece: slice, already: int) -> None:
         inside = total[1:][piece]
