@@ -128,6 +128,25 @@ def test_profiles_threads_and_the_order_of_rows_make_no_difference(
         assert schedule_of(other) == wanted
 
 
+@pytest.mark.parametrize("first", [-(2**40), -500, 2**31 - 1_000, 2**31, 2**62])
+def test_row_ids_of_any_size_make_no_difference(
+    database: Path, tmp_path: Path, as_of: date, started: datetime, first: int
+) -> None:
+    passed(database, as_of, started)
+    other = tmp_path / "other.db"
+    other.write_bytes(database.read_bytes())
+    # In two steps, since no two rows may have one id on the way.
+    execute(other, "UPDATE email_schedules SET id = -id - 4000000000000000000")
+    execute(other, f"UPDATE email_schedules SET id = -id - 4000000000000000000 + {first}")
+    again = passed(other, as_of, started)
+    assert (again.changed, again.unchanged) == (False, query(other, "SELECT count(*) FROM email_schedules")[0][0])
+    day = as_of + timedelta(days=7)
+    wanted, found = passed(database, day, started), passed(other, day, started, 2)
+    assert min(found.updated, found.deleted, found.inserted) > 0
+    assert (found.inserted, found.updated, found.deleted) == (wanted.inserted, wanted.updated, wanted.deleted)
+    assert schedule_of(other) == schedule_of(database)
+
+
 def test_a_year_of_runs_equals_a_fresh_one(
     database: Path, invented: Path, tmp_path: Path, as_of: date, started: datetime
 ) -> None:

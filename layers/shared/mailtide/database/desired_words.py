@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mailtide.rules.columns import Bool, Codes, Desired, Int32, Int64, Numbers
 from mailtide.rules.distinct import distinct
 
-_CHUNK_ROWS = 1 << 17
+_CHUNK_ROWS, _CHUNK_CELLS = 1 << 17, 1 << 20
 _MAX_WORD_BITS, _NARROW_BITS = 62, 32
 _MAX_CELLS_A_ROW = 4
 _SMALL = 1 << 16
@@ -118,7 +118,11 @@ class Words:
         # They are looked at in no order: half the bytes miss the processor's cache half as often.
         narrow = self._bits <= _NARROW_BITS
         self.word = np.empty(len(self._contact), np.uint32) if narrow else np.empty(len(self._contact), np.int64)
-        self.place = np.full(self._cells, -1, np.int32)
+        self.place = np.empty(self._cells, np.int32)
+
+    def clear(self, start: int) -> None:
+        """Note of some places that nobody has them."""
+        self.place[start : start + _CHUNK_CELLS] = -1
 
     def fill(self, start: int) -> None:
         """Make the words of some rows, and note their places."""
@@ -165,12 +169,9 @@ def words_of(desired: Desired, contacts: int, threads: int) -> Words | None:
     if not words.is_possible:
         return None
     words.make_room()
-    starts = range(0, len(desired), _CHUNK_ROWS)
-    if threads == 1 or len(starts) == 1:
-        all_done(map(words.fill, starts))
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            all_done(pool.map(words.fill, starts))
+    with ThreadPoolExecutor(threads) as pool:
+        all_done(pool.map(words.clear, range(0, len(words.place), _CHUNK_CELLS)))
+        all_done(pool.map(words.fill, range(0, len(desired), _CHUNK_ROWS)))
     return words if np.count_nonzero(words.place >= 0) == len(desired) else None
 
 

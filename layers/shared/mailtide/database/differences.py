@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mailtide.rules.columns import Bool, Int32, Int64
+from mailtide.rules.columns import Bool, Int32, Int64, Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedRows:
     """Planned rows of the table: row id, the desired row with that key (-1 for none), and whether they are equal."""
 
-    row_id: Int64
+    row_id: Numbers
     match: Int32
     equal: Bool
 
@@ -48,7 +48,7 @@ class Tally:
     def __init__(self, wanted: int) -> None:
         """wanted: how many desired rows there are."""
         self._there = np.zeros(wanted, np.bool_)
-        self._unequal: list[tuple[Int64, Int32]] = []
+        self._unequal: list[tuple[Numbers, Int32]] = []
         self._equal: list[int] = []
 
     def add(self, part: MatchedRows) -> None:
@@ -60,7 +60,7 @@ class Tally:
 
     def differences(self) -> Differences | None:
         """What must change, once all is added; None where several rows match one desired row: see `differences_of_twins`."""
-        row_id = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in self._unequal)])
+        row_id = np.concatenate([np.empty(0, np.int64), *(rows for rows, _ in self._unequal)], dtype=np.int64)
         match = np.concatenate([np.empty(0, np.int32), *(found for _, found in self._unequal)])
         order = np.argsort(row_id, kind="stable")
         row_id, match = row_id[order], match[order]
@@ -84,7 +84,7 @@ def _repeat(values: Int32) -> bool:
 
 def differences_of_twins(parts: list[MatchedRows], wanted: int) -> Differences:
     """What must change where several rows may match one desired row: the one with the lowest row id stays."""
-    row_id = np.concatenate([np.empty(0, np.int64), *(part.row_id for part in parts)])
+    row_id = np.concatenate([np.empty(0, np.int64), *(part.row_id for part in parts)], dtype=np.int64)
     match = np.concatenate([np.empty(0, np.int32), *(part.match for part in parts)])
     equal = np.concatenate([np.empty(0, np.bool_), *(part.equal for part in parts)])
     order = np.argsort(row_id, kind="stable")

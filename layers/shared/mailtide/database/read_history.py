@@ -114,7 +114,7 @@ def _standing_part(standing: Standing, ids: Int64, known: list[str]) -> tuple[li
     orders = {name: index for index, name in enumerate(HISTORY_STATUSES)}
     order_of = np.array([*(orders.get(name or "", _HELD) for name in status), _HELD], np.int32)
     return types, _Part(
-        rows.row_id, ids[rows.contact], type_codes[runs.email_type[run]], runs.event[run],
+        rows.row_id.astype(np.int64), ids[rows.contact], type_codes[runs.email_type[run]], runs.event[run],
         runs.send[run], runs.actual[run], order_of[runs.status[run]], runs.campaign[run],
         np.where(runs.no_priority[run], DEFAULT_PRIORITY, runs.priority[run]),
     )  # fmt: skip
