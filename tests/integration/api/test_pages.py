@@ -25,6 +25,8 @@ def test_a_page_typed_as_it_stands(page: str, planned: Api, command: Path, tmp_p
         "TOKEN": planned.tokens[OPERATOR],
         "no_proxy": "*",
     }
-    play(steps_at(API, page), tmp_path, planned.environment | base_env(command) | own)
-    if page == "http-api.md":
-        planned.control(action="resume", user="user-2")
+    try:
+        play(steps_at(API, page), tmp_path, planned.environment | base_env(command) | own)
+    finally:
+        if page == "http-api.md":
+            planned.control(action="resume", user="user-2")
